@@ -1,0 +1,146 @@
+//! Numbered frames on a byte stream: `length: u32 LE · kind: u8 · seq: u64 LE · body`.
+//! The length counts the body alone.
+
+use std::fmt;
+
+/// No body may be longer. Output and payload pieces are far smaller ([`CHUNK`]); a job with its
+/// bundle, arguments and environment is the largest.
+pub const MAX_BODY: usize = 4 << 20;
+/// The size of a piece of output or payload.
+pub const CHUNK: usize = 64 << 10;
+const HEADER: usize = 13;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    pub kind: u8,
+    /// Position among the frames of this direction, from 0.
+    pub seq: u64,
+    pub body: Vec<u8>,
+}
+
+impl Frame {
+    /// Appends the frame's bytes to `out`.
+    ///
+    /// # Panics
+    /// Where the body is longer than [`MAX_BODY`]: a fault of the caller, who bounds its input.
+    pub fn write(kind: u8, seq: u64, body: &[u8], out: &mut Vec<u8>) {
+        assert!(body.len() <= MAX_BODY, "a frame of {} bytes", body.len());
+        out.reserve(HEADER + body.len());
+        out.extend_from_slice(&(body.len() as u32).to_le_bytes());
+        out.push(kind);
+        out.extend_from_slice(&seq.to_le_bytes());
+        out.extend_from_slice(body);
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FrameError {
+    TooLong { length: usize },
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { length } => write!(f, "a frame of {length} bytes, more than {MAX_BODY}"),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
+
+/// Turns a byte stream, cut anywhere, into frames. Holds at most one incomplete frame and what
+/// was pushed behind it.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+impl Decoder {
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame; `None` until more bytes are pushed. After an error the stream is
+    /// lost: the error comes again.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        let rest = &self.buffer[self.start..];
+        let Some((header, rest)) = rest.split_at_checked(HEADER) else { return Ok(None) };
+        let length = u32::from_le_bytes(header[..4].try_into().expect("four bytes")) as usize;
+        if length > MAX_BODY {
+            return Err(FrameError::TooLong { length });
+        }
+        let Some(body) = rest.get(..length) else { return Ok(None) };
+        let seq = u64::from_le_bytes(header[5..].try_into().expect("eight bytes"));
+        let frame = Frame { kind: header[4], seq, body: body.to_vec() };
+        self.start += HEADER + length;
+        Ok(Some(frame))
+    }
+
+    /// Whether bytes of an unfinished frame are held: at the end of the stream, a cut frame.
+    pub fn is_mid_frame(&self) -> bool {
+        self.start < self.buffer.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn exact_bytes() {
+        let mut out = Vec::new();
+        Frame::write(7, 258, b"hi", &mut out);
+        assert_eq!(out, [2, 0, 0, 0, 7, 2, 1, 0, 0, 0, 0, 0, 0, b'h', b'i']);
+    }
+
+    #[test]
+    fn too_long_is_refused_before_its_body_arrives() {
+        let mut decoder = Decoder::default();
+        decoder.push(&u32::MAX.to_le_bytes());
+        decoder.push(&[0; 9]);
+        let error = FrameError::TooLong { length: u32::MAX as usize };
+        assert_eq!(decoder.next(), Err(error.clone()));
+        assert_eq!(decoder.next(), Err(error));
+    }
+
+    proptest! {
+        #[test]
+        fn frames_survive_any_cut(
+            bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..10),
+            cut in 1usize..64,
+        ) {
+            let mut stream = Vec::new();
+            for (seq, body) in bodies.iter().enumerate() {
+                Frame::write(seq as u8, seq as u64, body, &mut stream);
+            }
+            let mut decoder = Decoder::default();
+            let mut seen = Vec::new();
+            for piece in stream.chunks(cut) {
+                decoder.push(piece);
+                while let Some(frame) = decoder.next().unwrap() {
+                    prop_assert_eq!(frame.seq, seen.len() as u64);
+                    seen.push(frame.body);
+                }
+            }
+            prop_assert_eq!(seen, bodies);
+            prop_assert!(!decoder.is_mid_frame());
+        }
+
+        #[test]
+        fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..2000), cut in 1usize..100) {
+            let mut decoder = Decoder::default();
+            for piece in bytes.chunks(cut) {
+                decoder.push(piece);
+                while let Ok(Some(_)) = decoder.next() {}
+            }
+        }
+    }
+}

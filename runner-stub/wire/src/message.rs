@@ -1,0 +1,290 @@
+//! What the frames mean. Control messages are JSON; output and payload pieces are raw bytes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::frame::Frame;
+
+/// A message of one direction: its number on the wire and its body.
+pub trait Message: Sized {
+    fn encode(&self) -> (u8, Vec<u8>);
+    fn decode(frame: Frame) -> Result<Self, MessageError>;
+
+    /// The message as the bytes of one frame.
+    fn to_frame(&self, seq: u64) -> Vec<u8> {
+        let (kind, body) = self.encode();
+        let mut out = Vec::new();
+        Frame::write(kind, seq, &body, &mut out);
+        out
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum MessageError {
+    UnknownKind(u8),
+    Body { kind: u8, reason: String },
+}
+
+impl fmt::Display for MessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKind(kind) => write!(f, "a message of unknown kind {kind}"),
+            Self::Body { kind, reason } => write!(f, "a malformed message of kind {kind}: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for MessageError {}
+
+/// One job for one host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    pub run: String,
+    /// The host as the operator's inventory names it.
+    pub host: String,
+    /// SHA-256 of the payload's tar.gz, lower-case hex.
+    pub digest: String,
+    /// Size of the tar.gz in bytes.
+    pub size: u64,
+    /// Whether the payload's bytes follow this message unasked; otherwise the stub asks
+    /// ([`FromStub::NeedPayload`]) where its cache has none.
+    pub payload_follows: bool,
+    /// The signature in DER, base64.
+    pub signature: String,
+    /// The operator's public key as PEM: used where the host pins none.
+    pub session_key: String,
+    /// Put behind the manifest's `args`.
+    pub args: Vec<String>,
+    /// Put over the manifest's `environment`.
+    pub environment: BTreeMap<String, String>,
+    /// Wall time of the script. The operator's `--timeout`, else the manifest's.
+    pub timeout_ms: Option<u64>,
+    /// Between TERM and KILL.
+    pub grace_ms: u64,
+    /// For the helper API; stays in the stub.
+    pub token: String,
+    pub execution: String,
+    /// Open the tunnel at once, not at the first helper call.
+    pub tunnel_now: bool,
+}
+
+/// Operator → stub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToStub {
+    Job(Box<Job>),
+    /// The next bytes of the payload, in order, until [`Job::size`] have come.
+    Payload(Vec<u8>),
+    /// The socket named in [`FromStub::OpenTunnel`] is served.
+    TunnelOpen,
+    TunnelRefused {
+        reason: String,
+    },
+    /// Kill the script's process tree.
+    Cancel,
+    /// Put a payload, keys or nothing in place without running anything (`deploy`).
+    Deploy(Box<Deploy>),
+}
+
+/// What `deploy` puts on a host beside the stub itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deploy {
+    /// A payload for the cache; its bytes follow.
+    pub payload: Option<Job>,
+    /// Public keys as PEM, to be pinned.
+    pub trust: Vec<String>,
+}
+
+/// Stub → operator.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FromStub {
+    Hello(Hello),
+    NeedPayload,
+    Started(Started),
+    Stdout(Vec<u8>),
+    Stderr(Vec<u8>),
+    /// Forward a Unix socket of this path to the helper API.
+    OpenTunnel {
+        path: String,
+    },
+    Warning {
+        message: String,
+    },
+    /// The last message. The run folder is gone when it is sent.
+    Finished(Finished),
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// SHA-256 of the running stub, lower-case hex.
+    pub stub_digest: String,
+    /// `linux/amd64` or `linux/arm64`.
+    pub arch: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    pub pid: u32,
+    /// Whether the key that verified the payload is pinned on the host.
+    pub pinned: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    pub end: End,
+    /// User and system time of the script and what it waited for.
+    pub cpu_ms: Option<u64>,
+    /// The largest resident set of one process of the script.
+    pub max_rss_kb: Option<u64>,
+    /// Whether a helper call was answered through the tunnel.
+    pub tunnel_used: bool,
+}
+
+/// How the job ended on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub enum End {
+    Exited {
+        code: i32,
+    },
+    Signalled {
+        signal: i32,
+    },
+    TimedOut {
+        after_ms: u64,
+    },
+    Cancelled,
+    /// Nothing ran: `phase` is one of `tempdir`, `upload`, `verify`, `policy`, `exec`.
+    Refused {
+        phase: String,
+        kind: String,
+        message: String,
+        causes: Vec<String>,
+        hint: Option<String>,
+    },
+    /// A `deploy` is done.
+    Deployed {
+        pinned: Vec<String>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Reason {
+    reason: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Path {
+    path: String,
+}
+
+fn json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("wire types are plain data with string keys")
+}
+
+fn parse<'a, T: Deserialize<'a>>(frame: &'a Frame) -> Result<T, MessageError> {
+    serde_json::from_slice(&frame.body)
+        .map_err(|error| MessageError::Body { kind: frame.kind, reason: error.to_string() })
+}
+
+impl Message for ToStub {
+    fn encode(&self) -> (u8, Vec<u8>) {
+        match self {
+            Self::Job(job) => (1, json(job)),
+            Self::Payload(bytes) => (2, bytes.clone()),
+            Self::TunnelOpen => (3, Vec::new()),
+            Self::TunnelRefused { reason } => (4, json(&Reason { reason: reason.clone() })),
+            Self::Cancel => (5, Vec::new()),
+            Self::Deploy(deploy) => (6, json(deploy)),
+        }
+    }
+
+    fn decode(frame: Frame) -> Result<Self, MessageError> {
+        Ok(match frame.kind {
+            1 => Self::Job(parse(&frame)?),
+            2 => Self::Payload(frame.body),
+            3 => Self::TunnelOpen,
+            4 => Self::TunnelRefused { reason: parse::<Reason>(&frame)?.reason },
+            5 => Self::Cancel,
+            6 => Self::Deploy(parse(&frame)?),
+            kind => return Err(MessageError::UnknownKind(kind)),
+        })
+    }
+}
+
+impl Message for FromStub {
+    fn encode(&self) -> (u8, Vec<u8>) {
+        match self {
+            Self::Hello(hello) => (101, json(hello)),
+            Self::NeedPayload => (102, Vec::new()),
+            Self::Started(started) => (103, json(started)),
+            Self::Stdout(bytes) => (104, bytes.clone()),
+            Self::Stderr(bytes) => (105, bytes.clone()),
+            Self::OpenTunnel { path } => (106, json(&Path { path: path.clone() })),
+            Self::Warning { message } => (107, json(&Reason { reason: message.clone() })),
+            Self::Finished(finished) => (108, json(finished)),
+        }
+    }
+
+    fn decode(frame: Frame) -> Result<Self, MessageError> {
+        Ok(match frame.kind {
+            101 => Self::Hello(parse(&frame)?),
+            102 => Self::NeedPayload,
+            103 => Self::Started(parse(&frame)?),
+            104 => Self::Stdout(frame.body),
+            105 => Self::Stderr(frame.body),
+            106 => Self::OpenTunnel { path: parse::<Path>(&frame)?.path },
+            107 => Self::Warning { message: parse::<Reason>(&frame)?.reason },
+            108 => Self::Finished(parse(&frame)?),
+            kind => return Err(MessageError::UnknownKind(kind)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Decoder;
+
+    fn there_and_back<M: Message + PartialEq + fmt::Debug>(message: M, kind: u8) {
+        let mut decoder = Decoder::default();
+        decoder.push(&message.to_frame(9));
+        let frame = decoder.next().unwrap().unwrap();
+        assert_eq!((frame.kind, frame.seq), (kind, 9));
+        assert_eq!(M::decode(frame).unwrap(), message);
+    }
+
+    /// The numbers are the protocol: two messages may never share one.
+    #[test]
+    fn every_message_survives_the_wire() {
+        there_and_back(ToStub::Job(Box::default()), 1);
+        there_and_back(ToStub::Payload(vec![0, 255]), 2);
+        there_and_back(ToStub::TunnelOpen, 3);
+        there_and_back(ToStub::TunnelRefused { reason: "no".into() }, 4);
+        there_and_back(ToStub::Cancel, 5);
+        there_and_back(ToStub::Deploy(Box::default()), 6);
+        there_and_back(FromStub::Hello(Hello::default()), 101);
+        there_and_back(FromStub::NeedPayload, 102);
+        there_and_back(FromStub::Started(Started { pid: 1, pinned: true }), 103);
+        there_and_back(FromStub::Stdout(b"\0\n".to_vec()), 104);
+        there_and_back(FromStub::Stderr(Vec::new()), 105);
+        there_and_back(FromStub::OpenTunnel { path: "/x".into() }, 106);
+        there_and_back(FromStub::Warning { message: "w".into() }, 107);
+        let end = End::Exited { code: 7 };
+        let finished = Finished { end, cpu_ms: Some(1), max_rss_kb: None, tunnel_used: false };
+        there_and_back(FromStub::Finished(finished), 108);
+    }
+
+    #[test]
+    fn a_message_of_the_other_direction_is_refused() {
+        let frame = Frame { kind: 101, seq: 0, body: b"{}".to_vec() };
+        assert_eq!(ToStub::decode(frame), Err(MessageError::UnknownKind(101)));
+    }
+
+    #[test]
+    fn a_bad_body_is_named() {
+        let frame = Frame { kind: 1, seq: 0, body: b"{".to_vec() };
+        assert!(matches!(ToStub::decode(frame), Err(MessageError::Body { kind: 1, .. })));
+    }
+}

@@ -1,0 +1,10 @@
+use super::Context;
+use crate::error::{Error, ExitCode, Result};
+
+/// Make a payload folder from a template
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+pub fn run(_args: Args, _context: &Context) -> Result<ExitCode> {
+    Err(Error::failure("not written yet"))
+}

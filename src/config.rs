@@ -1,0 +1,1 @@
+//! Defaults < system < user < project < environment < flags; every value knows its source.

@@ -1,0 +1,372 @@
+//! The one vocabulary of what happened. Execution emits [`Event`]s; the ledger and the
+//! reporters read them. They are written to disk and read forever: add, never rename.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+mod bytes;
+mod summary;
+
+pub use bytes::Bytes;
+pub use summary::Summary;
+
+/// One fact of a run. `seq` starts at 0 with `run_started` and has no gaps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub seq: u64,
+    pub at: Timestamp,
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened. In JSON the variant's name stands in `kind`, its fields beside it.
+///
+/// Grammar of a run: `run_started`, then for each host of the plan any number of
+/// `host_state`, `host_output` and `host_warning` and exactly one `host_finished`, then
+/// `run_finished`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum EventKind {
+    RunStarted {
+        run: String,
+        /// The command line as typed, without values of secrets.
+        command: String,
+        version: String,
+        payload: Option<PayloadInfo>,
+        /// Every host of the plan, in the plan's order.
+        hosts: Vec<String>,
+    },
+    HostState {
+        host: String,
+        state: HostState,
+    },
+    HostOutput {
+        host: String,
+        stream: Stream,
+        #[serde(flatten)]
+        data: Bytes,
+    },
+    /// Something a person should know that changes no outcome.
+    HostWarning {
+        host: String,
+        message: String,
+    },
+    HostFinished {
+        host: String,
+        #[serde(flatten)]
+        result: Box<HostResult>,
+    },
+    /// Ctrl-C, SIGTERM, canary or `--max-fail`: no further host starts.
+    RunStopping {
+        reason: StopReason,
+    },
+    RunFinished {
+        #[serde(flatten)]
+        summary: Summary,
+    },
+    /// An event of a newer version, kept as it was.
+    #[serde(untagged)]
+    Other(serde_json::Map<String, Value>),
+}
+
+impl EventKind {
+    /// The name in JSON and in the ledger's `events.kind`.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::RunStarted { .. } => "run_started",
+            Self::HostState { .. } => "host_state",
+            Self::HostOutput { .. } => "host_output",
+            Self::HostWarning { .. } => "host_warning",
+            Self::HostFinished { .. } => "host_finished",
+            Self::RunStopping { .. } => "run_stopping",
+            Self::RunFinished { .. } => "run_finished",
+            Self::Other(map) => map.get("kind").and_then(Value::as_str).unwrap_or("other"),
+        }
+    }
+
+    /// The host the event is about, if it is about one.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::HostState { host, .. }
+            | Self::HostOutput { host, .. }
+            | Self::HostWarning { host, .. }
+            | Self::HostFinished { host, .. } => Some(host),
+            _ => None,
+        }
+    }
+}
+
+/// The payload of a run, as the ledger and the reports name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayloadInfo {
+    pub name: String,
+    /// SHA-256 of the tar.gz, lower-case hex.
+    pub digest: String,
+    pub bytes: u64,
+    pub release: Option<u64>,
+    /// Fingerprint of the key that signed it: `SHA256:` and base64 of the public key's DER.
+    pub signer: Option<String>,
+}
+
+/// Where a host stands. A host goes through these in order and may end from any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostState {
+    Queued,
+    Connecting,
+    Authenticating,
+    Bootstrapping,
+    Running,
+    Collecting,
+    Ended,
+}
+
+impl HostState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Connecting => "connecting",
+            Self::Authenticating => "authenticating",
+            Self::Bootstrapping => "bootstrapping",
+            Self::Running => "running",
+            Self::Collecting => "collecting",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Stream {
+    pub const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// How a host ended. `Unknown` means that the link was lost while the job ran: it is not a
+/// failure and is never run again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Succeeded,
+    Failed,
+    TimedOut,
+    Unreachable,
+    Rejected,
+    Cancelled,
+    Skipped,
+    Unknown,
+}
+
+impl Outcome {
+    pub const ALL: [Self; 8] = [
+        Self::Succeeded,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Unreachable,
+        Self::Rejected,
+        Self::Cancelled,
+        Self::Skipped,
+        Self::Unknown,
+    ];
+
+    /// The name in JSON and in the ledger's `results.status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Unreachable => "unreachable",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+            Self::Skipped => "skipped",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Why a host did not succeed, where the reason is not simply its script's exit code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub phase: Phase,
+    /// A short stable name for machines, such as `refused`, `timeout`, `key-changed`.
+    pub kind: String,
+    /// One sentence without the causes.
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+    /// A command to type, or what to change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Dns,
+    Tcp,
+    Banner,
+    Hostkey,
+    Auth,
+    Tempdir,
+    Upload,
+    Verify,
+    Policy,
+    Become,
+    Exec,
+    Timeout,
+    Lost,
+}
+
+impl Phase {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Tcp => "tcp",
+            Self::Banner => "banner",
+            Self::Hostkey => "hostkey",
+            Self::Auth => "auth",
+            Self::Tempdir => "tempdir",
+            Self::Upload => "upload",
+            Self::Verify => "verify",
+            Self::Policy => "policy",
+            Self::Become => "become",
+            Self::Exec => "exec",
+            Self::Timeout => "timeout",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// How the script's helper calls were answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HelperMode {
+    Api,
+    Tcp,
+    Bundled,
+}
+
+impl HelperMode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Tcp => "tcp",
+            Self::Bundled => "bundled",
+        }
+    }
+}
+
+/// Whose key let the payload run: one pinned on the host, or the operator's for this session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    Pinned,
+    Session,
+}
+
+impl Trust {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pinned => "pinned",
+            Self::Session => "session",
+        }
+    }
+}
+
+/// All that is known of one host at its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostResult {
+    pub outcome: Outcome,
+    /// 1 for the first try.
+    pub attempt: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The number of the signal that ended the script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// `None` for a host that was never started.
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Timestamp,
+    pub duration_ms: u64,
+    /// Milliseconds spent in each state that was entered, by [`HostState::as_str`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub timings: BTreeMap<String, u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rss_kb: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helper_mode: Option<HelperMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
+    /// SHA-256 of the stub that ran the job, lower-case hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stub_digest: Option<String>,
+    /// `linux/amd64` or `linux/arm64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arch: Option<String>,
+    /// What the script gave to `cronium output`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    pub stdout_bytes: u64,
+    pub stderr_bytes: u64,
+}
+
+impl HostResult {
+    /// A host that ended before anything is known of it.
+    pub fn bare(outcome: Outcome, at: Timestamp) -> Self {
+        Self {
+            outcome,
+            attempt: 1,
+            exit_code: None,
+            signal: None,
+            failure: None,
+            started_at: None,
+            finished_at: at,
+            duration_ms: 0,
+            timings: BTreeMap::new(),
+            cpu_ms: None,
+            max_rss_kb: None,
+            helper_mode: None,
+            trust: None,
+            stub_digest: None,
+            arch: None,
+            output: None,
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// Ctrl-C or SIGTERM.
+    Interrupted,
+    /// Canary or `--max-fail`.
+    Limit,
+    /// The ledger could not be written.
+    Ledger,
+}
+
+/// Reads events as they are told. Called in order, from one thread.
+pub trait Sink: Send {
+    /// An error means that this run must start no further host.
+    fn event(&mut self, event: &Event) -> crate::error::Result<()>;
+}

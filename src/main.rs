@@ -1,0 +1,3 @@
+fn main() -> std::process::ExitCode {
+    cronium_run::cli::main()
+}

@@ -1,0 +1,1 @@
+//! Pack, sign, verify, inspect, keys.

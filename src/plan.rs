@@ -1,0 +1,1 @@
+//! The immutable result of every check.

@@ -1,0 +1,1 @@
+//! Reporters: what people and machines see of events.

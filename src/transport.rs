@@ -1,0 +1,3 @@
+//! Ways to a host: `ssh` (the only place that names russh) and `local`.
+
+pub mod ssh;
