@@ -1,1 +1,44 @@
-fn main() {}
+//! The runner stub: the only thing that ever runs a job on a host.
+//!
+//! Started as `runner-stub run`, it speaks the wire on stdin and stdout: verify, stage, run,
+//! result. Started under the name `cronium` (or `cronium.input` and so on), it is the helper
+//! command of a script.
+
+use std::process::ExitCode;
+
+mod downlink;
+mod environment;
+mod helper;
+mod identity;
+mod inherited;
+mod payload;
+mod process_tree;
+mod pump;
+mod refusal;
+mod run_folder;
+mod script;
+mod session;
+mod trust;
+mod tunnel;
+mod uplink;
+mod usage;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args();
+    let name = args.next().unwrap_or_default();
+    let name = name.rsplit('/').next().unwrap_or_default();
+    if name == "cronium" || name.starts_with("cronium.") {
+        return helper::command::main(name, args.collect());
+    }
+    match args.next().as_deref() {
+        Some("run") => session::main(args.next().as_deref() == Some("temporary")),
+        Some("--version") => {
+            println!("runner-stub {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("runner-stub is started by cronium-run; see `cronium-run help exec`");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,3 +1,11 @@
 //! SSH, over russh. Nothing outside this module names it.
 
+mod auth;
+mod client;
+mod connector;
+mod exec;
 pub mod known_hosts;
+mod watched;
+
+pub use connector::{Connection, Connector};
+pub use exec::Exec;

@@ -1,0 +1,65 @@
+//! A command on a channel.
+
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+
+use crate::transport::Fault;
+use crate::transport::link::Piece;
+
+pub struct Exec {
+    read: ChannelReadHalf,
+    write: ChannelWriteHalf<Msg>,
+    exit_code: Option<u32>,
+    /// Whether the other end has said anything of its end: a cut connection says nothing.
+    ended: bool,
+}
+
+impl Exec {
+    pub fn new(read: ChannelReadHalf, write: ChannelWriteHalf<Msg>) -> Self {
+        Self { read, write, exit_code: None, ended: false }
+    }
+
+    /// Asks for the command without waiting for leave.
+    pub async fn start(&self, command: &str) -> Result<(), Fault> {
+        let sent = self.write.exec(false, command).await;
+        sent.map_err(|error| Fault::lost("the connection broke while sending").because(&error))
+    }
+
+    /// The next piece; safe to drop and call again. The exit status is not last on the wire, so
+    /// only the end of the channel is the end.
+    pub async fn read(&mut self) -> Piece {
+        loop {
+            match self.read.wait().await {
+                Some(ChannelMsg::Data { data }) => return Piece::Stdout(data.to_vec()),
+                Some(ChannelMsg::ExtendedData { data, .. }) => return Piece::Stderr(data.to_vec()),
+                Some(ChannelMsg::ExitStatus { exit_status }) => {
+                    self.exit_code = Some(exit_status);
+                    self.ended = true;
+                }
+                Some(ChannelMsg::ExitSignal { .. } | ChannelMsg::Close) => self.ended = true,
+                Some(_) => {}
+                None if self.ended => return Piece::Ended(self.exit_code),
+                None => return Piece::Lost,
+            }
+        }
+    }
+
+    /// Waits while the window is closed.
+    pub async fn write(&mut self, bytes: Vec<u8>) -> Result<(), Fault> {
+        let sent = self.write.data_bytes(bytes).await;
+        sent.map_err(|error| Fault::lost("the connection broke while sending").because(&error))
+    }
+}
+
+impl Drop for Exec {
+    fn drop(&mut self) {
+        // Dropping a channel tells the other end nothing.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        // The write half cannot be moved out of a Drop; closing needs only what a writer holds.
+        let close = self.write.make_writer();
+        runtime.spawn(async move {
+            let mut close = std::pin::pin!(close);
+            let _ = tokio::io::AsyncWriteExt::shutdown(&mut close).await;
+        });
+    }
+}
