@@ -1,0 +1,1 @@
+//! Every rule held against `ssh` and a real `sshd`.
