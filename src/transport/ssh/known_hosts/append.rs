@@ -103,8 +103,7 @@ mod tests {
         append(&path, "Web1.Example.com", 22, &key()).unwrap();
         append(&path, "web1.example.com", 2222, &key()).unwrap();
         append(&path, "::1", 2222, &key()).unwrap();
-        let expected =
-            format!("web1.example.com {KEY}\n[web1.example.com]:2222 {KEY}\n[::1]:2222 {KEY}\n");
+        let expected = format!("web1.example.com {KEY}\n[web1.example.com]:2222 {KEY}\n[::1]:2222 {KEY}\n");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
@@ -123,7 +122,8 @@ mod tests {
     fn a_name_cannot_write_another_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("known_hosts");
-        for name in ["", "a b", "a\nb", "*", "web?", "!web", "a,b", "|1|x", "#a", "@revoked", "[a]:1", "a\tb"] {
+        for name in ["", "a b", "a\nb", "*", "web?", "!web", "a,b", "|1|x", "#a", "@revoked", "[a]:1", "a\tb"]
+        {
             let error = append(&path, name, 22, &key()).unwrap_err();
             assert!(!error.hints.is_empty(), "{name:?}");
         }

@@ -7,7 +7,6 @@ use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::ssh_key::known_hosts::Marker;
 use russh::keys::{Algorithm, Certificate, HashAlg};
 
-use super::glob;
 use super::table::{SSH_PORT, Table, revoked, with_port};
 use super::verdict::Verdict;
 
@@ -52,7 +51,7 @@ fn validate(cert: &Certificate, name: &str, now: SystemTime) -> Result<(), Strin
     let name = name.to_lowercase();
     let principals = cert.valid_principals();
     // Made without `ssh-keygen -n`, a certificate is for every host.
-    if !principals.is_empty() && !principals.iter().any(|principal| glob::matches(principal, &name)) {
+    if !principals.is_empty() && !principals.contains(&name) {
         return Err(format!("it is for {} and not for {name}", principals.join(", ")));
     }
     // No critical option of host certificates is defined: whatever it demands, we do not do it.

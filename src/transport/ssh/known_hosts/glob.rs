@@ -57,6 +57,6 @@ mod tests {
 
     #[test]
     fn many_stars_take_no_exponential_time() {
-        assert!(!matches(&"*a".repeat(200), &"a".repeat(5000).replace("aaaaa", "aaaab").replace('a', "c")));
+        assert!(!matches(&("*a".repeat(200) + "b"), &"a".repeat(5000)));
     }
 }

@@ -39,7 +39,9 @@ impl Names {
                 let salted = Hmac::new_from_slice(salt).expect("HMAC takes a key of any length");
                 self.hashed.push(Hashed { salted, hash: *hash, line });
             }
-            HostPatterns::Patterns(patterns) if patterns.iter().any(|name| name.contains(['*', '?', '!'])) => {
+            HostPatterns::Patterns(patterns)
+                if patterns.iter().any(|name| name.contains(['*', '?', '!'])) =>
+            {
                 self.patterns.push((patterns.iter().map(|text| Pattern::parse(text)).collect(), line));
             }
             HostPatterns::Patterns(patterns) => {
