@@ -1,1 +1,102 @@
 //! Runs a plan on its hosts.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::error::{OrFail, Result};
+use crate::event::{EventKind, Sink, StopReason, Summary};
+use crate::helper_api::Api;
+use crate::plan::Plan;
+use crate::transport::Transport;
+
+mod dispatcher;
+mod host;
+mod interrupt;
+mod job;
+mod outcome;
+
+use dispatcher::Dispatcher;
+
+/// Reports that wait for the dispatcher: beyond this, hosts wait, and with them their output.
+const BACKLOG: usize = 1024;
+
+/// How far a run is to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    No,
+    /// Running hosts finish, no further host starts.
+    Drain,
+    /// Running hosts are told to kill their scripts.
+    Cancel,
+    /// Nobody is waited for.
+    Leave,
+}
+
+/// Does what the plan says on all its hosts and tells `sink` of it, in order and from one thread.
+///
+/// `started` is the run's first event. Returns once every host has ended. What happens on a host
+/// is data; an error means that we could not even begin.
+pub fn run(plan: &Arc<Plan>, api: &Arc<Api>, started: EventKind, sink: &mut dyn Sink) -> Result<Summary> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .or_fail(|| "cannot start the threads that talk to hosts")?;
+    let (reports, inbox) = mpsc::channel(BACKLOG);
+    let (stop, stopped) = watch::channel(Stop::No);
+    let stop = Arc::new(stop);
+    let dispatcher = Dispatcher::new(plan, Arc::clone(&stop), sink);
+    let summary = std::thread::scope(|scope| {
+        let telling = scope.spawn(|| dispatcher.run(started, inbox));
+        runtime.block_on(async {
+            let interrupts = tokio::spawn(interrupt::watch(stop, reports.clone()));
+            let fleet = Fleet { plan: Arc::clone(plan), transport: Transport::default(), api: Arc::clone(api), stopped };
+            fleet.run_hosts(reports).await;
+            // It holds a sender, and the dispatcher ends with the last of them.
+            interrupts.abort();
+        });
+        telling.join().expect("the dispatcher does not panic")
+    });
+    runtime.shutdown_background();
+    Ok(summary)
+}
+
+/// What a host tells the dispatcher.
+enum Report {
+    Host { index: usize, kind: EventKind },
+    Stopping { reason: StopReason },
+}
+
+/// What all hosts of a run share.
+struct Fleet {
+    plan: Arc<Plan>,
+    transport: Transport,
+    api: Arc<Api>,
+    stopped: watch::Receiver<Stop>,
+}
+
+impl Fleet {
+    /// Starts hosts in the plan's order, `forks` at once.
+    async fn run_hosts(self, reports: mpsc::Sender<Report>) {
+        let fleet = Arc::new(self);
+        let forks = Arc::new(Semaphore::new(fleet.plan.forks));
+        let mut hosts = JoinSet::new();
+        let mut stopped = fleet.stopped.clone();
+        for index in 0..fleet.plan.targets.len() {
+            let leave = tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stop| *stop > Stop::No) => break,
+                leave = Arc::clone(&forks).acquire_owned() => leave.expect("nobody closes it"),
+            };
+            while hosts.try_join_next().is_some() {}
+            let (fleet, reports) = (Arc::clone(&fleet), reports.clone());
+            hosts.spawn(async move {
+                host::run(&fleet, index, reports).await;
+                drop(leave);
+            });
+        }
+        while hosts.join_next().await.is_some() {}
+        // Hosts that never started are told by the dispatcher, who knows which have ended.
+    }
+}

@@ -1,7 +1,6 @@
 //! Ways to a host: `ssh` (the only place that names russh) and `local`, with the runner stub at
 //! the other end of both.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use cronium_wire::message::{Hello, ToStub};
@@ -24,9 +23,9 @@ pub use tunnel::Tunnel;
 const BOOTSTRAP_WITHIN: Duration = Duration::from_secs(120);
 
 /// Connects to targets. One for a run: what hosts share (agent, keys, known hosts) is read once.
-#[derive(Clone)]
+#[derive(Default)]
 pub struct Transport {
-    ssh: Arc<ssh::Connector>,
+    ssh: ssh::Connector,
 }
 
 /// Steps of connecting that a person wants to see.
@@ -38,14 +37,15 @@ pub enum Step {
 }
 
 impl Transport {
-    pub fn new() -> Self {
-        Self { ssh: Arc::default() }
-    }
-
     /// Reaches `target`, starts the stub there and sends it `first`.
     ///
     /// Every phase has its own deadline. `step` is called as each begins.
-    pub async fn start(&self, target: &Target, first: &[ToStub], step: impl Fn(Step)) -> Result<Session, Fault> {
+    pub async fn start(
+        &self,
+        target: &Target,
+        first: &[ToStub],
+        step: impl Fn(Step),
+    ) -> Result<(Connection, Link, Hello), Fault> {
         let connection = match &target.address {
             Address::Local => Connection::Local(local::Local),
             Address::Ssh(address) => Connection::Ssh(Box::new(self.ssh.connect(address, &step).await?)),
@@ -58,43 +58,34 @@ impl Transport {
             }
         };
         let (link, hello) = tokio::time::timeout(BOOTSTRAP_WITHIN, started).await.unwrap_or_else(|_| {
-            Err(Fault::new(Phase::Upload, "timeout", format!("the runner did not start in {} s", BOOTSTRAP_WITHIN.as_secs())))
+            let message = format!("the runner did not start within {} s", BOOTSTRAP_WITHIN.as_secs());
+            Err(Fault::new(Phase::Upload, "timeout", message))
         })?;
-        Ok(Session { connection, link, hello })
+        Ok((connection, link, hello))
     }
 }
 
-impl Default for Transport {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-enum Connection {
+/// A way to one host that is open.
+pub enum Connection {
     Local(local::Local),
     Ssh(Box<ssh::Connection>),
 }
 
-/// A host whose stub has said hello.
-pub struct Session {
-    connection: Connection,
-    pub link: Link,
-    pub hello: Hello,
-}
-
-impl Session {
+impl Connection {
     /// Makes connections to the Unix socket `path` on the host come out of the returned tunnel.
-    pub async fn open_tunnel(&mut self, path: &str) -> Result<Tunnel, Fault> {
-        match &mut self.connection {
-            Connection::Local(local) => local.open_tunnel(path),
-            Connection::Ssh(ssh) => ssh.open_tunnel(path).await,
+    ///
+    /// The answer comes over the same connection as the link's messages: whoever waits for it must
+    /// go on reading those.
+    pub async fn open_tunnel(&self, path: &str) -> Result<Tunnel, Fault> {
+        match self {
+            Self::Local(local) => local.open_tunnel(path),
+            Self::Ssh(ssh) => ssh.open_tunnel(path).await,
         }
     }
 
     /// Says goodbye and waits no longer than a moment for it to leave.
-    pub async fn close(self) {
-        drop(self.link);
-        if let Connection::Ssh(ssh) = self.connection {
+    pub async fn close(&self) {
+        if let Self::Ssh(ssh) = self {
             ssh.close().await;
         }
     }

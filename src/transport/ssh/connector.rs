@@ -190,7 +190,7 @@ impl Connection {
         Ok(exec)
     }
 
-    pub async fn open_tunnel(&mut self, path: &str) -> Result<Tunnel, Fault> {
+    pub async fn open_tunnel(&self, path: &str) -> Result<Tunnel, Fault> {
         let (sender, streams) = mpsc::channel(TUNNEL_BACKLOG);
         *self.forwarded.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.to_owned(), sender));
         self.handle.streamlocal_forward(path).await.map_err(|error| {
@@ -201,7 +201,7 @@ impl Connection {
         Ok(Tunnel::Ssh(streams))
     }
 
-    pub async fn close(self) {
+    pub async fn close(&self) {
         let goodbye = self.handle.disconnect(Disconnect::ByApplication, "", "");
         let _ = timeout(CLOSE_WITHIN, goodbye).await;
     }

@@ -1,0 +1,293 @@
+//! One host, from its first connection to its result.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cronium_wire::message::{Finished, FromStub, Hello, ToStub};
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::job::{First, pieces};
+use super::outcome::Verdict;
+use super::{Fleet, Report, Stop};
+use crate::event::{Bytes, EventKind, HelperMode, HostResult, HostState, Outcome, Stream, Trust};
+use crate::plan::{GRACE, Task};
+use crate::transport::{Connection, Fault, Link, Step, Tunnel, tunnel};
+
+/// The stub keeps the deadlines; a host that is later than its own by this is lost.
+const LATE: Duration = Duration::from_secs(60);
+/// How long a piece of the payload may wait for the host to take it.
+const PIECE_WITHIN: Duration = Duration::from_secs(60);
+const TUNNEL_WITHIN: Duration = Duration::from_secs(15);
+
+/// Runs the plan's task on one host and reports everything, its end last and always.
+pub async fn run(fleet: &Arc<Fleet>, index: usize, reports: mpsc::Sender<Report>) {
+    let name = fleet.plan.targets[index].name.clone();
+    let mut host = Host::new(index, name, reports);
+    let verdict = host.run(fleet).await.unwrap_or_else(Verdict::from);
+    host.finish(fleet, verdict).await;
+}
+
+struct Host {
+    index: usize,
+    name: String,
+    reports: mpsc::Sender<Report>,
+    started_at: Timestamp,
+    begun: Instant,
+    clock: Clock,
+    hello: Option<Hello>,
+    trust: Option<Trust>,
+    finished: Option<Finished>,
+    bytes: [u64; 2],
+}
+
+impl Host {
+    fn new(index: usize, name: String, reports: mpsc::Sender<Report>) -> Self {
+        Self {
+            index,
+            name,
+            reports,
+            started_at: Timestamp::now(),
+            begun: Instant::now(),
+            clock: Clock::default(),
+            hello: None,
+            trust: None,
+            finished: None,
+            bytes: [0; 2],
+        }
+    }
+
+    async fn run(&mut self, fleet: &Arc<Fleet>) -> Result<Verdict, Fault> {
+        let firsts = fleet.first_messages(&self.name);
+        let mut verdict = Verdict::cancelled();
+        for first in firsts {
+            verdict = self.converse(fleet, &first).await?;
+            if verdict.outcome != Outcome::Succeeded {
+                break;
+            }
+        }
+        Ok(verdict)
+    }
+
+    async fn converse(&mut self, fleet: &Arc<Fleet>, first: &First<'_>) -> Result<Verdict, Fault> {
+        let target = &fleet.plan.targets[self.index];
+        let mut stopped = fleet.stopped.clone();
+        let (steps, mut seen) = mpsc::unbounded_channel();
+        let start = fleet.transport.start(target, &first.messages, |step| {
+            let _ = steps.send(step);
+        });
+        let mut start = std::pin::pin!(start);
+        let (connection, mut link, hello) = loop {
+            tokio::select! {
+                biased;
+                Some(step) = seen.recv() => self.enter(state(step)).await,
+                _ = stopped.wait_for(|stop| *stop >= Stop::Cancel) => return Ok(Verdict::cancelled()),
+                session = &mut start => break session?,
+            }
+        };
+        self.hello = Some(hello);
+        let connection = Arc::new(connection);
+        let verdict = self.listen(fleet, &mut link, &connection, first).await;
+        self.enter(HostState::Collecting).await;
+        drop(link);
+        connection.close().await;
+        verdict
+    }
+
+    /// Hears the stub out.
+    async fn listen(
+        &mut self,
+        fleet: &Arc<Fleet>,
+        link: &mut Link,
+        connection: &Arc<Connection>,
+        first: &First<'_>,
+    ) -> Result<Verdict, Fault> {
+        let mut stopped = fleet.stopped.clone();
+        let (mut tunnel, mut opening, mut deadline, mut cancelled) = (None, None, None, false);
+        loop {
+            let message = tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stop| *stop == Stop::Leave) => {
+                    return Err(Fault::lost("cronium-run was interrupted before the host had ended"));
+                }
+                _ = stopped.wait_for(|stop| *stop >= Stop::Cancel), if !cancelled => {
+                    cancelled = true;
+                    deadline = Some(Instant::now() + GRACE + LATE);
+                    link.send(&ToStub::Cancel).await?;
+                    continue;
+                }
+                opened = answer(&mut opening) => {
+                    opening = None;
+                    let message = match opened {
+                        Ok(open) => {
+                            tunnel = Some(open);
+                            ToStub::TunnelOpen
+                        }
+                        Err(fault) => ToStub::TunnelRefused { reason: fault.message },
+                    };
+                    link.send(&message).await?;
+                    continue;
+                }
+                stream = accept(&mut tunnel) => {
+                    match stream {
+                        Some(stream) => self.serve(fleet, stream),
+                        None => tunnel = None,
+                    }
+                    continue;
+                }
+                () = overdue(deadline) => return Err(Fault::lost("the runner kept none of its deadlines")),
+                message = link.receive() => message?,
+            };
+            match message {
+                FromStub::Hello(_) => return Err(Fault::lost("the runner said hello twice")),
+                FromStub::NeedPayload => send_payload(link, first.payload).await?,
+                FromStub::Started(started) => {
+                    self.trust = Some(if started.pinned { Trust::Pinned } else { Trust::Session });
+                    deadline = fleet.script_deadline();
+                    self.enter(HostState::Running).await;
+                }
+                FromStub::Stdout(data) => self.output(Stream::Stdout, data).await,
+                FromStub::Stderr(data) => self.output(Stream::Stderr, data).await,
+                FromStub::OpenTunnel { path } => opening = Some(open_tunnel(connection, path)),
+                FromStub::Warning { message } => {
+                    self.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
+                }
+                FromStub::Finished(finished) => {
+                    let verdict = Verdict::from(finished.end.clone());
+                    self.finished = Some(finished);
+                    return Ok(verdict);
+                }
+            }
+        }
+    }
+
+    /// Answers one connection of helpers in a task of its own.
+    fn serve(&self, fleet: &Arc<Fleet>, stream: Box<dyn tunnel::Stream>) {
+        let (api, host) = (Arc::clone(&fleet.api), self.name.clone());
+        tokio::spawn(async move { api.serve(stream, &host).await });
+    }
+
+    async fn enter(&mut self, state: HostState) {
+        self.clock.enter(state);
+        self.report(EventKind::HostState { host: self.name.clone(), state }).await;
+    }
+
+    async fn output(&mut self, stream: Stream, data: Vec<u8>) {
+        self.bytes[stream as usize] += data.len() as u64;
+        self.report(EventKind::HostOutput { host: self.name.clone(), stream, data: Bytes(data) }).await;
+    }
+
+    async fn report(&self, kind: EventKind) {
+        // The dispatcher outlives every host.
+        let _ = self.reports.send(Report::Host { index: self.index, kind }).await;
+    }
+
+    async fn finish(mut self, fleet: &Fleet, verdict: Verdict) {
+        let hello = self.hello.take().unwrap_or_default();
+        let known = |text: String| (!text.is_empty()).then_some(text);
+        let finished = self.finished.take();
+        let result = HostResult {
+            outcome: verdict.outcome,
+            attempt: 1,
+            exit_code: verdict.exit_code,
+            signal: verdict.signal,
+            failure: verdict.failure,
+            started_at: Some(self.started_at),
+            finished_at: Timestamp::now(),
+            duration_ms: self.begun.elapsed().as_millis() as u64,
+            timings: self.clock.stop(),
+            cpu_ms: finished.as_ref().and_then(|finished| finished.cpu_ms),
+            max_rss_kb: finished.as_ref().and_then(|finished| finished.max_rss_kb),
+            helper_mode: finished.as_ref().and_then(|finished| finished.tunnel_used.then_some(HelperMode::Api)),
+            trust: self.trust,
+            stub_digest: known(hello.stub_digest),
+            arch: known(hello.arch),
+            output: fleet.api.take_output(&self.name),
+            stdout_bytes: self.bytes[0],
+            stderr_bytes: self.bytes[1],
+        };
+        self.report(EventKind::HostFinished { host: self.name.clone(), result: Box::new(result) }).await;
+    }
+}
+
+fn state(step: Step) -> HostState {
+    match step {
+        Step::Connecting => HostState::Connecting,
+        Step::Authenticating => HostState::Authenticating,
+        Step::Bootstrapping => HostState::Bootstrapping,
+    }
+}
+
+impl Fleet {
+    /// When a script that has just started is overdue, seen from here: the stub kills it far sooner.
+    fn script_deadline(&self) -> Option<Instant> {
+        let Task::Run(run) = &self.plan.task else { return None };
+        run.timeout.map(|timeout| Instant::now() + timeout + GRACE + LATE)
+    }
+}
+
+async fn send_payload(link: &mut Link, payload: &[u8]) -> Result<(), Fault> {
+    for piece in pieces(payload) {
+        let sent = timeout(PIECE_WITHIN, link.send(&piece)).await;
+        sent.unwrap_or_else(|_| Err(Fault::lost("the host stopped taking the payload")))?;
+    }
+    Ok(())
+}
+
+type Opening = oneshot::Receiver<Result<Tunnel, Fault>>;
+
+/// Opens the tunnel without letting the link wait: a link that is not read stops the whole
+/// connection, the answer to this request with it.
+fn open_tunnel(connection: &Arc<Connection>, path: String) -> Opening {
+    let (done, opening) = oneshot::channel();
+    let connection = Arc::clone(connection);
+    tokio::spawn(async move {
+        let opened = timeout(TUNNEL_WITHIN, connection.open_tunnel(&path)).await;
+        let _ = done.send(opened.unwrap_or_else(|_| Err(Fault::lost("the host did not answer in time"))));
+    });
+    opening
+}
+
+async fn answer(opening: &mut Option<Opening>) -> Result<Tunnel, Fault> {
+    match opening {
+        Some(opening) => opening.await.unwrap_or_else(|_| Err(Fault::lost("the operator gave up"))),
+        None => std::future::pending().await,
+    }
+}
+
+async fn accept(tunnel: &mut Option<Tunnel>) -> Option<Box<dyn tunnel::Stream>> {
+    match tunnel {
+        Some(tunnel) => tunnel.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn overdue(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Milliseconds spent in each state.
+#[derive(Default)]
+struct Clock {
+    since: Option<(HostState, Instant)>,
+    timings: BTreeMap<String, u64>,
+}
+
+impl Clock {
+    fn enter(&mut self, state: HostState) {
+        let now = Instant::now();
+        if let Some((before, since)) = self.since.replace((state, now)) {
+            *self.timings.entry(before.as_str().into()).or_default() += (now - since).as_millis() as u64;
+        }
+    }
+
+    fn stop(&mut self) -> BTreeMap<String, u64> {
+        self.enter(HostState::Ended);
+        std::mem::take(&mut self.timings)
+    }
+}
