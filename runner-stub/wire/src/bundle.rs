@@ -75,9 +75,9 @@ pub fn verify<'k>(
     if bundle.digest.is_some_and(|named| named != *digest) {
         return Err(VerifyError::OtherDigest);
     }
-    keys.iter().find(|key| key.verify(digest, &bundle.signature)).ok_or_else(|| VerifyError::NoKeyMatches {
-        known: keys.iter().map(PublicKey::fingerprint).collect(),
-    })
+    keys.iter()
+        .find(|key| key.verify(digest, &bundle.signature))
+        .ok_or_else(|| VerifyError::NoKeyMatches { known: keys.iter().map(PublicKey::fingerprint).collect() })
 }
 
 #[derive(Serialize, Deserialize)]
@@ -158,9 +158,9 @@ impl Bundle {
         if !json.media_type.starts_with("application/vnd.dev.sigstore.bundle") {
             return Err(BundleError::Unsupported(format!("its media type is '{}'", json.media_type)));
         }
-        let message = json
-            .message_signature
-            .ok_or_else(|| BundleError::Unsupported("it holds an attestation, no 'messageSignature'".into()))?;
+        let message = json.message_signature.ok_or_else(|| {
+            BundleError::Unsupported("it holds an attestation, no 'messageSignature'".into())
+        })?;
         let digest = message.message_digest.map(|named| {
             if named.algorithm != "SHA2_256" {
                 let message = format!("its digest is {}, not SHA2_256", named.algorithm);

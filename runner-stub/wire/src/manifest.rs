@@ -29,17 +29,8 @@ pub const FILE_NAME: &str = "manifest.yaml";
 pub const MAX_BYTES: usize = 1 << 20;
 
 /// Every key of a manifest, in the order they are best written in.
-pub const KEYS: [&str; 9] = [
-    "version",
-    "name",
-    "release",
-    "interpreter",
-    "entrypoint",
-    "args",
-    "environment",
-    "timeout",
-    "metadata",
-];
+pub const KEYS: [&str; 9] =
+    ["version", "name", "release", "interpreter", "entrypoint", "args", "environment", "timeout", "metadata"];
 
 /// A manifest whose every value has been checked.
 #[derive(Debug, Clone, PartialEq, Serialize)]

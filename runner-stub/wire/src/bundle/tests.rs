@@ -114,7 +114,11 @@ fn a_changed_digest_in_the_bundle_is_refused() {
         let mut bundle = Bundle::parse(&files[file]).unwrap();
         if let Some(digest) = &mut bundle.digest {
             digest[31] ^= 1;
-            assert_eq!(verify(&blob, &bundle, &[key(&files, signer)]), Err(VerifyError::OtherDigest), "{file}");
+            assert_eq!(
+                verify(&blob, &bundle, &[key(&files, signer)]),
+                Err(VerifyError::OtherDigest),
+                "{file}"
+            );
         }
     }
 }

@@ -16,7 +16,12 @@ impl Fields {
         let place = root.place;
         let pairs = match root.content {
             Content::Mapping(pairs) => pairs,
-            _ => return Err(ManifestError::new(place, format!("expected a mapping, not {}", root.describe()))),
+            _ => {
+                return Err(ManifestError::new(
+                    place,
+                    format!("expected a mapping, not {}", root.describe()),
+                ));
+            }
         };
         let mut fields = BTreeMap::new();
         for (Key { place, text }, node) in pairs {

@@ -203,10 +203,9 @@ impl<'a> Composer<'a> {
             | Event::SequenceStart(_, _, Some(_))
             | Event::MappingStart(_, _, Some(_)) => return fault("tags ('!…') are not supported"),
             Event::Alias(_) | Event::UnresolvedAlias(_) => return fault("aliases ('*…') are not supported"),
-            Event::Scalar(text, style, _, None) => Content::Scalar {
-                text: Cow::into_owned(text),
-                plain: matches!(style, ScalarStyle::Plain),
-            },
+            Event::Scalar(text, style, _, None) => {
+                Content::Scalar { text: Cow::into_owned(text), plain: matches!(style, ScalarStyle::Plain) }
+            }
             Event::SequenceStart(..) => {
                 let mut items = Vec::new();
                 loop {

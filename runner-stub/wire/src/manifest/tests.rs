@@ -81,7 +81,10 @@ fn faults() {
         ("zzz: 5s", "4:1: unknown key 'zzz'"),
         ("  ", "fine"),
         ("args:", "fine"),
-        ("name: Disk", "4:7: name 'Disk' must be 1 to 64 of 'a-z', '0-9', '.', '_' and '-', with a letter or digit first"),
+        (
+            "name: Disk",
+            "4:7: name 'Disk' must be 1 to 64 of 'a-z', '0-9', '.', '_' and '-', with a letter or digit first",
+        ),
         ("name: [a]", "4:7: name must be text, not a list"),
         ("release: x", "4:10: release must be a whole number, not text"),
         ("release: -1", "4:10: release must be a whole number from 0"),
@@ -93,8 +96,14 @@ fn faults() {
         ("args: [a, ~]", "4:11: an item of args must be text, put it in quotes"),
         ("args: [\"a\\0\"]", "4:8: an item of args holds a NUL character"),
         ("environment: [A]", "4:14: environment must be a mapping, not a list"),
-        ("environment:|  1A: x", "5:3: '1A' is no name of an environment variable: letters, digits and '_', no digit first"),
-        ("environment:|  A-B: x", "5:3: 'A-B' is no name of an environment variable: letters, digits and '_', no digit first"),
+        (
+            "environment:|  1A: x",
+            "5:3: '1A' is no name of an environment variable: letters, digits and '_', no digit first",
+        ),
+        (
+            "environment:|  A-B: x",
+            "5:3: 'A-B' is no name of an environment variable: letters, digits and '_', no digit first",
+        ),
         ("environment:|  A: {b: c}", "5:6: environment.A must be text, not a mapping"),
         ("environment:|  A: null", "5:6: environment.A must be text, put it in quotes"),
         ("environment: {A: 1, A: 2}", "4:21: key 'A' is already in line 4"),
@@ -131,7 +140,10 @@ fn faults() {
         ),
         ("version: v1|interpreter: []|entrypoint: a", "2:14: interpreter is an empty list"),
         ("version: v1|interpreter: ['']|entrypoint: a", "2:14: the first word of interpreter is empty"),
-        ("version: v1|interpreter: {a: b}|entrypoint: a", "2:14: interpreter must be text or a list, not a mapping"),
+        (
+            "version: v1|interpreter: {a: b}|entrypoint: a",
+            "2:14: interpreter must be text or a list, not a mapping",
+        ),
         (
             "version: v1|interpreter: sh|entrypoint: /bin/ls",
             "3:13: entrypoint '/bin/ls' is absolute, it must be a path inside the payload",
@@ -159,7 +171,9 @@ fn check(yaml: &str, want: &str) {
 
 #[test]
 fn broken_yaml_has_its_place() {
-    for (yaml, line, column) in [("version: v1\nname: 'x", 2, 1), ("version: [v1\nname: x\n", 2, 1), ("a: b: c\n", 1, 1)] {
+    for (yaml, line, column) in
+        [("version: v1\nname: 'x", 2, 1), ("version: [v1\nname: x\n", 2, 1), ("a: b: c\n", 1, 1)]
+    {
         let error = Manifest::parse(yaml.as_bytes()).unwrap_err();
         assert!(error.line >= line && error.column >= column, "{error}");
         assert!(!error.message.is_empty());
