@@ -17,18 +17,20 @@ pub enum Payload {
     Cached(File),
 }
 
-impl Payload {
-    /// A reader at the first byte.
-    pub fn reader(&mut self) -> io::Result<&mut dyn Read> {
+impl Read for Payload {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Memory(cursor) => {
-                cursor.set_position(0);
-                Ok(cursor)
-            }
-            Self::Cached(file) => {
-                file.rewind()?;
-                Ok(file)
-            }
+            Self::Memory(cursor) => cursor.read(buffer),
+            Self::Cached(file) => file.read(buffer),
+        }
+    }
+}
+
+impl Seek for Payload {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::Memory(cursor) => cursor.seek(to),
+            Self::Cached(file) => file.seek(to),
         }
     }
 }

@@ -63,20 +63,13 @@ fn spawn(mut command: Command) -> io::Result<Script> {
 
 /// The program and the arguments in front of the manifest's own.
 fn program(manifest: &Manifest, path: &OsStr, work: &Path) -> Result<Vec<OsString>, Refusal> {
-    let entrypoint = work.join(&manifest.entrypoint);
-    if let Some(exact) = manifest.interpreter.exact() {
-        let mut argv: Vec<OsString> = exact.iter().map(OsString::from).collect();
-        argv[0] = find(OsStr::new(&exact[0]), path, work).ok_or_else(|| missing(&exact[0]))?.into();
-        argv.push(entrypoint.into());
-        return Ok(argv);
-    }
+    let entrypoint = work.join(&manifest.entrypoint).into_os_string();
     let candidates = manifest.interpreter.candidates();
-    if candidates.is_empty() {
-        return Ok(vec![entrypoint.into()]);
-    }
+    let Some(first) = candidates.first() else { return Ok(vec![entrypoint]) };
     let found = candidates.iter().find_map(|name| find(OsStr::new(name), path, work));
-    let interpreter = found.ok_or_else(|| missing(candidates[0]))?;
-    Ok(vec![interpreter.into(), entrypoint.into()])
+    let interpreter = found.ok_or_else(|| missing(first))?;
+    let arguments = manifest.interpreter.arguments().into_iter().map(OsString::from);
+    Ok([interpreter.into()].into_iter().chain(arguments).chain([entrypoint]).collect())
 }
 
 fn missing(name: &str) -> Refusal {

@@ -67,8 +67,7 @@ pub fn main(temporary: bool) -> ExitCode {
     let digest = identity::digest().unwrap_or_default();
     if !identity::is_named(&digest) {
         // Damaged in the cache: ask for a whole one.
-        let machine = rustix::system::uname();
-        print!("cronium-run:need {}\n", machine.machine().to_string_lossy());
+        println!("cronium-run:need {}", std::env::consts::ARCH);
         return ExitCode::SUCCESS;
     }
     if temporary {
@@ -139,7 +138,9 @@ impl Session {
         if let Some(job) = &deploy.payload {
             let cache = Cache::open()?;
             let mut payload = self.fetch_cached(job, &cache)?;
-            self.verify(job, &mut payload).inspect_err(|_| cache.forget(job))?;
+            trust::verify(job, &mut payload)
+                .and_then(|_| archive::check_reader(&mut payload, job.size).map_err(broken))
+                .inspect_err(|_| cache.forget(job))?;
         }
         let pinned = trust::pin(&deploy.trust)?;
         Ok(finished(End::Deployed { pinned }))
@@ -147,11 +148,9 @@ impl Session {
 
     fn run(&mut self, job: &Job) -> Result<Finished, Stop> {
         let mut payload = self.fetch(job)?;
-        let pinned = self.verify(job, &mut payload)?;
+        let pinned = trust::verify(job, &mut payload)?;
         let folder = RunFolder::create(&job.run)?;
-        let unpack = |payload: &mut Payload| archive::unpack(payload.reader()?, &folder.work());
-        let manifest = unpack(&mut payload)
-            .map_err(|error| Refusal::new("verify", "archive", "the payload cannot be unpacked").because(error))?;
+        let manifest = archive::unpack_reader(&mut payload, job.size, &folder.work()).map_err(broken)?;
         let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
         helper::socket::listen(&folder.helper_socket(), Arc::clone(&tunnel))
             .map_err(|error| Refusal::folder("listen on", &folder.helper_socket(), &error))?;
@@ -171,15 +170,6 @@ impl Session {
             self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;
         }
         Ok(Finished { end, cpu_ms, max_rss_kb, tunnel_used: tunnel.used() })
-    }
-
-    /// Digest, signature, then manifest, before one byte is unpacked. Whether the key is pinned.
-    fn verify(&self, job: &Job, payload: &mut Payload) -> Result<bool, Stop> {
-        let pinned = trust::verify(job, payload)?;
-        let check = |payload: &mut Payload| archive::check(payload.reader()?);
-        check(payload)
-            .map_err(|error| Refusal::new("verify", "archive", "the payload breaks the rules of payloads").because(error))?;
-        Ok(pinned)
     }
 
     /// Small payloads come with the job and are kept in memory.
@@ -303,6 +293,12 @@ fn reap(script: rustix::process::Pid, sender: SyncSender<Event>) {
             }
         }
     });
+}
+
+fn broken(error: archive::ArchiveError) -> Refusal {
+    Refusal::new("verify", "archive", "the payload breaks the rules of payloads")
+        .because(error)
+        .hint("cronium-run inspect PAYLOAD")
 }
 
 fn exit_of(status: WaitStatus) -> End {

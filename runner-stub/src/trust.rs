@@ -1,7 +1,7 @@
 //! Which key lets a payload run here.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use base64ct::{Base64, Encoding};
@@ -35,13 +35,12 @@ pub fn verify(job: &Job, payload: &mut Payload) -> Result<bool, Refusal> {
         let key = PublicKey::from_pem(&job.session_key)
             .map_err(|error| Refusal::new("verify", "key", "the operator's public key cannot be read").because(error))?;
         return match key.verify(&digest, &signature) {
-            Ok(()) => Ok(false),
-            Err(error) => Err(Refusal::new("verify", "signature", "the payload's signature is not by the operator's key")
-                .because(error)
+            true => Ok(false),
+            false => Err(Refusal::new("verify", "signature", "the payload's signature is not by the operator's key")
                 .hint("cronium-run sign PAYLOAD")),
         };
     }
-    if pinned.iter().any(|key| key.verify(&digest, &signature).is_ok()) {
+    if pinned.iter().any(|key| key.verify(&digest, &signature)) {
         return Ok(true);
     }
     let keys: Vec<String> = pinned.iter().map(PublicKey::fingerprint).collect();
@@ -103,10 +102,10 @@ fn unreadable(path: &Path, error: impl ToString) -> Refusal {
 
 fn digest(payload: &mut Payload) -> io::Result<[u8; 32]> {
     let mut hasher = Sha256Hasher::default();
-    let reader = payload.reader()?;
+    payload.rewind()?;
     let mut buffer = [0; 16 << 10];
     loop {
-        match reader.read(&mut buffer)? {
+        match payload.read(&mut buffer)? {
             0 => return Ok(hasher.finish()),
             count => hasher.update(&buffer[..count]),
         }
