@@ -28,7 +28,7 @@ pub struct Host {
     pub bodies: Semaphore,
     bucket: Mutex<Bucket>,
     calls: AtomicU64,
-    /// JSON text, so that a hostile host fills no more memory than it sent.
+    /// JSON text: parsed it would take up to 40 times the memory.
     output: Mutex<Option<Bytes>>,
     condition: Mutex<Option<bool>>,
 }
