@@ -1,6 +1,7 @@
 //! Finds the lines for a name.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::ssh_key::known_hosts::HostPatterns;
@@ -18,6 +19,8 @@ pub struct Names {
     plain: HashMap<String, Vec<usize>>,
     patterns: Vec<(Vec<Pattern>, usize)>,
     hashed: Vec<Hashed>,
+    /// What the hashed lines said to names asked before: each host is looked up more than once.
+    asked: Mutex<HashMap<String, Vec<usize>>>,
 }
 
 struct Pattern {
@@ -34,6 +37,7 @@ struct Hashed {
 
 impl Names {
     pub fn add(&mut self, names: &HostPatterns, line: usize) {
+        self.asked.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         match names {
             HostPatterns::HashedName { salt, hash } => {
                 let salted = Hmac::new_from_slice(salt).expect("HMAC takes a key of any length");
@@ -59,8 +63,22 @@ impl Names {
     pub fn find(&self, name: &str) -> Vec<usize> {
         let mut lines = self.plain.get(name).cloned().unwrap_or_default();
         lines.extend(self.patterns.iter().filter(|(list, _)| list_matches(list, name)).map(|(_, line)| line));
-        lines.extend(self.hashed.iter().filter(|hashed| hashed.matches(name)).map(|hashed| hashed.line));
+        lines.extend(self.find_hashed(name));
         lines.sort_unstable();
+        lines
+    }
+
+    fn find_hashed(&self, name: &str) -> Vec<usize> {
+        let asked = || self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lines) = asked().get(name) {
+            return lines.clone();
+        }
+        // Not under the lock: other hosts go on meanwhile.
+        let matching = self.hashed.iter().filter(|hashed| hashed.matches(name));
+        let lines: Vec<usize> = matching.map(|hashed| hashed.line).collect();
+        if !self.hashed.is_empty() {
+            asked().insert(name.to_owned(), lines.clone());
+        }
         lines
     }
 }

@@ -6,9 +6,12 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use russh::keys::PublicKeyOrCertificate;
+use russh::{Preferred, client};
 use tempfile::TempDir;
 
 use super::*;
@@ -74,12 +77,6 @@ impl Sshd {
         Self { process, folder, port, keys }
     }
 
-    /// The certificate that the server shows, if it has one.
-    fn certificate(&self) -> Option<Certificate> {
-        let text = fs::read_to_string(format!("{}-cert.pub", self.keys[0].display())).ok()?;
-        Some(text.parse().unwrap())
-    }
-
     /// What `ssh` makes of a known_hosts file, in the words of [`tests::word`].
     fn ssh(&self, known_hosts: &Path, alias: Option<&str>) -> &'static str {
         let mut command = Command::new("ssh");
@@ -105,26 +102,19 @@ impl Sshd {
         found.unwrap_or_else(|| panic!("ssh said {said:?}")).1
     }
 
-    /// What we make of it, when the server chooses from what we offer.
+    /// What we make of it, when russh offers the server what we want to see.
     fn ours(&self, known_hosts: &Path, alias: Option<&str>) -> &'static str {
         let known = KnownHosts::load(&[known_hosts.to_owned()]);
         let (name, port) = alias.map_or(("127.0.0.1", self.port), |alias| (alias, 22));
         let HostKeyAlgorithms { keys, certificates } = known.algorithms(name, port);
-        let certificate = self.certificate().filter(|cert| certificates.contains(&cert.algorithm()));
-        let verdict = match certificate {
-            Some(certificate) => known.check_certificate(name, port, &certificate),
-            None => {
-                let shown: Vec<PublicKey> =
-                    self.keys.iter().map(|key| public(key).parse().unwrap()).collect();
-                let shown = keys.iter().find_map(|wanted| {
-                    shown.iter().find(|key| {
-                        key.algorithm() == *wanted || key.algorithm().is_rsa() && wanted.clone().is_rsa()
-                    })
-                });
-                known.check(name, port, shown.unwrap())
-            }
-        };
-        tests::word(&verdict)
+        let preferred =
+            Preferred { key: keys.into(), host_key_certificates: certificates.into(), ..Preferred::DEFAULT };
+        let config = Arc::new(client::Config { preferred, ..Default::default() });
+        let (sender, receiver) = mpsc::channel();
+        let check = Check { known, name: name.to_owned(), port, sender };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let connected = runtime.block_on(client::connect(config, ("127.0.0.1", self.port), check));
+        receiver.recv().unwrap_or_else(|_| panic!("no host key came: {:?}", connected.err()))
     }
 
     /// Checks rows of a name, a known_hosts file and the expected verdict. In the file, `PORT` is
@@ -154,6 +144,29 @@ impl Sshd {
             let file = fs::read_to_string(&path).unwrap();
             assert_eq!((ssh, ours), (*expected, *expected), "ssh and we, for {name}:\n{file}");
         }
+    }
+}
+
+/// A russh client that tells the verdict and goes no further.
+struct Check {
+    known: KnownHosts,
+    name: String,
+    port: u16,
+    sender: mpsc::Sender<&'static str>,
+}
+
+impl client::Handler for Check {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
+        let verdict = match shown {
+            PublicKeyOrCertificate::PublicKey { key, .. } => self.known.check(&self.name, self.port, key),
+            PublicKeyOrCertificate::Certificate(cert) => {
+                self.known.check_certificate(&self.name, self.port, cert)
+            }
+        };
+        self.sender.send(tests::word(&verdict)).expect("the test waits");
+        Ok(false)
     }
 }
 
