@@ -17,6 +17,7 @@ mod pack;
 mod runs;
 mod show;
 mod sign;
+pub mod variables;
 mod verify;
 
 /// Run signed scripts on many hosts over SSH, with nothing installed there.
