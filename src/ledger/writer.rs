@@ -160,10 +160,10 @@ impl Writer {
         {
             _ = shared.failed.set(again(error));
         }
+        over.iter().for_each(|run| shared.release(run));
         for answer in answers {
             (answer.tell)(committed.as_ref().map(|()| ()));
         }
-        over.iter().for_each(|run| shared.release(run));
     }
 }
 
