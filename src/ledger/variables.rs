@@ -88,8 +88,7 @@ impl Variables {
                 "SELECT scope, key, value, version, updated_at, updated_by FROM variables
                  WHERE ?1 IS NULL OR scope = ?1 ORDER BY scope, key",
             )?;
-            let found = rows.query_map([scope], columns)?.map(|row| variable(row?)).collect();
-            found
+            rows.query_map([scope], columns)?.map(|row| variable(row?)).collect()
         })
     }
 

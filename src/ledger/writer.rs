@@ -43,8 +43,10 @@ pub(super) struct Answer {
     /// Whether to keep what was written.
     pub(super) keep: bool,
     /// Called once the transaction is committed, or with the reason why it is not.
-    pub(super) tell: Box<dyn FnOnce(Result<(), &Error>)>,
+    pub(super) tell: Tell,
 }
+
+pub(super) type Tell = Box<dyn FnOnce(Result<(), &Error>)>;
 
 /// What the writer shares with the handles.
 pub(super) struct Shared {
@@ -162,7 +164,7 @@ impl Writer {
         }
         over.iter().for_each(|run| shared.release(run));
         for answer in answers {
-            (answer.tell)(committed.as_ref().map(|()| ()));
+            (answer.tell)(committed.as_ref().copied());
         }
     }
 }

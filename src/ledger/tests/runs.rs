@@ -151,7 +151,8 @@ fn a_writer_that_fails_says_so_from_then_on() {
     ledger.variables().set("s", "k", &json!(1), None, "me").unwrap();
 }
 
-/// 1,000 hosts with 20 events each. In the dev profile this takes a few hundred milliseconds.
+/// 1,000 hosts with 20 events each. Less than a second in the dev profile; the
+/// bound leaves room for busy machines.
 #[test]
 fn a_thousand_hosts_are_recorded_in_passing() {
     let place = Place::new();
@@ -173,7 +174,4 @@ fn a_thousand_hosts_are_recorded_in_passing() {
     teller.end_run(&[Outcome::Succeeded; 1000]);
     let took = begin.elapsed();
     assert!(took.as_secs() < 20, "{took:?}");
-    if std::env::var_os("LEDGER_TIMES").is_some() {
-        panic!("20,002 events in {took:?}");
-    }
 }
