@@ -12,6 +12,7 @@ mod hosts;
 mod init;
 mod inspect;
 mod keygen;
+mod listing;
 mod logs;
 mod pack;
 mod runs;
