@@ -106,8 +106,8 @@ mod tests {
         table.row([plain("web1\x1b[2J"), plain("")]);
         let (term, _) = Term::captured();
         insta::assert_snapshot!(table.text(&term), @r"
-        HOST            EXIT
-        žluťoučký       0
+        HOST         EXIT
+        žluťoučký    0
         web1\x1b[2J
         ");
     }

@@ -139,7 +139,11 @@ mod tests {
     fn newest_first_with_what_matters() {
         let recorded = Recorded::new();
         let runs = recorded.reader().runs(&RunFilter::default()).unwrap();
-        insta::assert_snapshot!(table(&runs, &Term::captured().0), @"");
+        insta::assert_snapshot!(table(&runs, &Term::captured().0), @r"
+        RUN   STARTED               STATUS       HOSTS           TOOK   PAYLOAD        COMMAND
+        01JB  2026-11-18T11:06:40Z  interrupted  1 ok, 2 open    4.0 s  disk-report@7  cronium-run exec web[1-3] disk-report
+        01JA  2026-11-18T11:06:40Z  failed       1 ok, 2 failed  4.0 s  disk-report@7  cronium-run exec web[1-3] disk-report
+        ");
         let shown = summary(&runs[0]).unwrap();
         assert_eq!(shown["duration_ms"], 4000);
         assert_eq!(shown.get("plan"), None);

@@ -275,11 +275,42 @@ pub(in crate::cli) mod tests {
 
     #[test]
     fn a_run_that_ended() {
-        insta::assert_snapshot!(shown("01JA"), @"");
+        insta::assert_snapshot!(shown("01JA"), @r"
+        run        01JA
+        command    cronium-run exec web[1-3] disk-report
+        status     failed (exit code 4)
+        started    2026-11-18T11:06:40.000Z
+        took       4.0 s
+        payload    disk-report release 7, sha256 d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1
+        signed by  SHA256:abc
+        operator   ann@laptop
+
+        HOST  OUTCOME      EXIT      TOOK   HELPERS  TRUST
+        web1  succeeded    0         1.2 s  api      pinned
+        web2  unreachable  -         -      -        -
+        web3  failed       signal 9  1.2 s  -        -
+
+        web2: tcp: connection to web2:22 refused
+          caused by: Connection refused (os error 111)
+          hint: ssh -v web2
+        ");
     }
 
     #[test]
     fn a_run_whose_process_died() {
-        insta::assert_snapshot!(shown("01JB"), @"");
+        insta::assert_snapshot!(shown("01JB"), @r"
+        run        01JB
+        command    cronium-run exec web[1-3] disk-report
+        status     interrupted: cronium-run died; known up to 2026-11-18T11:06:44.000Z
+        started    2026-11-18T11:06:40.000Z
+        payload    disk-report release 7, sha256 d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1
+        signed by  SHA256:abc
+        operator   ann@laptop
+
+        HOST  OUTCOME    EXIT  TOOK   HELPERS  TRUST
+        web1  succeeded  0     1.2 s  api      pinned
+        web2  (running)  -     -      -        -
+        web3  (queued)   -     -      -        -
+        ");
     }
 }
