@@ -12,11 +12,13 @@ mod hosts;
 mod init;
 mod inspect;
 mod keygen;
+mod listing;
 mod logs;
 mod pack;
 mod runs;
 mod show;
 mod sign;
+pub mod variables;
 mod verify;
 
 /// Run signed scripts on many hosts over SSH, with nothing installed there.
