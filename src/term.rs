@@ -37,7 +37,9 @@ impl Color {
             Self::Always => true,
             Self::Never => false,
             Self::Auto if env("NO_COLOR").is_some_and(|value| !value.is_empty()) => false,
-            Self::Auto if env("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") => true,
+            Self::Auto if env("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") => {
+                true
+            }
             Self::Auto if env("CLICOLOR").is_some_and(|value| value == "0") => false,
             Self::Auto => tty,
         }
@@ -75,11 +77,7 @@ enum Target {
 impl Term {
     pub fn new(color: Color) -> Self {
         let side = |tty| Side { tty, color: color.wanted(tty, |name| std::env::var_os(name)) };
-        Self::with(
-            side(io::stdout().is_terminal()),
-            side(io::stderr().is_terminal()),
-            Target::Process,
-        )
+        Self::with(side(io::stdout().is_terminal()), side(io::stderr().is_terminal()), Target::Process)
     }
 
     /// A terminal for tests: nothing reaches the process's streams, all is kept in memory. It is
@@ -240,11 +238,8 @@ mod tests {
 
     #[test]
     fn an_error_is_laid_out() {
-        let error = || {
-            Error::failure("cannot read hosts.txt")
-                .cause("permission denied")
-                .hint("chmod u+r hosts.txt")
-        };
+        let error =
+            || Error::failure("cannot read hosts.txt").cause("permission denied").hint("chmod u+r hosts.txt");
         let (term, captured) = Term::captured();
         term.error(&error());
         insta::assert_snapshot!(captured.err(), @r"

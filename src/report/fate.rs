@@ -40,20 +40,32 @@ impl Fate {
 
     /// `ok`, `exit 7`, `killed by SIGKILL`, `timed out after 30 s`, `unreachable: …`, said of `hosts`.
     pub fn text(&self, hosts: &[&str]) -> String {
-        let message = self.message.fill(hosts);
-        match self.outcome {
-            Outcome::Succeeded => "ok".to_owned(),
-            Outcome::Failed => match (self.signal, self.exit_code) {
-                (Some(signal), _) => format!("killed by {}", signal_name(signal)),
-                (None, Some(code)) => format!("exit {code}"),
-                (None, None) => labelled("failed", &message),
+        let label = word(self.outcome);
+        match (self.outcome, self.signal, self.exit_code) {
+            (Outcome::Succeeded, ..) => label.to_owned(),
+            (Outcome::Failed, Some(signal), _) => format!("killed by {}", signal_name(signal)),
+            (Outcome::Failed, None, Some(code)) => format!("exit {code}"),
+            _ => match self.message.fill(hosts) {
+                message if message.is_empty() => label.to_owned(),
+                message if message.starts_with(label) => message,
+                message => format!("{label}: {message}"),
             },
-            Outcome::TimedOut => labelled("timed out", &message),
-            Outcome::Unreachable => labelled("unreachable", &message),
-            Outcome::Rejected => labelled("rejected", &message),
-            Outcome::Cancelled => labelled("cancelled", &message),
-            Outcome::Skipped => labelled("not started", &message),
-            Outcome::Unknown => labelled("unknown", &message),
+        }
+    }
+
+    /// Whether only the words differ.
+    pub fn same_kind(&self, other: &Self) -> bool {
+        (self.outcome, self.phase, &self.kind, self.exit_code, self.signal)
+            == (other.outcome, other.phase, &other.kind, other.exit_code, other.signal)
+    }
+
+    /// What fates of the same kind have in common: `unreachable (tcp, refused)`.
+    pub fn kind_text(&self) -> String {
+        match self.phase {
+            Some(phase) => {
+                format!("{} ({}, {})", word(self.outcome), phase.as_str(), visible_line(&self.kind))
+            }
+            None => word(self.outcome).to_owned(),
         }
     }
 
@@ -76,11 +88,17 @@ impl Fate {
     }
 }
 
-fn labelled(label: &str, message: &str) -> String {
-    match message {
-        "" => label.to_owned(),
-        _ if message.starts_with(label) => message.to_owned(),
-        _ => format!("{label}: {message}"),
+/// An outcome in a sentence and in a count: `2 failed`.
+pub fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded => "ok",
+        Outcome::Failed => "failed",
+        Outcome::TimedOut => "timed out",
+        Outcome::Unreachable => "unreachable",
+        Outcome::Rejected => "rejected",
+        Outcome::Cancelled => "cancelled",
+        Outcome::Skipped => "not started",
+        Outcome::Unknown => "unknown",
     }
 }
 
@@ -192,13 +210,9 @@ mod tests {
 
     #[test]
     fn signals_have_names() {
-        assert_eq!([9, 15, 31, 32, 0, -1].map(signal_name), [
-            "SIGKILL",
-            "SIGTERM",
-            "SIGSYS",
-            "signal 32",
-            "signal 0",
-            "signal -1"
-        ]);
+        assert_eq!(
+            [9, 15, 31, 32, 0, -1].map(signal_name),
+            ["SIGKILL", "SIGTERM", "SIGSYS", "signal 32", "signal 0", "signal -1"]
+        );
     }
 }

@@ -23,14 +23,13 @@ pub fn size(bytes: u64) -> String {
     if bytes < 1000 {
         return format!("{bytes} B");
     }
-    let mut unit = 0;
     // Tenths of the unit, rounded, in whole numbers: the same text everywhere.
-    let mut scale = 1000_u64;
-    while (bytes + scale / 20) / scale >= 1000 && unit + 1 < UNITS.len() {
-        scale *= 1000;
-        unit += 1;
-    }
-    let tenths = (u128::from(bytes) * 10 + u128::from(scale) / 2) / u128::from(scale);
+    let tenths = |unit: usize| {
+        let scale = 1000_u128.pow(unit as u32 + 1);
+        (u128::from(bytes) * 10 + scale / 2) / scale
+    };
+    let unit = (0..UNITS.len()).find(|unit| tenths(*unit) < 10_000).unwrap_or(UNITS.len() - 1);
+    let tenths = tenths(unit);
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 

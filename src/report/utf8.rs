@@ -9,11 +9,7 @@ pub struct Utf8Pieces {
 impl Utf8Pieces {
     /// Hands on what is certain to be text. After the first byte that cannot be UTF-8 nothing
     /// more is handed on.
-    pub fn push<E>(
-        &mut self,
-        bytes: &[u8],
-        mut each: impl FnMut(&str) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn push<E>(&mut self, bytes: &[u8], mut each: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
         if self.broken {
             return Ok(());
         }
