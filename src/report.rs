@@ -21,6 +21,8 @@ mod progress;
 mod reporters;
 mod spool;
 mod stream;
+#[cfg(test)]
+mod told;
 pub mod units;
 mod utf8;
 

@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io;
 
@@ -28,7 +29,6 @@ pub struct Closing {
     term: Term,
     extent: Extent,
     run: String,
-    hosts: Vec<String>,
     fates: HashMap<Fate, Fated>,
     warnings: HashMap<Pattern, Vec<String>>,
 }
@@ -46,7 +46,6 @@ impl Closing {
             term: term.clone(),
             extent,
             run: String::new(),
-            hosts: Vec::new(),
             fates: HashMap::new(),
             warnings: HashMap::new(),
         }
@@ -72,8 +71,9 @@ impl Closing {
             let by_host = || fold::natural(&ones.hosts[0], &twos.hosts[0]);
             one.compare(two).then_with(by_size).then_with(by_host)
         });
-        let first_failed =
-            fates.iter().find(|(fate, _)| !fate.is_ours()).map(|(_, fated)| fated.hosts[0].clone());
+        let ran = |outcome| matches!(outcome, Outcome::Failed | Outcome::TimedOut | Outcome::Unknown);
+        let with_logs =
+            fates.iter().find(|(fate, _)| ran(fate.outcome)).map(|(_, fated)| fated.hosts[0].clone());
         if full {
             self.tell_warnings();
             self.term.note(&self.summary(summary));
@@ -92,7 +92,7 @@ impl Closing {
         if full {
             let run = &self.run;
             self.term.note(&format!("run {run}: cronium-run show {run}"));
-            if let Some(host) = first_failed {
+            if let Some(host) = with_logs {
                 let command = format!("cronium-run logs {run} {}", visible_line(&host));
                 self.term.note(&format!("{} {command}", self.term.paint_err(Tone::Good, "hint:")));
             }
@@ -153,11 +153,21 @@ impl Closing {
         } else {
             failures.into_iter().map(|(fate, fated)| Told::alike(&fate, fated)).collect()
         };
+        let mut roomy = false;
         for Told { hosts, text, causes, hint } in told.iter().take(TOLD) {
             let mut error = Error::failure(format!("{}: {text}", who(&names(hosts))));
             error.causes.clone_from(causes);
             error.hints.extend(hint.clone());
+            // Errors of one line stand together, longer ones apart.
+            let long = !causes.is_empty() || hint.is_some();
+            if roomy || long {
+                self.term.note("");
+            }
+            roomy = long;
             self.term.error(&error);
+        }
+        if roomy {
+            self.term.note("");
         }
         if told.len() > TOLD {
             let more: usize = told[TOLD..].iter().map(|told| told.hosts.len()).sum();
@@ -211,8 +221,8 @@ impl Told {
     }
 }
 
-/// Where nearly every host failed in its own words: one error for each kind, with the words of
-/// one of its hosts.
+/// Where nearly every host failed in its own way: one error for each kind, with the words of one
+/// of its hosts. The largest come first.
 fn by_kind(failures: Vec<(Fate, Fated)>) -> Vec<Told> {
     let mut kinds: Vec<(Fate, Told)> = Vec::new();
     for (fate, fated) in failures {
@@ -221,8 +231,8 @@ fn by_kind(failures: Vec<(Fate, Fated)>) -> Vec<Told> {
             Some((kind, all)) => {
                 let mixed = kind.kind_text();
                 if all.text != mixed {
-                    let example = format!("{}: {}", who(&names(&all.hosts)), all.text);
-                    all.causes.insert(0, format!("{example} (others in other words)"));
+                    let example = format!("{}: {} (others differ)", who(&names(&all.hosts)), all.text);
+                    all.causes.insert(0, example);
                     all.text = mixed;
                 }
                 all.hosts.append(&mut told.hosts);
@@ -230,9 +240,7 @@ fn by_kind(failures: Vec<(Fate, Fated)>) -> Vec<Told> {
             None => kinds.push((fate, told)),
         }
     }
-    kinds.sort_by(|(one, ones), (two, twos)| {
-        one.compare(two).then_with(|| twos.hosts.len().cmp(&ones.hosts.len()))
-    });
+    kinds.sort_by_key(|(_, told)| Reverse(told.hosts.len()));
     kinds.into_iter().map(|(_, told)| told).collect()
 }
 

@@ -53,10 +53,9 @@ impl Fate {
         }
     }
 
-    /// Whether only the words differ.
+    /// Whether only words and numbers differ.
     pub fn same_kind(&self, other: &Self) -> bool {
-        (self.outcome, self.phase, &self.kind, self.exit_code, self.signal)
-            == (other.outcome, other.phase, &other.kind, other.exit_code, other.signal)
+        (self.outcome, self.phase, &self.kind) == (other.outcome, other.phase, &other.kind)
     }
 
     /// What fates of the same kind have in common: `unreachable (tcp, refused)`.

@@ -79,6 +79,9 @@ impl Grouped {
                 self.term.note(&format!("{} {who}, no output", self.term.paint_err(tone, &set)));
             }
         }
+        if self.one_page() && self.printed.contains(&true) {
+            self.term.note("");
+        }
         Ok(())
     }
 
@@ -111,11 +114,18 @@ impl Grouped {
         self.write(stream, rest.as_bytes())
     }
 
-    /// An empty line between groups. On a terminal both streams are one page.
+    /// On a terminal both streams are one page.
+    fn one_page(&self) -> bool {
+        self.term.out_is_tty() && self.term.err_is_tty()
+    }
+
+    /// An empty line between groups.
     fn begin(&mut self, stream: Stream, first: bool) -> io::Result<()> {
-        let one_page = self.term.out_is_tty() && self.term.err_is_tty();
-        let after_another =
-            if one_page { first && self.printed.contains(&true) } else { self.printed[stream as usize] };
+        let after_another = if self.one_page() {
+            first && self.printed.contains(&true)
+        } else {
+            self.printed[stream as usize]
+        };
         self.printed[stream as usize] = true;
         self.write(stream, if after_another { b"\n" } else { b"" })
     }
