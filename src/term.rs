@@ -214,8 +214,9 @@ mod tests {
 
     #[test]
     fn who_decides_on_colour() {
+        type Env = &'static [(&'static str, &'static str)];
         // flag, tty, environment, colour
-        const TABLE: &[(Color, bool, &[(&str, &str)], bool)] = &[
+        const TABLE: &[(Color, bool, Env, bool)] = &[
             (Color::Auto, true, &[], true),
             (Color::Auto, false, &[], false),
             (Color::Auto, true, &[("NO_COLOR", "1")], false),

@@ -26,6 +26,9 @@ const RUN: &str = "SELECT id, command, started_at, finished_at, status, exit_cod
     payload_name, release, signer, git_sha, operator, plan,
     (SELECT at FROM events WHERE run_id = runs.id ORDER BY seq DESC LIMIT 1) FROM runs";
 
+/// Status, exit code and time.
+type End = (RunStatus, Option<u8>, Option<String>);
+
 impl Reader {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let path = path::absolute(path).or_fail(|| format!("cannot find the ledger {}", path.display()))?;
@@ -209,8 +212,7 @@ impl Reader {
         Ok(run)
     }
 
-    #[allow(clippy::type_complexity)]
-    fn ended(&self, run: &str) -> Result<Option<(RunStatus, Option<u8>, Option<String>)>, Fault> {
+    fn ended(&self, run: &str) -> Result<Option<End>, Fault> {
         // A connection of its own: the one that lists runs still sees the past.
         let connection = open_for_reading(&self.path)?;
         let row = connection

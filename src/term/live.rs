@@ -27,7 +27,8 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.term.set_live(None);
+        // Cleared first: until then other output must still go above it.
         self.bar.finish_and_clear();
+        self.term.set_live(None);
     }
 }
