@@ -36,6 +36,7 @@ mod run;
 mod run_lock;
 mod run_recorder;
 mod schema;
+mod snapshot;
 mod variables;
 mod writer;
 

@@ -35,3 +35,27 @@ impl VariableStore for LedgerVariables {
 fn variable(variable: ledger::Variable) -> Variable {
     Variable { key: variable.key, value: variable.value, version: variable.version }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_ledger_is_a_variable_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger::Ledger::open(&folder.path().join("ledger.db")).unwrap();
+        let store: &dyn VariableStore = &LedgerVariables(ledger.variables());
+        let one = Variable { key: "k".into(), value: json!([1]), version: 1 };
+        assert_eq!(store.get("s", "k").unwrap(), None);
+        assert_eq!(store.set("s", "k", &json!([1]), None, "R1/web1").unwrap(), Written::Done(one.clone()));
+        assert_eq!(
+            store.set("s", "k", &json!(2), Some(0), "R1/web1").unwrap(),
+            Written::Conflict { current: 1 }
+        );
+        assert_eq!(store.get("s", "k").unwrap(), Some(one));
+        assert!(store.remove("s", "k", "R1/web1").unwrap());
+        assert!(!store.remove("s", "k", "R1/web1").unwrap());
+    }
+}

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 
 use super::fault::Fault;
+use super::snapshot::Snapshot;
 use crate::event::Stream;
 
 /// zstd's window as a power of two: 256 KiB. What a decoder needs; a replay has one for each
@@ -123,11 +124,13 @@ pub(super) fn unseal<'c>(
     })
 }
 
-/// One stream of one host, whole, whether the host has ended or not.
+/// One stream of one host, whole, whether the host has ended or not: as it is when this is opened.
 pub struct Output<'c> {
+    // Declared before the snapshot, so dropped before it.
     sealed: Option<Box<dyn Read + 'c>>,
     pieces: Pieces<'c>,
     piece: io::Cursor<Vec<u8>>,
+    _snapshot: Snapshot<'c>,
 }
 
 struct Pieces<'c> {
@@ -139,15 +142,11 @@ struct Pieces<'c> {
 }
 
 impl<'c> Output<'c> {
-    pub(super) fn open(
-        connection: &'c Connection,
-        run: &str,
-        host: &str,
-        stream: Stream,
-    ) -> Result<Self, Fault> {
+    pub(super) fn open(snapshot: Snapshot<'c>, run: &str, host: &str, stream: Stream) -> Result<Self, Fault> {
+        let connection = snapshot.connection();
         let sealed = unseal(connection, run, host, stream)?.map(|read| Box::new(read) as Box<dyn Read>);
         let pieces = Pieces { connection, run: run.to_owned(), host: host.to_owned(), stream, last: -1 };
-        Ok(Self { sealed, pieces, piece: io::Cursor::default() })
+        Ok(Self { sealed, pieces, piece: io::Cursor::default(), _snapshot: snapshot })
     }
 }
 

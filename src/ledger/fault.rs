@@ -23,7 +23,8 @@ impl Fault {
         match self {
             Self::Sql(cause) => {
                 let code = cause.sqlite_error_code();
-                error.because(cause).hint(hint(code, path))
+                // The causes beneath repeat it with SQLite's number.
+                error.cause(cause.to_string()).hint(hint(code, path))
             }
             Self::Io(cause) => error.because(cause).hint(hint(None, path)),
             Self::Json(cause) => error.because(cause).hint(hint(Some(ErrorCode::DatabaseCorrupt), path)),

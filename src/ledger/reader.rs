@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 use std::path::{self, Path, PathBuf};
@@ -10,6 +11,7 @@ use super::fault::Fault;
 use super::replay::Events;
 use super::run::{HostRow, Run, RunFilter, RunStatus};
 use super::run_lock::is_abandoned;
+use super::snapshot::Snapshot;
 use crate::error::{Error, OrFail as _, Result};
 use crate::event::{EventKind, HostResult, Stream};
 
@@ -17,17 +19,21 @@ use crate::event::{EventKind, HostResult, Stream};
 pub struct Reader {
     connection: Connection,
     path: PathBuf,
+    snapshots: Cell<usize>,
 }
 
 const RUN: &str = "SELECT id, command, started_at, finished_at, status, exit_code, payload_digest,
     payload_name, release, signer, git_sha, operator, plan,
     (SELECT at FROM events WHERE run_id = runs.id ORDER BY seq DESC LIMIT 1) FROM runs";
 
+/// Status, exit code and time.
+type End = (RunStatus, Option<u8>, Option<String>);
+
 impl Reader {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let path = path::absolute(path).or_fail(|| format!("cannot find the ledger {}", path.display()))?;
         let connection = open_for_reading(&path).map_err(|fault| fault.on(&path, "open"))?;
-        Ok(Self { connection, path })
+        Ok(Self { connection, path, snapshots: Cell::new(0) })
     }
 
     /// Newest first.
@@ -124,7 +130,7 @@ impl Reader {
 
     /// What a host has printed so far, read piece by piece; empty where it printed nothing.
     pub fn output(&self, run: &str, host: &str, stream: Stream) -> Result<Output<'_>> {
-        self.worded(|| Output::open(&self.connection, run, host, stream))
+        self.worded(|| Output::open(self.snapshot()?, run, host, stream))
     }
 
     /// [`Reader::output`], all at once.
@@ -138,12 +144,16 @@ impl Reader {
 
     /// The events of a run as they were told, in order, as of now.
     pub fn events(&self, run: &str) -> Result<Events<'_>> {
-        self.worded(|| Events::open(&self.connection, &self.path, run, None))
+        self.worded(|| Events::open(self.snapshot()?, &self.path, run, None))
     }
 
     /// The events about one host alone.
     pub fn host_events(&self, run: &str, host: &str) -> Result<Events<'_>> {
-        self.worded(|| Events::open(&self.connection, &self.path, run, Some(host)))
+        self.worded(|| Events::open(self.snapshot()?, &self.path, run, Some(host)))
+    }
+
+    fn snapshot(&self) -> rusqlite::Result<Snapshot<'_>> {
+        Snapshot::take(&self.connection, &self.snapshots)
     }
 
     fn worded<T>(&self, query: impl FnOnce() -> Result<T, Fault>) -> Result<T> {
@@ -202,8 +212,7 @@ impl Reader {
         Ok(run)
     }
 
-    #[allow(clippy::type_complexity)]
-    fn ended(&self, run: &str) -> Result<Option<(RunStatus, Option<u8>, Option<String>)>, Fault> {
+    fn ended(&self, run: &str) -> Result<Option<End>, Fault> {
         // A connection of its own: the one that lists runs still sees the past.
         let connection = open_for_reading(&self.path)?;
         let row = connection

@@ -2,11 +2,12 @@ use std::collections::{HashMap, VecDeque};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::blob;
 use super::fault::Fault;
 use super::record::Place;
+use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::event::{Bytes, Event, EventKind, Stream};
 
@@ -18,7 +19,7 @@ const PAGE: i64 = 256;
 /// Reads one state of the ledger however long it takes. Memory: a page of events, and a decoder
 /// (some 400 KiB) for each stream that has begun and not ended.
 pub struct Events<'c> {
-    // Declared before the transaction, so dropped before it.
+    // Declared before the snapshot, so dropped before it.
     streams: HashMap<(String, Stream), Sealed<'c>>,
     page: VecDeque<Row>,
     last: i64,
@@ -27,7 +28,7 @@ pub struct Events<'c> {
     connection: &'c Connection,
     path: PathBuf,
     done: bool,
-    _snapshot: Transaction<'c>,
+    _snapshot: Snapshot<'c>,
 }
 
 struct Row {
@@ -45,7 +46,7 @@ struct Sealed<'c> {
 
 impl<'c> Events<'c> {
     pub(super) fn open(
-        connection: &'c Connection,
+        snapshot: Snapshot<'c>,
         path: &Path,
         run: &str,
         host: Option<&str>,
@@ -56,10 +57,10 @@ impl<'c> Events<'c> {
             last: -1,
             run: run.to_owned(),
             host: host.map(str::to_owned),
-            connection,
+            connection: snapshot.connection(),
             path: path.to_owned(),
             done: false,
-            _snapshot: connection.unchecked_transaction()?,
+            _snapshot: snapshot,
         })
     }
 

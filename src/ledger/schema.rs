@@ -97,3 +97,37 @@ fn write_ahead(connection: &Connection) -> Result<(), Fault> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    /// Released migrations are law: ledgers that have run them will not run them again. Add a
+    /// file and a line.
+    #[test]
+    fn migrations_are_never_edited() {
+        // The first 16 digits of sha256sum.
+        const DIGESTS: &[&str] = &["6705cf0de8968c92"];
+        let digest = |sql: &&str| {
+            let digest = Sha256::digest(sql);
+            digest[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        let digests: Vec<String> = MIGRATIONS.iter().map(digest).collect();
+        assert_eq!(digests, DIGESTS);
+    }
+
+    #[test]
+    fn an_older_ledger_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let mut connection = Connection::open(&path).unwrap();
+        assert_eq!(inspect(&connection, &path).unwrap(), Contents::Empty);
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        assert_eq!(inspect(&connection, &path).unwrap(), Contents::Old);
+        migrate(&mut connection, &path).unwrap();
+        assert_eq!(inspect(&connection, &path).unwrap(), Contents::Current);
+        migrate(&mut connection, &path).unwrap();
+    }
+}

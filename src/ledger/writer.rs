@@ -21,7 +21,7 @@ pub(super) const QUEUE: usize = 128;
 const WINDOW: Duration = Duration::from_millis(25);
 /// A transaction is closed once it holds this many messages or bytes of output.
 const BATCH: usize = 1000;
-const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 1 << 20;
 
 pub(super) enum Message {
     Event {

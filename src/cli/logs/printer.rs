@@ -90,9 +90,10 @@ impl<'a> Printer<'a> {
         if bytes.is_empty() {
             return Ok(());
         }
-        Ok(match self.stream {
+        match self.stream {
             Stream::Stdout => self.term.data(bytes)?,
             Stream::Stderr => self.term.data_err(bytes)?,
-        })
+        }
+        Ok(())
     }
 }

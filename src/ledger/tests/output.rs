@@ -1,3 +1,5 @@
+use std::io::Read as _;
+
 use super::*;
 
 /// Bytes that do not compress, the same ones for the same seed.
@@ -67,6 +69,28 @@ fn a_blob_is_plain_zstd() {
     teller.finish();
     let data: Vec<u8> = place.sql("SELECT data FROM blobs");
     assert_eq!(zstd::decode_all(data.as_slice()).unwrap(), b"hello\n");
+}
+
+/// The host ends while its output is read: the reader still sees the state it began with.
+#[test]
+fn output_does_not_vanish_under_its_reader() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let mut teller = Teller::new(&ledger, new_run("R1", &["web1"]));
+    (0..9).for_each(|_| teller.print("web1", Stream::Stdout, b"piece"));
+    teller.recorder.finish().unwrap();
+    let reader = place.reader();
+    let mut output = reader.output("R1", "web1", Stream::Stdout).unwrap();
+    let mut events = reader.events("R1").unwrap();
+    let mut read = vec![0; 5];
+    output.read_exact(&mut read).unwrap();
+    events.next().unwrap().unwrap();
+    teller.end("web1", ended(Outcome::Succeeded));
+    let told = teller.finish();
+    output.read_to_end(&mut read).unwrap();
+    assert_eq!(read, b"piece".repeat(9));
+    drop(output);
+    assert_eq!(events.map(Result::unwrap).collect::<Vec<_>>(), told[1..told.len() - 1]);
 }
 
 #[test]
