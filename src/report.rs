@@ -14,10 +14,12 @@ pub mod fold;
 mod grouped;
 mod json;
 mod jsonl;
+mod junit;
 mod output_dir;
 #[cfg(test)]
 mod pretend;
 mod progress;
+mod recorder;
 mod reporters;
 mod spool;
 mod stream;

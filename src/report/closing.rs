@@ -23,7 +23,7 @@ const TOLD: usize = 10;
 /// Longest text of a set of hosts.
 const SET: usize = 60;
 
-/// The end of a run on stderr: how many hosts ended how, each different failure once for all its
+/// The end of a run on stderr, and that it is being stopped: how many hosts ended how, each different failure once for all its
 /// hosts, and the commands to type next.
 pub struct Closing {
     term: Term,
@@ -117,11 +117,8 @@ impl Closing {
             line += &format!(": {}", counts.join(", "));
         }
         line += &format!(" in {}", units::duration(summary.duration_ms));
-        match summary.stopped {
-            Some(StopReason::Interrupted) => line += " (interrupted)",
-            Some(StopReason::Limit) => line += " (stopped by --canary or --max-fail)",
-            Some(StopReason::Ledger) => line += " (stopped: the ledger could not be written)",
-            None => {}
+        if let Some(reason) = summary.stopped {
+            line += &format!(" ({})", stop_word(reason));
         }
         line
     }
@@ -187,6 +184,10 @@ impl Reporter for Closing {
                 }
             }
             EventKind::HostFinished { host, result } => self.ended(host, result),
+            EventKind::RunStopping { reason } if self.extent == Extent::Full => {
+                let why = stop_word(*reason);
+                self.term.note(&format!("{why}: no further host is started, waiting for those at work"));
+            }
             EventKind::RunFinished { summary } => self.tell(summary),
             _ => {}
         }
@@ -255,6 +256,14 @@ fn who(hosts: &[&str]) -> String {
         visible_line(&set)
     } else {
         visible_line(&format!("{set} ({})", units::hosts(hosts.len())))
+    }
+}
+
+fn stop_word(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::Interrupted => "interrupted",
+        StopReason::Limit => "stopped by --canary or --max-fail",
+        StopReason::Ledger => "stopped: the ledger could not be written",
     }
 }
 

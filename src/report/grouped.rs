@@ -2,7 +2,8 @@ use std::collections::HashMap;
 use std::io;
 
 use super::fate::Fate;
-use super::spool::{Recording, Spool, TextId};
+use super::recorder::{Recorder, Written};
+use super::spool::TextId;
 use super::{Reporter, fold, units};
 use crate::event::{Event, EventKind, Stream};
 use crate::term::{Term, Tone, Visible};
@@ -19,9 +20,8 @@ use crate::term::{Term, Tone, Visible};
 /// that need every host's own answer take `-o json`.
 pub struct Grouped {
     term: Term,
-    spool: Spool,
+    recorder: Recorder,
     planned: usize,
-    running: HashMap<(String, Stream), Recording>,
     groups: HashMap<Key, Vec<String>>,
     /// Whether something was printed, on stdout and on stderr.
     printed: [bool; 2],
@@ -30,27 +30,18 @@ pub struct Grouped {
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     fate: Fate,
-    stdout: Option<TextId>,
-    stderr: Option<TextId>,
+    written: Written,
 }
 
 impl Grouped {
     pub fn new(term: &Term) -> Self {
         Self {
             term: term.clone(),
-            spool: Spool::default(),
+            recorder: Recorder::default(),
             planned: 0,
-            running: HashMap::new(),
             groups: HashMap::new(),
             printed: [false; 2],
         }
-    }
-
-    /// The kept stream of a host; `None` where it wrote nothing.
-    fn keep(&mut self, host: &str, stream: Stream) -> io::Result<Option<TextId>> {
-        let Some(recording) = self.running.remove(&(host.to_owned(), stream)) else { return Ok(None) };
-        let id = self.spool.keep(recording)?;
-        Ok((self.spool.bytes(id) > 0).then_some(id))
     }
 
     fn print(&mut self) -> io::Result<()> {
@@ -62,19 +53,20 @@ impl Grouped {
         });
         let several = groups.len() > 1;
         for (key, hosts) in &groups {
+            let Written { stdout, stderr } = key.written;
             let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
             let set = fold::fold(hosts.iter().copied());
             let who = format!("({}): {}", units::hosts(hosts.len()), key.fate.text(&hosts));
             let tone = if key.fate.is_ok() { Tone::Good } else { Tone::Bad };
-            if let Some(id) = key.stdout {
+            if let Some(id) = stdout {
                 let header = format!("{} {who}", self.term.paint_out(tone, &set));
                 self.section(Stream::Stdout, &header, id, true)?;
             }
-            if let Some(id) = key.stderr {
+            if let Some(id) = stderr {
                 let header = format!("{} {who}, stderr", self.term.paint_err(tone, &set));
-                self.section(Stream::Stderr, &header, id, key.stdout.is_none())?;
+                self.section(Stream::Stderr, &header, id, stdout.is_none())?;
             }
-            if key.stdout.is_none() && key.stderr.is_none() && key.fate.is_ok() && several {
+            if stdout.is_none() && stderr.is_none() && key.fate.is_ok() && several {
                 self.begin(Stream::Stderr, true)?;
                 self.term.note(&format!("{} {who}, no output", self.term.paint_err(tone, &set)));
             }
@@ -97,7 +89,7 @@ impl Grouped {
             Stream::Stderr => self.term.err_is_tty(),
         };
         let (mut last, mut visible) = (None, Visible::default());
-        self.spool.read(id, |piece| {
+        self.recorder.spool.read(id, |piece| {
             last = piece.last().copied();
             if !is_tty {
                 return self.write(stream, piece);
@@ -146,15 +138,10 @@ impl Reporter for Grouped {
         match &event.kind {
             EventKind::RunStarted { hosts, .. } => self.planned = hosts.len(),
             EventKind::HostOutput { host, stream, data } => {
-                let recording = self.running.entry((host.clone(), *stream)).or_default();
-                self.spool.append(recording, &data.0)?;
+                self.recorder.output(host, *stream, &data.0)?;
             }
             EventKind::HostFinished { host, result } => {
-                let key = Key {
-                    fate: Fate::of(host, result),
-                    stdout: self.keep(host, Stream::Stdout)?,
-                    stderr: self.keep(host, Stream::Stderr)?,
-                };
+                let key = Key { fate: Fate::of(host, result), written: self.recorder.end(host)? };
                 self.groups.entry(key).or_default().push(host.clone());
             }
             EventKind::RunFinished { .. } => self.print()?,

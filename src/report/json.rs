@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::Reporter;
-use super::spool::{Recording, Spool, TextId};
-use crate::event::{Event, EventKind, HostResult, PayloadInfo, Stream, Summary};
+use super::recorder::{Recorder, Written};
+use crate::event::{Event, EventKind, HostResult, PayloadInfo, Summary};
 use crate::term::Term;
 
 mod escape;
@@ -41,8 +41,7 @@ use text::Text;
 pub struct Json {
     term: Term,
     run: Option<Run>,
-    spool: Spool,
-    running: HashMap<(String, Stream), Recording>,
+    recorder: Recorder,
     warnings: HashMap<String, Vec<String>>,
     ended: HashMap<String, Ended>,
 }
@@ -58,8 +57,7 @@ struct Run {
 
 struct Ended {
     result: HostResult,
-    stdout: Option<TextId>,
-    stderr: Option<TextId>,
+    written: Written,
 }
 
 #[derive(Serialize)]
@@ -91,27 +89,21 @@ impl Json {
         Self {
             term: term.clone(),
             run: None,
-            spool: Spool::default(),
-            running: HashMap::new(),
+            recorder: Recorder::default(),
             warnings: HashMap::new(),
             ended: HashMap::new(),
         }
-    }
-
-    fn keep(&mut self, host: &str, stream: Stream) -> io::Result<Option<TextId>> {
-        let recording = self.running.remove(&(host.to_owned(), stream));
-        recording.map(|recording| self.spool.keep(recording)).transpose()
     }
 
     fn write(&self, finished_at: Timestamp, summary: &Summary) -> io::Result<()> {
         let Some(run) = &self.run else { return Ok(()) };
         let exit_code = summary.exit_code() as u8;
         let failed = RefCell::new(None);
-        let text = |id| Text::new(&self.spool, id, &failed);
+        let text = |id| Text::new(&self.recorder.spool, id, &failed);
         let hosts = run.hosts.iter().filter_map(|host| {
-            let Ended { result, stdout, stderr } = self.ended.get(host)?;
+            let Ended { result, written } = self.ended.get(host)?;
             let warnings = self.warnings.get(host).map_or(&[][..], Vec::as_slice);
-            Some(Host { host, result, warnings, stdout: text(*stdout), stderr: text(*stderr) })
+            Some(Host { host, result, warnings, stdout: text(written.stdout), stderr: text(written.stderr) })
         });
         let document = Document {
             run: &run.id,
@@ -153,18 +145,14 @@ impl Reporter for Json {
                 });
             }
             EventKind::HostOutput { host, stream, data } => {
-                let recording = self.running.entry((host.clone(), *stream)).or_default();
-                self.spool.append(recording, &data.0)?;
+                self.recorder.output(host, *stream, &data.0)?;
             }
             EventKind::HostWarning { host, message } => {
                 self.warnings.entry(host.clone()).or_default().push(message.clone());
             }
             EventKind::HostFinished { host, result } => {
-                let ended = Ended {
-                    result: (**result).clone(),
-                    stdout: self.keep(host, Stream::Stdout)?,
-                    stderr: self.keep(host, Stream::Stderr)?,
-                };
+                let written = self.recorder.end(host)?;
+                let ended = Ended { result: (**result).clone(), written };
                 self.ended.insert(host.clone(), ended);
             }
             EventKind::RunFinished { summary } => self.write(event.at, summary)?,

@@ -36,7 +36,7 @@ impl EventsFile {
     pub fn create(path: &Path) -> Result<Self> {
         let file =
             File::create(path).or_fail(|| format!("cannot create {}", path.display())).map_err(|error| {
-                error.hint(format!("name a file in a folder you may write to: {}", "--events ./events.jsonl"))
+                error.hint("name a file in a folder you may write to: --events ./events.jsonl")
             })?;
         Ok(Self { file })
     }

@@ -3,6 +3,7 @@ use std::path::Path;
 
 use super::closing::{Closing, Extent};
 use super::jsonl::EventsFile;
+use super::junit::Junit;
 use super::output_dir::OutputDir;
 use super::progress::Progress;
 use super::{Output, Reporter, reporter};
@@ -57,7 +58,14 @@ impl Reporters {
     /// `--events FILE`. An error is one of creating the file.
     pub fn events_file(&mut self, path: &Path) -> Result<()> {
         let file = EventsFile::create(path)?;
-        self.add(format!("{}", path.display()), Box::new(file));
+        self.add(path.display().to_string(), Box::new(file));
+        Ok(())
+    }
+
+    /// `--junit FILE`. An error is one of creating the file.
+    pub fn junit(&mut self, path: &Path) -> Result<()> {
+        let file = Junit::create(path)?;
+        self.add(path.display().to_string(), Box::new(file));
         Ok(())
     }
 

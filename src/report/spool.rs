@@ -92,10 +92,6 @@ impl Spool {
         Ok(id)
     }
 
-    pub fn bytes(&self, id: TextId) -> u64 {
-        self.kept[id.0].bytes
-    }
-
     /// Whether it is UTF-8 as a whole.
     pub fn is_text(&self, id: TextId) -> bool {
         self.kept[id.0].is_text
@@ -167,7 +163,6 @@ mod tests {
         for size in [0, 1, IN_MEMORY, IN_MEMORY + 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, text.len()] {
             let id = record(&mut spool, &text[..size], 1000);
             assert!(read(&spool, id) == text[..size], "{size}");
-            assert_eq!(spool.bytes(id), size as u64);
             assert_eq!(record(&mut spool, &text[..size], 7), id, "{size}");
         }
     }

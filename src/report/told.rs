@@ -4,7 +4,7 @@ use std::io;
 
 use super::pretend::{Host, answers, events, fails, failure, table};
 use super::*;
-use crate::event::{Bytes, EventKind, Outcome, Phase, Stream};
+use crate::event::{Bytes, EventKind, Outcome, Phase, StopReason, Stream};
 use crate::term::Captured;
 
 fn tell(mut reporters: Reporters, events: &[Event]) {
@@ -497,7 +497,67 @@ fn files_of_hosts_and_events() {
     assert_eq!(read, told);
 
     let mut reporters = Reporters::default();
+    assert!(reporters.output_dir(&folder.path().join("events.jsonl/x")).is_err());
     assert!(reporters.events_file(&folder.path().join("none/events.jsonl")).is_err());
+}
+
+#[test]
+fn junit() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut reporters = Reporters::default();
+    reporters.junit(file.path()).unwrap();
+    let mut told = a_few();
+    let quoted = |host: &mut String| *host = host.replace("bin", "<bin> & \"co\"");
+    for event in &mut told {
+        match &mut event.kind {
+            EventKind::HostOutput { host, .. } | EventKind::HostFinished { host, .. } => quoted(host),
+            _ => {}
+        }
+    }
+    tell(reporters, &told);
+    insta::assert_snapshot!(std::fs::read_to_string(file.path()).unwrap(), @r#"
+    <?xml version="1.0" encoding="UTF-8"?>
+    <testsuites name="cronium-run 01JRUN" tests="3" failures="1" errors="1" skipped="0" time="30.120">
+    <testsuite name="command" tests="3" failures="1" errors="1" skipped="0" time="30.120">
+    <testcase name="web07" classname="command" time="1.200">
+    <failure message="exit 7" type="exit"></failure>
+    <system-out>half a li</system-out>
+    <system-err>no such file
+    </system-err>
+    </testcase>
+    <testcase name="db1" classname="command" time="1.200">
+    <error message="unreachable: cannot connect to db1:22" type="refused">connection refused</error>
+    </testcase>
+    <testcase name="&lt;bin&gt; &amp; &quot;co&quot;" classname="command" time="1.200">
+    <system-out>\x1b[31mred�
+    </system-out>
+    </testcase>
+    </testsuite>
+    </testsuites>
+    "#);
+}
+
+#[test]
+fn a_stopped_run_says_so() {
+    let later = failure(Phase::Exec, "stopped", "", &[], "");
+    let mut told = events(&[answers("a", "1\n"), fails("b", Outcome::Skipped, later)]);
+    let stopping = EventKind::RunStopping { reason: StopReason::Interrupted };
+    told.insert(3, Event { kind: stopping, ..told[3].clone() });
+    if let EventKind::RunFinished { summary } = &mut told.last_mut().unwrap().kind {
+        summary.stopped = Some(StopReason::Interrupted);
+    }
+    let captured = told_on(Output::Auto, &told, Term::captured(), Term::captured());
+    insta::assert_snapshot!(shown(&captured), @r"
+    --- stdout
+    a (1 host): ok
+    1
+    --- stderr
+    interrupted: no further host is started, waiting for those at work
+    warning: a,b (2 hosts): a,b has no clock
+    2 hosts: 1 ok, 1 not started in 30 s (interrupted)
+    b: not started
+    run 01JRUN: cronium-run show 01JRUN
+    ");
 }
 
 /// A thousand hosts that all failed in their own words still fit a screen.

@@ -99,17 +99,15 @@ impl Board {
         self.hosts.len() - usize::try_from(self.done()).unwrap_or(0) - self.at_work.len()
     }
 
-    /// `2 failed, 1 unreachable`: what is no success, in its tone.
-    fn troubles(&self, paint: impl Fn(Tone, &str) -> String) -> Vec<String> {
-        let mut troubles: Vec<String> = Outcome::ALL
+    /// `2 failed, 1 unreachable`: what is no success, and whether the run is being stopped.
+    fn troubles(&self) -> Vec<(Tone, String)> {
+        let mut troubles: Vec<(Tone, String)> = Outcome::ALL
             .into_iter()
             .filter(|outcome| *outcome != Outcome::Succeeded && self.ended.count(*outcome) > 0)
-            .map(|outcome| {
-                paint(Tone::Bad, &format!("{} {}", self.ended.count(outcome), fate::word(outcome)))
-            })
+            .map(|outcome| (Tone::Bad, format!("{} {}", self.ended.count(outcome), fate::word(outcome))))
             .collect();
         if self.stopping {
-            troubles.push(paint(Tone::Doubtful, "stopping"));
+            troubles.push((Tone::Doubtful, "stopping".to_owned()));
         }
         troubles
     }
@@ -117,22 +115,7 @@ impl Board {
     /// The lines of the live display: totals, then the hosts longest at work.
     pub fn frame(&self, term: &Term, now: Instant) -> Vec<String> {
         let width = term.width().saturating_sub(1);
-        let done = self.done();
-        let filled = match self.hosts.len() {
-            0 => BAR,
-            total => BAR * usize::try_from(done).unwrap_or(0) / total,
-        };
-        let mut counts = vec![format!("{done}/{}", units::hosts(self.hosts.len()))];
-        counts.extend(self.troubles(|tone, text| term.paint_err(tone, text)));
-        let queued = self.queued();
-        if queued > 0 {
-            counts.push(format!("{queued} queued"));
-        }
-        counts.push(clock(self.age(now)));
-        let bar = term.paint_err(Tone::Good, &"━".repeat(filled))
-            + &term.paint_err(Tone::Faint, &"─".repeat(BAR - filled));
-        let mut lines = vec![format!("{bar} {}", counts.join(", "))];
-
+        let mut lines = vec![self.totals(term, width, now)];
         let named = if self.at_work.len() > NAMED { NAMED - 1 } else { NAMED };
         let shown: Vec<&(Instant, usize)> = self.at_work.iter().take(named).collect();
         let name = |index: usize| cut(&visible_line(&self.hosts[index].name), width / 2);
@@ -152,11 +135,41 @@ impl Board {
         lines
     }
 
+    /// `━━━─── 61/64 hosts, 2 failed, 1 queued, 12 s`; the bar is as long as there is room.
+    fn totals(&self, term: &Term, width: usize, now: Instant) -> String {
+        let done = self.done();
+        let mut counts = vec![(None, format!("{done}/{}", units::hosts(self.hosts.len())))];
+        counts.extend(self.troubles().into_iter().map(|(tone, text)| (Some(tone), text)));
+        if self.queued() > 0 {
+            counts.push((None, format!("{} queued", self.queued())));
+        }
+        counts.push((None, clock(self.age(now))));
+        let taken: usize = counts.iter().map(|(_, text)| text.len() + 2).sum();
+        let bar = BAR.min(width.saturating_sub(taken));
+        let filled = match self.hosts.len() {
+            0 => bar,
+            total => bar * usize::try_from(done).unwrap_or(0) / total,
+        };
+        let counts: Vec<String> = counts
+            .into_iter()
+            .map(|(tone, text)| match tone {
+                Some(tone) => term.paint_err(tone, &text),
+                None => text,
+            })
+            .collect();
+        format!(
+            "{}{} {}",
+            term.paint_err(Tone::Good, &"━".repeat(filled)),
+            term.paint_err(Tone::Faint, &"─".repeat(bar - filled)),
+            counts.join(", "),
+        )
+    }
+
     /// `20 s: 61 of 64 hosts done, 2 failed; running: web[07-09]; queued: db1`
     pub fn line(&self, now: Instant) -> String {
         let mut line =
             format!("{}: {} of {} done", clock(self.age(now)), self.done(), units::hosts(self.hosts.len()));
-        for trouble in self.troubles(|_, text| text.to_owned()) {
+        for (_, trouble) in self.troubles() {
             line += &format!(", {trouble}");
         }
         let mut pending: BTreeMap<HostState, Vec<&str>> = BTreeMap::new();
