@@ -160,16 +160,14 @@ impl Reach {
 
         Ok(Ssh {
             port,
-            host_key_alias: config.host_key_alias.clone(),
+            // As OpenSSH does, and names in known_hosts are compared in lower case.
+            host_key_alias: config.host_key_alias.as_ref().map(|alias| alias.to_ascii_lowercase()),
             identities,
             agent,
             identities_only: config.identities_only.unwrap_or(false),
             known_hosts,
             host_key: self.host_key.or(config.host_key).unwrap_or_default(),
-            connect_timeout: self
-                .connect_timeout
-                .or(config.connect_timeout.flatten())
-                .unwrap_or(CONNECT_TIMEOUT),
+            connect_timeout: self.connect_timeout.or(config.connect_timeout).unwrap_or(CONNECT_TIMEOUT),
             host,
             user,
         })

@@ -195,8 +195,8 @@ fn an_error_has_a_caret_below_the_place_and_shows_no_escape_sequence() {
     let long = format!("{},web[1-],{}", vec!["host"; 30].join(","), vec!["host"; 30].join(","));
     insta::assert_snapshot!(hosts(&long).unwrap_err(), @r"
     error: invalid targets, column 157: a range needs a number after the dash
-      …t,host,host,host,host,host,host,web[1-],host,host,host,host,host,host,host…
-                                             ^
+      …host,host,host,host,host,host,web[1-],host,host,host,host,host,host,host…
+                                           ^
 
     hint: write a range as [01-20], [0-10/2] or [a-f], and a set as [1,2,7] or [east,west]
     ");

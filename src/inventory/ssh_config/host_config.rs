@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Place;
-use super::keyword::{Setting, Unsupported};
+use super::keyword::{PROXY_COMMAND, PROXY_JUMP, Setting, Unsupported, Weight};
 use crate::inventory::HostKeyPolicy;
 
 /// A value and where it was written.
@@ -26,7 +26,7 @@ pub struct HostConfig {
     pub global_known_hosts: Option<Placed<Vec<String>>>,
     pub host_key: Option<HostKeyPolicy>,
     pub host_key_alias: Option<String>,
-    pub connect_timeout: Option<Option<Duration>>,
+    pub connect_timeout: Option<Duration>,
     pub unsupported: Vec<Placed<Unsupported>>,
 }
 
@@ -60,7 +60,15 @@ impl HostConfig {
             Setting::HostKeyAlias(alias) => first(&mut self.host_key_alias, || alias.clone()),
             Setting::ConnectTimeout(timeout) => first(&mut self.connect_timeout, || *timeout),
             Setting::Unsupported(setting) => {
-                if !self.unsupported.iter().any(|known| known.value.slot == setting.slot) {
+                let is_taken = self.unsupported.iter().map(|known| &known.value).any(|known| {
+                    known.keyword == setting.keyword
+                        // Of these two the first counts, but a jump through nothing is no jump.
+                        || known.keyword == PROXY_COMMAND && setting.keyword == PROXY_JUMP
+                        || known.keyword == PROXY_JUMP
+                            && known.weight != Weight::None
+                            && setting.keyword == PROXY_COMMAND
+                });
+                if !is_taken {
                     self.unsupported.push(placed(setting, place));
                 }
             }

@@ -19,8 +19,7 @@ pub enum Setting {
     GlobalKnownHostsFile(Vec<String>),
     HostKey(HostKeyPolicy),
     HostKeyAlias(String),
-    /// `None` for `none`.
-    ConnectTimeout(Option<Duration>),
+    ConnectTimeout(Duration),
     Unsupported(Unsupported),
 }
 
@@ -29,8 +28,6 @@ pub enum Setting {
 pub struct Unsupported {
     /// As OpenSSH writes it.
     pub keyword: &'static str,
-    /// Settings of one slot exclude each other: the first one counts.
-    pub slot: &'static str,
     pub weight: Weight,
 }
 
@@ -106,8 +103,9 @@ pub fn understand(keyword: &str, arguments: &[String]) -> Result<Meaning, String
             other => return Err(format!("{keyword} is yes, ask, accept-new, no or off, not {other}")),
         }),
         "connecttimeout" => S::ConnectTimeout(match one()? {
-            "none" => None,
-            text => Some(time::parse(text).ok_or_else(|| format!("{text} is no length of time"))?),
+            // As if nothing was said: a later value still counts.
+            "none" => return Ok(Meaning::Cosmetic),
+            text => time::parse(text).ok_or_else(|| format!("{text} is no length of time"))?,
         }),
         _ => match unsupported(keyword, arguments) {
             Some(unsupported) => S::Unsupported(unsupported),
@@ -148,42 +146,41 @@ fn is_off(value: &str) -> bool {
     ["no", "none", "false"].iter().any(|off| value.eq_ignore_ascii_case(off))
 }
 
+pub const PROXY_JUMP: &str = "ProxyJump";
+pub const PROXY_COMMAND: &str = "ProxyCommand";
+
 /// Keywords that change how OpenSSH connects and that we do not follow.
 fn unsupported(keyword: &str, arguments: &[String]) -> Option<Unsupported> {
     use Weight::{Refuse, Warn};
     let value = arguments[0].as_str();
     let off = is_off(value);
-    let (keyword, slot, heavy, neutral) = match keyword {
-        // The first of these two counts, `none` included.
-        "proxyjump" => ("ProxyJump", "proxy", Refuse, off),
-        "proxycommand" => ("ProxyCommand", "proxy", Refuse, off),
-        "revokedhostkeys" => ("RevokedHostKeys", "", Refuse, off),
-        "refuseconnection" => ("RefuseConnection", "", Refuse, false),
-        "certificatefile" => ("CertificateFile", "", Warn, off),
-        "addressfamily" => ("AddressFamily", "", Warn, value.eq_ignore_ascii_case("any")),
-        "bindaddress" => ("BindAddress", "", Warn, off),
-        "bindinterface" => ("BindInterface", "", Warn, off),
-        "knownhostscommand" => ("KnownHostsCommand", "", Warn, off),
-        "verifyhostkeydns" => ("VerifyHostKeyDNS", "", Warn, off),
-        "checkhostip" => ("CheckHostIP", "", Warn, off),
-        "nohostauthenticationforlocalhost" => ("NoHostAuthenticationForLocalhost", "", Warn, off),
-        "pkcs11provider" | "smartcarddevice" => ("PKCS11Provider", "pkcs11", Warn, off),
-        "securitykeyprovider" => ("SecurityKeyProvider", "", Warn, off || value == "internal"),
-        "pubkeyauthentication" => ("PubkeyAuthentication", "", Warn, !off),
-        "preferredauthentications" => ("PreferredAuthentications", "", Warn, value.contains("publickey")),
-        "ciphers" | "cipher" => ("Ciphers", "ciphers", Warn, false),
-        "macs" => ("MACs", "", Warn, false),
-        "kexalgorithms" => ("KexAlgorithms", "", Warn, false),
-        "hostkeyalgorithms" => ("HostKeyAlgorithms", "", Warn, false),
-        "casignaturealgorithms" => ("CASignatureAlgorithms", "", Warn, false),
-        "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" => {
-            ("PubkeyAcceptedAlgorithms", "accepted", Warn, false)
-        }
-        "requiredrsasize" => ("RequiredRSASize", "", Warn, false),
+    let (keyword, heavy, neutral) = match keyword {
+        "proxyjump" => (PROXY_JUMP, Refuse, off),
+        "proxycommand" => (PROXY_COMMAND, Refuse, off),
+        "revokedhostkeys" => ("RevokedHostKeys", Refuse, off),
+        "refuseconnection" => ("RefuseConnection", Refuse, false),
+        "certificatefile" => ("CertificateFile", Warn, off),
+        "addressfamily" => ("AddressFamily", Warn, value.eq_ignore_ascii_case("any")),
+        "bindaddress" => ("BindAddress", Warn, off),
+        "bindinterface" => ("BindInterface", Warn, off),
+        "knownhostscommand" => ("KnownHostsCommand", Warn, off),
+        "verifyhostkeydns" => ("VerifyHostKeyDNS", Warn, off),
+        "checkhostip" => ("CheckHostIP", Warn, off),
+        "nohostauthenticationforlocalhost" => ("NoHostAuthenticationForLocalhost", Warn, off),
+        "pkcs11provider" | "smartcarddevice" => ("PKCS11Provider", Warn, off),
+        "securitykeyprovider" => ("SecurityKeyProvider", Warn, off || value == "internal"),
+        "pubkeyauthentication" => ("PubkeyAuthentication", Warn, !off),
+        "preferredauthentications" => ("PreferredAuthentications", Warn, value.contains("publickey")),
+        "ciphers" | "cipher" => ("Ciphers", Warn, false),
+        "macs" => ("MACs", Warn, false),
+        "kexalgorithms" => ("KexAlgorithms", Warn, false),
+        "hostkeyalgorithms" => ("HostKeyAlgorithms", Warn, false),
+        "casignaturealgorithms" => ("CASignatureAlgorithms", Warn, false),
+        "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" => ("PubkeyAcceptedAlgorithms", Warn, false),
+        "requiredrsasize" => ("RequiredRSASize", Warn, false),
         _ => return None,
     };
-    let slot = if slot.is_empty() { keyword } else { slot };
-    Some(Unsupported { keyword, slot, weight: if neutral { Weight::None } else { heavy } })
+    Some(Unsupported { keyword, weight: if neutral { Weight::None } else { heavy } })
 }
 
 /// Lists of algorithms, which `ssh -G` prints whether somebody configured them or not.

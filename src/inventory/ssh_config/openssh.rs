@@ -96,6 +96,9 @@ impl OpenSsh {
                 "userknownhostsfile" | "globalknownhostsfile" => {
                     value.split(' ').map(str::to_owned).collect()
                 }
+                // Always expanded already. Of the others it depends on the version, and they are
+                // expanded again: a path with a literal % is rarer than an old OpenSSH.
+                "hostname" => vec![value.replace('%', "%%")],
                 _ => vec![value.to_owned()],
             };
             if let Meaning::Setting(setting) = keyword::understand(keyword, &arguments)? {

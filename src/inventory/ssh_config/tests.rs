@@ -28,31 +28,39 @@ fn account() -> Account {
 /// What both ends mean, with OpenSSH's defaults where nothing was said.
 fn meaning(config: &HostConfig, typed: &str) -> Vec<String> {
     let account = account();
-    let home = |files: &Option<Placed<Vec<String>>>, default: [&str; 2]| {
-        let files = files.as_ref().map_or(default.map(str::to_owned).to_vec(), |files| files.value.clone());
-        let expanded = files.iter().map(|file| account.expand_home(file).unwrap().display().to_string());
-        expanded.collect::<Vec<_>>().join(" ")
+    let host =
+        config.host_name.as_ref().map_or(typed.to_owned(), |name| host_name(&name.value, typed).unwrap());
+    let host = host.to_lowercase();
+    let (user, port) = (config.user.clone().unwrap_or(account.user.clone()), config.port.unwrap_or(22));
+    let names = Names {
+        account: &account,
+        typed,
+        host: &host,
+        port,
+        user: &user,
+        host_key_alias: config.host_key_alias.as_deref(),
     };
-    let name = config.host_name.as_ref();
+    let path = |text: &String| names.path(text).unwrap().display().to_string();
+    let files = |files: &Option<Placed<Vec<String>>>, default: [&str; 2]| {
+        let files = files.as_ref().map_or(default.map(str::to_owned).to_vec(), |files| files.value.clone());
+        files.iter().map(path).collect::<Vec<_>>().join(" ")
+    };
+    let proxy = |setting: &&Placed<Unsupported>| {
+        setting.value.keyword.starts_with("Proxy") && setting.value.weight == Weight::Refuse
+    };
     vec![
-        name.map_or(typed.to_owned(), |name| host_name(&name.value, typed).unwrap()).to_lowercase(),
-        config.port.unwrap_or(22).to_string(),
-        config.user.clone().unwrap_or(account.user.clone()),
+        host.clone(),
+        port.to_string(),
+        user.clone(),
         config.identity_files.iter().map(|file| file.value.as_str()).collect::<Vec<_>>().join(" "),
         config.identities_only.unwrap_or(false).to_string(),
-        config.identity_agent.as_ref().map_or("", |agent| &agent.value).to_owned(),
-        home(&config.user_known_hosts, ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]),
-        home(&config.global_known_hosts, ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"]),
+        config.identity_agent.as_ref().map(|agent| path(&agent.value)).unwrap_or_default(),
+        files(&config.user_known_hosts, ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]),
+        files(&config.global_known_hosts, ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"]),
         format!("{:?}", config.host_key.unwrap_or_default()),
-        config.host_key_alias.clone().unwrap_or_default(),
-        format!("{:?}", config.connect_timeout.flatten()),
-        config
-            .unsupported
-            .iter()
-            .filter(|setting| setting.value.slot == "proxy" && setting.value.weight == Weight::Refuse)
-            .map(|setting| setting.value.keyword)
-            .collect::<Vec<_>>()
-            .join(" "),
+        config.host_key_alias.clone().unwrap_or_default().to_lowercase(),
+        format!("{:?}", config.connect_timeout),
+        config.unsupported.iter().find(proxy).map_or("", |setting| setting.value.keyword).to_owned(),
     ]
 }
 
@@ -139,8 +147,16 @@ fn awkward_files_mean_what_openssh_says() {
             "Host web01\nProxyJump none\nHost web*\nProxyCommand nc %h %p\nHost db1\nProxyCommand none\nHost *\nProxyJump bastion:22\n",
         )],
         &[("alias", "Host web*\nHostKeyAlias Fleet\n")],
+        &[(
+            "jump",
+            "Host web01\nProxyJump none\nProxyJump x\nHost db1\nProxyJump none\nProxyCommand none\nProxyJump x\nHost a*\nProxyJump y\nProxyCommand none\n",
+        )],
+        &[(
+            "expanded",
+            "UserKnownHostsFile ~/%n-%h %d/%p-%r-%u-%k-%i-%L ${HOME}/x\nIdentityAgent ~/%h\nHostKeyAlias k\n",
+        )],
         &[("numbers", "Host 10.0.0.*\nUser ten\nHost ::1\nUser six\nHost *:*\nPort 6\n")],
-        &[("ignored", "IgnoreUnknown fancy*,other\nFancyThing a \"b\" c\nOther\nUser a\n")],
+        &[("ignored", "IgnoreUnknown fancy*,other\nFancyThing a \"b\" c\nOther x\nUser a\n")],
         &[(
             "cosmetic",
             "Compression yes\nControlMaster auto\nControlPath ~/.ssh/%C\nServerAliveInterval 5\nSendEnv A B\nForwardAgent yes\nUser a\n",
@@ -215,7 +231,7 @@ proptest! {
     #[test]
     fn made_up_files_mean_what_openssh_says(lines in prop::collection::vec(prop_oneof![
         3 => "(Host|host) (!?(a|b|a\\*|\\?|\\*|ab)) ?(!?(b|\\*b|a\\?))?",
-        2 => "[ \t]{0,2}User ?=? ?\"?[a-c]{1,2}\"?",
+        2 => "[ \t]{0,2}User( |=| = ?)\"?[a-c]{1,2}\"?",
         2 => "Port[ =]\"?[1-9]{1,2}\"? ?(#.{0,3})?",
         2 => "IdentityFile ['\"]?[a-c\\\\ %]{1,4}['\"]?",
         1 => "HostName (%h|a|%%)[.b]{0,3}",
