@@ -86,7 +86,7 @@ impl Fleet {
         for index in 0..fleet.plan.targets.len() {
             let leave = tokio::select! {
                 biased;
-                _ = stopped.wait_for(|stop| *stop > Stop::No) => break,
+                () = host::reached(&mut stopped, Stop::Drain) => break,
                 leave = Arc::clone(&forks).acquire_owned() => leave.expect("nobody closes it"),
             };
             while hosts.try_join_next().is_some() {}

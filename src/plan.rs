@@ -93,7 +93,7 @@ fn host(target: &Target) -> Value {
 fn payload(signed: &Signed) -> Value {
     json!({
         "name": signed.packed.name,
-        "digest": signed.packed.digest,
+        "digest": signed.packed.digest_hex(),
         "bytes": signed.packed.bytes.len(),
         "signer": signed.public_key.fingerprint(),
     })

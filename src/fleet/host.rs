@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cronium_wire::message::{Finished, FromStub, Hello, ToStub};
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::job::{First, pieces};
@@ -83,7 +83,7 @@ impl Host {
             tokio::select! {
                 biased;
                 Some(step) = seen.recv() => self.enter(state(step)).await,
-                _ = stopped.wait_for(|stop| *stop >= Stop::Cancel) => return Ok(Verdict::cancelled()),
+                () = reached(&mut stopped, Stop::Cancel) => return Ok(Verdict::cancelled()),
                 session = &mut start => break session?,
             }
         };
@@ -104,15 +104,15 @@ impl Host {
         connection: &Arc<Connection>,
         first: &First<'_>,
     ) -> Result<Verdict, Fault> {
-        let mut stopped = fleet.stopped.clone();
+        let (mut stopped, mut left) = (fleet.stopped.clone(), fleet.stopped.clone());
         let (mut tunnel, mut opening, mut deadline, mut cancelled) = (None, None, None, false);
         loop {
             let message = tokio::select! {
                 biased;
-                _ = stopped.wait_for(|stop| *stop == Stop::Leave) => {
+                () = reached(&mut left, Stop::Leave) => {
                     return Err(Fault::lost("cronium-run was interrupted before the host had ended"));
                 }
-                _ = stopped.wait_for(|stop| *stop >= Stop::Cancel), if !cancelled => {
+                () = reached(&mut stopped, Stop::Cancel), if !cancelled => {
                     cancelled = true;
                     deadline = Some(Instant::now() + GRACE + LATE);
                     link.send(&ToStub::Cancel).await?;
@@ -225,6 +225,14 @@ impl Fleet {
     fn script_deadline(&self) -> Option<Instant> {
         let Task::Run(run) = &self.plan.task else { return None };
         run.timeout.map(|timeout| Instant::now() + timeout + GRACE + LATE)
+    }
+}
+
+/// Waits until the run is stopped so far.
+pub async fn reached(stopped: &mut watch::Receiver<Stop>, level: Stop) {
+    // An error means that nobody can stop it any more.
+    if stopped.wait_for(|stop| *stop >= level).await.is_err() {
+        std::future::pending().await
     }
 }
 

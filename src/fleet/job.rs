@@ -5,14 +5,14 @@ use std::time::Duration;
 use base64ct::{Base64, Encoding};
 use cronium_wire::frame::CHUNK;
 use cronium_wire::message::{Deploy, Job, ToStub};
+use jiff::Timestamp;
 
 use super::Fleet;
-use crate::error::Result;
 use crate::payload::Signed;
 use crate::plan::{FOLLOWS_UP_TO, GRACE, Task};
 
-/// How much longer a token lives than its script may.
-const TOKEN_GRACE: Duration = Duration::from_secs(300);
+/// Between making the token and the script's start: connecting and sending the payload.
+const SETTING_OUT: Duration = Duration::from_secs(600);
 /// Without a `--timeout` a script may run this long and still call its helpers.
 const TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -24,17 +24,17 @@ pub struct First<'a> {
 
 impl Fleet {
     /// One list for each conversation with the host: one, or one a payload for `deploy`.
-    pub fn first_messages(&self, host: &str) -> Result<Vec<First<'_>>> {
+    pub fn first_messages(&self, host: &str) -> Vec<First<'_>> {
         match &self.plan.task {
             Task::Run(run) => {
                 let signed = &run.payload;
-                let life = run.timeout.map_or(TOKEN_LIFE, |timeout| timeout + TOKEN_GRACE);
+                let deadline = Timestamp::now() + run.timeout.unwrap_or(TOKEN_LIFE) + SETTING_OUT;
                 let job = Job {
                     args: run.args.clone(),
                     environment: run.environment.clone(),
                     timeout_ms: run.timeout.map(|timeout| timeout.as_millis() as u64),
-                    token: self.api.token(host, life),
-                    execution: self.api.execution(host),
+                    token: self.api.token(host, deadline),
+                    execution: self.api.register(host).execution_id,
                     tunnel_now: !run.one_off,
                     ..self.job(host, signed)
                 };
@@ -42,13 +42,13 @@ impl Fleet {
                 if signed.packed.bytes.len() <= FOLLOWS_UP_TO {
                     messages.extend(pieces(&signed.packed.bytes));
                 }
-                Ok(vec![First { messages, payload: &signed.packed.bytes }])
+                vec![First { messages, payload: &signed.packed.bytes }]
             }
             Task::Deploy { payloads, trust } if payloads.is_empty() => {
                 let deploy = Deploy { payload: None, trust: trust.clone() };
-                Ok(vec![First { messages: vec![ToStub::Deploy(Box::new(deploy))], payload: &[] }])
+                vec![First { messages: vec![ToStub::Deploy(Box::new(deploy))], payload: &[] }]
             }
-            Task::Deploy { payloads, trust } => Ok(payloads
+            Task::Deploy { payloads, trust } => payloads
                 .iter()
                 .enumerate()
                 .map(|(index, signed)| {
@@ -58,7 +58,7 @@ impl Fleet {
                     let deploy = Deploy { payload: Some(job), trust };
                     First { messages: vec![ToStub::Deploy(Box::new(deploy))], payload: &signed.packed.bytes }
                 })
-                .collect()),
+                .collect(),
         }
     }
 
@@ -66,10 +66,10 @@ impl Fleet {
         Job {
             run: self.plan.run.clone(),
             host: host.to_owned(),
-            digest: signed.packed.digest.clone(),
+            digest: signed.packed.digest_hex(),
             size: signed.packed.bytes.len() as u64,
             payload_follows: signed.packed.bytes.len() <= FOLLOWS_UP_TO,
-            signature: Base64::encode_string(&signed.signature),
+            signature: Base64::encode_string(&signed.signature_der),
             session_key: signed.public_key.to_pem(),
             grace_ms: GRACE.as_millis() as u64,
             ..Job::default()

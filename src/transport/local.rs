@@ -1,9 +1,9 @@
 //! This machine: the same stub, as a child process.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use cronium_wire::message::{Hello, Message, ToStub};
@@ -65,16 +65,10 @@ fn install() -> io::Result<PathBuf> {
     let whole = fs::read(&program).is_ok_and(|bytes| cronium_wire::digest::sha256_hex(&bytes) == stub.digest);
     if !whole {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        write_program(&dir, &program, &stub.program())?;
+        // Under its name only once it is whole.
+        let mut part = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempfile_in(&dir)?;
+        part.write_all(&stub.program())?;
+        part.persist(&program)?;
     }
     Ok(program)
-}
-
-/// Under its name only once it is whole.
-fn write_program(dir: &Path, program: &Path, bytes: &[u8]) -> io::Result<()> {
-    let part = dir.join(format!(".{}.{}", program.file_name().unwrap_or_default().display(), ulid::Ulid::generate()));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o700).open(&part)?;
-    file.write_all(bytes)?;
-    drop(file);
-    fs::rename(&part, program)
 }
