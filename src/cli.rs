@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::error::{Error, ExitCode, Result};
 use crate::term::{Color, Term};
 
+pub mod connect;
 mod hosts;
 mod init;
 mod inspect;
@@ -15,6 +16,7 @@ mod keygen;
 mod logs;
 mod pack;
 mod runs;
+pub mod settings;
 mod show;
 mod sign;
 mod verify;

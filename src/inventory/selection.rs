@@ -205,7 +205,8 @@ impl Expr {
                 Item::List(_) | Item::Stdin => unreachable!("read() has replaced them"),
             }
         }
-        if !adds {
+        // An inventory that is empty itself has nothing to look in.
+        if !adds && !(self.terms.is_empty() && inventory.is_none()) {
             hosts.extend(
                 inventory
                     .ok_or_else(|| {
@@ -245,13 +246,13 @@ fn find(pattern: &HostSet, inventory: Option<&[Selected]>) -> Result<Vec<Selecte
         return Err(Error::usage(format!("{pattern} is a pattern, and there is no inventory to look in"))
             .hint("give a list of hosts with -i FILE"));
     };
-    let mut found = Vec::new();
+    let mut found = Unique::default();
     for pattern in &pattern.expand() {
         for host in inventory {
             if let Selected::Ssh(host) = host
                 && super::wildcard::matches(&pattern.name, &host.name)
             {
-                found.push(Selected::Ssh(Host {
+                found.add(Selected::Ssh(Host {
                     user: pattern.user.clone().or_else(|| host.user.clone()),
                     name: host.name.clone(),
                     port: pattern.port.or(host.port),
@@ -259,11 +260,11 @@ fn find(pattern: &HostSet, inventory: Option<&[Selected]>) -> Result<Vec<Selecte
             }
         }
     }
-    if found.is_empty() {
+    if found.hosts.is_empty() {
         return Err(Error::usage(format!("no host of the inventory matches {pattern}"))
             .hint("cronium-run hosts -i FILE  shows what is in it"));
     }
-    Ok(found)
+    Ok(found.hosts)
 }
 
 /// Hosts in the order in which they were first named.
