@@ -238,8 +238,8 @@ mod tests {
     fn resolve(words: &str, stdin: &str) -> Result<Vec<String>> {
         let home = home();
         let words = words.replace("HOME", home.path().to_str().unwrap());
-        let cli =
-            Cli::try_parse_from(["x", "-F", "none"].into_iter().chain(words.split_whitespace())).unwrap();
+        let mut cli = Cli::try_parse_from(["x"].into_iter().chain(words.split_whitespace())).unwrap();
+        cli.hosts.connect.ssh_config.get_or_insert("none".into());
         let account = Account::pretend(home.path());
         let resolved = cli.hosts.targets_for(cli.targets.as_deref(), stdin.as_bytes(), &account);
         let shown = |address: &Address| match address {

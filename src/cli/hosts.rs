@@ -20,11 +20,11 @@ pub struct Args {
     /// Hosts: web1, ann@web1:2222, web[01-20,30], ^FILE, - (stdin), local, a,b,!c [default: the whole inventory]
     #[arg(value_name = "TARGETS")]
     targets: Option<String>,
-    #[command(flatten)]
-    hosts: HostArgs,
     /// What to print
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
+    #[command(flatten)]
+    hosts: HostArgs,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

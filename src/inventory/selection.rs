@@ -198,15 +198,15 @@ impl Expr {
             match &term.item {
                 Item::Local => hosts.add(Selected::Local),
                 Item::Hosts(set) if set.is_pattern() => hosts.extend(find(set, inventory)?),
-                Item::Hosts(set) => hosts.extend(set.expand().into_iter().map(Selected::Ssh)),
+                Item::Hosts(set) => hosts.extend(set.expand().into_iter().map(Selected::of)),
                 // A list with nothing in it adds nothing: it is not the whole inventory.
                 Item::Read(list) if list.terms.is_empty() => {}
                 Item::Read(list) => hosts.extend(list.select(inventory)?),
                 Item::List(_) | Item::Stdin => unreachable!("read() has replaced them"),
             }
         }
-        // An inventory that is empty itself has nothing to look in.
-        if !adds && !(self.terms.is_empty() && inventory.is_none()) {
+        // Without any term and without an inventory this is an inventory, an empty one.
+        if !adds && (inventory.is_some() || !self.terms.is_empty()) {
             hosts.extend(
                 inventory
                     .ok_or_else(|| {
