@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::error::{Error, ExitCode, Result};
 use crate::term::{Color, Term};
 
+pub mod connect;
 mod hosts;
 mod init;
 mod inspect;
@@ -16,6 +17,7 @@ mod listing;
 mod logs;
 mod pack;
 mod runs;
+pub mod settings;
 mod show;
 mod sign;
 pub mod variables;
@@ -63,7 +65,7 @@ enum Command {
     Verify(verify::Args),
     Inspect(inspect::Args),
     Keygen(keygen::Args),
-    Hosts(hosts::Args),
+    Hosts(Box<hosts::Args>),
     Runs(runs::Args),
     Show(show::Args),
     Logs(logs::Args),
@@ -117,7 +119,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Verify(args) => verify::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Keygen(args) => keygen::run(args, context),
-        Command::Hosts(args) => hosts::run(args, context),
+        Command::Hosts(args) => hosts::run(*args, context),
         Command::Runs(args) => runs::run(args, context),
         Command::Show(args) => show::run(args, context),
         Command::Logs(args) => logs::run(args, context),

@@ -198,14 +198,15 @@ impl Expr {
             match &term.item {
                 Item::Local => hosts.add(Selected::Local),
                 Item::Hosts(set) if set.is_pattern() => hosts.extend(find(set, inventory)?),
-                Item::Hosts(set) => hosts.extend(set.expand().into_iter().map(Selected::Ssh)),
+                Item::Hosts(set) => hosts.extend(set.expand().into_iter().map(Selected::of)),
                 // A list with nothing in it adds nothing: it is not the whole inventory.
                 Item::Read(list) if list.terms.is_empty() => {}
                 Item::Read(list) => hosts.extend(list.select(inventory)?),
                 Item::List(_) | Item::Stdin => unreachable!("read() has replaced them"),
             }
         }
-        if !adds {
+        // Without any term and without an inventory this is an inventory, an empty one.
+        if !adds && (inventory.is_some() || !self.terms.is_empty()) {
             hosts.extend(
                 inventory
                     .ok_or_else(|| {
@@ -245,13 +246,13 @@ fn find(pattern: &HostSet, inventory: Option<&[Selected]>) -> Result<Vec<Selecte
         return Err(Error::usage(format!("{pattern} is a pattern, and there is no inventory to look in"))
             .hint("give a list of hosts with -i FILE"));
     };
-    let mut found = Vec::new();
+    let mut found = Unique::default();
     for pattern in &pattern.expand() {
         for host in inventory {
             if let Selected::Ssh(host) = host
                 && super::wildcard::matches(&pattern.name, &host.name)
             {
-                found.push(Selected::Ssh(Host {
+                found.add(Selected::Ssh(Host {
                     user: pattern.user.clone().or_else(|| host.user.clone()),
                     name: host.name.clone(),
                     port: pattern.port.or(host.port),
@@ -259,11 +260,11 @@ fn find(pattern: &HostSet, inventory: Option<&[Selected]>) -> Result<Vec<Selecte
             }
         }
     }
-    if found.is_empty() {
+    if found.hosts.is_empty() {
         return Err(Error::usage(format!("no host of the inventory matches {pattern}"))
             .hint("cronium-run hosts -i FILE  shows what is in it"));
     }
-    Ok(found)
+    Ok(found.hosts)
 }
 
 /// Hosts in the order in which they were first named.

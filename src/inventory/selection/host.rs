@@ -32,6 +32,16 @@ pub enum Selected {
     Ssh(Host),
 }
 
+impl Selected {
+    /// However it was written: a host that prints as `local` is this machine.
+    pub(super) fn of(host: Host) -> Self {
+        match &host {
+            Host { user: None, name, port: None } if name == "local" => Self::Local,
+            _ => Self::Ssh(host),
+        }
+    }
+}
+
 impl fmt::Display for Selected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

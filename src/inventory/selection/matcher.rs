@@ -45,8 +45,13 @@ impl Matcher {
                 Item::Local => matcher.local = true,
                 Item::Hosts(set) if set.is_pattern() => matcher.patterns.extend(set.expand()),
                 Item::Hosts(set) => {
-                    for Host { user, name, port } in set.expand() {
-                        matcher.names.entry(name).or_default().push(Login { user, port });
+                    for host in set.expand() {
+                        match Selected::of(host) {
+                            Selected::Local => matcher.local = true,
+                            Selected::Ssh(Host { user, name, port }) => {
+                                matcher.names.entry(name).or_default().push(Login { user, port });
+                            }
+                        }
                     }
                 }
                 // Matches nothing, where an expression of nothing but `!` matches the rest.
