@@ -3,23 +3,31 @@
 use std::path::PathBuf;
 use std::process;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::config;
 use crate::error::{Error, ExitCode, Result};
 use crate::term::{Color, Term};
 
 pub mod connect;
+mod completions;
+mod deploy;
+mod exec;
+mod generate;
 mod hosts;
 mod init;
 mod inspect;
 mod keygen;
+mod launch;
 mod listing;
+mod logging;
 mod logs;
 mod pack;
 mod runs;
 pub mod settings;
 mod show;
 mod sign;
+mod task;
 pub mod variables;
 mod verify;
 
@@ -55,10 +63,24 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub color: Color,
+    /// Append what the program does to a file, for whoever looks for a fault
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CRONIUM_RUN_LOG_FILE",
+        help_heading = "Global options"
+    )]
+    pub log_file: Option<PathBuf>,
+    /// Log more (repeat); to stderr where no --log-file is named
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Exec(Box<exec::Args>),
+    Deploy(Box<deploy::Args>),
     Init(init::Args),
     Pack(pack::Args),
     Sign(sign::Args),
@@ -69,6 +91,9 @@ enum Command {
     Runs(runs::Args),
     Show(show::Args),
     Logs(logs::Args),
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// What every command is given.
@@ -98,21 +123,35 @@ fn state_dir() -> Result<PathBuf> {
 
 /// Parses the command line, runs the command and says how it went.
 pub fn main() -> process::ExitCode {
-    let cli = Cli::parse();
-    let term = Term::new(cli.global.color);
-    let context = Context { term, global: cli.global };
-    let code = match dispatch(cli.command, &context) {
-        Ok(code) => code,
-        Err(error) => {
-            context.term.error(&error);
-            error.code
-        }
-    };
+    // Until the command line is read, nothing is known of what the operator wants of colours.
+    let outcome = parse().map_err(|error| (Term::new(Color::Auto), error)).and_then(|cli| {
+        let context = Context { term: Term::new(cli.global.color), global: cli.global };
+        let run = || {
+            logging::start(&context.global, &context.term)?;
+            dispatch(cli.command, &context)
+        };
+        run().map_err(|error| (context.term.clone(), error))
+    });
+    let code = outcome.unwrap_or_else(|(term, error)| {
+        term.error(&error);
+        error.code
+    });
     process::ExitCode::from(code as u8)
+}
+
+/// The command line over the environment over configuration files. Ends the process for `--help`
+/// and for what clap itself refuses.
+fn parse() -> Result<Cli> {
+    let command = Cli::command();
+    let settings = config::load(&settings::keys(&command))?;
+    let matches = settings::apply(command, &settings)?.get_matches();
+    Cli::from_arg_matches(&matches).map_err(|error| error.exit())
 }
 
 fn dispatch(command: Command, context: &Context) -> Result<ExitCode> {
     match command {
+        Command::Exec(args) => exec::run(*args, context),
+        Command::Deploy(args) => deploy::run(*args, context),
         Command::Init(args) => init::run(args, context),
         Command::Pack(args) => pack::run(args, context),
         Command::Sign(args) => sign::run(args, context),
@@ -123,5 +162,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Runs(args) => runs::run(args, context),
         Command::Show(args) => show::run(args, context),
         Command::Logs(args) => logs::run(args, context),
+        Command::Completions(args) => completions::run(args, context),
+        Command::Generate(args) => generate::run(args, context),
     }
 }

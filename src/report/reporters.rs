@@ -36,6 +36,14 @@ impl Reporters {
         all.telling(output, term)
     }
 
+    /// As [`Self::live`], without progress and summary.
+    pub fn terse(output: Output, term: &Term) -> Self {
+        let mut all = Self::default();
+        all.add("stdout", reporter(output, term));
+        all.add("stderr", Box::new(Closing::new(term, Extent::Errors)));
+        all
+    }
+
     /// For a stored run whose events are told again: the same without progress.
     pub fn replay(output: Output, term: &Term) -> Self {
         Self::default().telling(output, term)
