@@ -106,7 +106,11 @@ fn digest(payload: &mut Payload) -> io::Result<[u8; 32]> {
     let mut buffer = [0; 16 << 10];
     loop {
         match payload.read(&mut buffer)? {
-            0 => return Ok(hasher.finish()),
+            0 => {
+                // Whoever reads it next begins at its start.
+                payload.rewind()?;
+                return Ok(hasher.finish());
+            }
             count => hasher.update(&buffer[..count]),
         }
     }
