@@ -110,7 +110,7 @@ impl Environment {
             .args(["-u", super::fleet::user(), "-p", &fleet.port().to_string()])
             .args(["--private-key".as_ref(), fleet.private_key().as_os_str()])
             .args(["--known-hosts".as_ref(), fleet.known_hosts().as_os_str()])
-            .args(["--connect-timeout", "5s"])
+            .args(["--connect-timeout", "3s"])
     }
 }
 
