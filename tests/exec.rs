@@ -488,7 +488,7 @@ fn a_killed_operator_leaves_a_readable_ledger() {
     assert_eq!(ledger.end_of(&run).1, None, "the run has no end");
     // The commands say what was known.
     let shown = environment.run(["show", "last"]).succeeds().out();
-    assert!(shown.contains(&fleet.name(1)) && shown.contains(&fleet.name(2)), "{shown}");
+    assert_eq!(fleet.numbers_in(&shown), [1, 2].into(), "{shown}");
     assert!(environment.run(["runs"]).succeeds().out().contains(&run[..10]));
     assert_eq!(environment.run(["logs", "last", &fleet.name(1)]).succeeds().out(), "quick\n");
     assert_eq!(environment.run(["logs", "last", &fleet.name(2)]).succeeds().out(), "begun\n");

@@ -171,7 +171,7 @@ fn output_is_told() {
     let (environment, fleet) = (Environment::new(), Fleet::start(1));
     for (line, want) in [
         ("cronium output '{\"disk\": 81.5}'", json!({"disk": 81.5})),
-        ("cronium output just text", json!("just text")),
+        ("cronium output 'just text'", json!("just text")),
         ("echo '[1,2]' | cronium output", json!([1, 2])),
         ("cronium output 1; cronium output 2", json!(2)),
         ("cronium output used=81 host=web", json!({"used": 81, "host": "web"})),

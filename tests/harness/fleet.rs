@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
@@ -176,6 +177,24 @@ impl Fleet {
     /// `127.A.B.`: what every name begins with.
     pub fn prefix(&self) -> String {
         format!("127.{}.{}.", self.block.0, self.block.1)
+    }
+
+    /// The hosts a text speaks of, by name or in a folded set such as `127.A.B.[1-3,7]`.
+    pub fn numbers_in(&self, text: &str) -> BTreeSet<u8> {
+        let mut numbers = BTreeSet::new();
+        for behind in text.split(&self.prefix()).skip(1) {
+            let set = match behind.strip_prefix('[') {
+                Some(set) => set.split(']').next().unwrap(),
+                None => behind.split(|c: char| !c.is_ascii_digit()).next().unwrap(),
+            };
+            for part in set.split(',') {
+                let (first, last) = part.split_once('-').unwrap_or((part, part));
+                if let (Ok(first), Ok(last)) = (first.parse::<u8>(), last.parse()) {
+                    numbers.extend(first..=last);
+                }
+            }
+        }
+        numbers
     }
 
     pub fn private_key(&self) -> PathBuf {

@@ -4,6 +4,7 @@
 //! A `mod.rs`, because cargo would take `tests/harness.rs` for a test of its own.
 #![allow(dead_code, unused_imports, reason = "each test file is its own crate and uses a part of this")]
 
+mod archive;
 mod environment;
 mod events;
 mod fleet;
@@ -13,6 +14,7 @@ mod pretend;
 mod processes;
 mod stub;
 
+pub use archive::{Archive, MANIFEST, gzip};
 pub use environment::{Environment, Invocation, Running};
 pub use events::{bytes_of, check_grammar, finished};
 pub use fleet::{Fleet, FleetPlan, HostTraits, Recorded};
