@@ -370,10 +370,9 @@ fn a_key_from_the_agent() {
         .expect("ssh-agent starts (tests/run installs it)");
     assert!(until(5, || socket.exists()));
     let name = fleet.name(1);
-    let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
     let run = |agent: bool| {
         let mut command = environment
-            .command(["exec", &name, "-u", user.trim(), "-p", &fleet.port().to_string(), "-o", "quiet"])
+            .command(["exec", &name, "-u", harness::user(), "-p", &fleet.port().to_string(), "-o", "quiet"])
             .arg("--known-hosts")
             .arg(fleet.known_hosts());
         if agent {
@@ -416,8 +415,7 @@ fn targets_of_every_form() {
         assert_eq!(got, want, "{targets}");
     }
     // With user and port in the name, and no flag that says them.
-    let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
-    let full = format!("{}@{}:{}", user.trim(), fleet.name(1), fleet.port());
+    let full = format!("{}@{}:{}", harness::user(), fleet.name(1), fleet.port());
     environment
         .command(["exec", &full, "-o", "quiet"])
         .args(["--private-key".as_ref(), fleet.private_key().as_os_str()])

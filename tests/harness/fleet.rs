@@ -279,7 +279,7 @@ impl Drop for Fleet {
 }
 
 /// The user that runs the tests and logs in.
-pub(super) fn user() -> &'static str {
+pub fn user() -> &'static str {
     static USER: OnceLock<String> = OnceLock::new();
     USER.get_or_init(|| {
         let output = Command::new("id").arg("-un").output().expect("id starts");
