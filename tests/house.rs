@@ -116,7 +116,7 @@ fn nothing_is_left_for_later() {
 fn every_flag_says_what_it_does() {
     let mut root = cronium_run::cli::Cli::command();
     root.build();
-    check_command(&root, &root.get_name().to_owned());
+    check_command(&root, root.get_name());
 }
 
 fn check_command(command: &clap::Command, name: &str) {
