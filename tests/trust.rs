@@ -131,6 +131,9 @@ fn the_operator_refuses_what_the_signature_does_not_cover() {
 #[test]
 fn the_stub_refuses_crafted_archives() {
     let key = TestKey::new(1);
+    let (sound, home) = (Archive::sound().finish(), tempfile::tempdir().unwrap());
+    let (end, _) = SpokenStub::start(home.path()).end_of(key.job(&sound), &sound);
+    assert_eq!(end, End::Exited { code: 0 }, "what the others are made from is sound");
     for (case, bytes) in crafted() {
         let home = tempfile::tempdir().unwrap();
         refused(case, home.path(), key.job(&bytes), &bytes);

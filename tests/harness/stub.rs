@@ -102,6 +102,7 @@ impl SpokenStub {
     /// Starts `command`, which is a stub or runs one.
     pub fn start_with(mut command: Command, home: &Path) -> Self {
         let mut child = command
+            .arg("run")
             .env_clear()
             .env("HOME", home)
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
