@@ -262,7 +262,8 @@ fn inspect_tells_what_is_there() {
         serde_json::from_str(&home.data(&["inspect", "disk.tar.gz", "-o", "json"])).unwrap();
     assert_eq!(json["manifest"]["timeout"], "1m30s");
     assert_eq!(json["signature"]["verified"], true);
-    assert_eq!(json["files"][1]["path"], "run.sh");
+    let script = serde_json::json!({"path": "run.sh", "type": "file", "size": 8, "mode": "0755"});
+    assert_eq!(json["files"][1], script);
 
     // A folder and a script are packed in memory and have no signature.
     assert!(home.data(&["inspect", "job"]).contains("\nsignature    none\n"));
