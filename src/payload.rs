@@ -74,7 +74,10 @@ fn digest_of(bytes: &[u8]) -> Digest {
 /// mistake to correct (exit code 2).
 fn refuse(what: &str, error: ArchiveError) -> Error {
     match error {
-        ArchiveError::Manifest(error) => manifest_fault(error.in_file(format!("{what}: manifest.yaml"))),
+        ArchiveError::Manifest(error) => {
+            let file = format!("{what}: {}", error.file);
+            manifest_fault(error.in_file(file))
+        }
         error => Error::rejected(format!("{what} is refused")).because(error),
     }
 }

@@ -2,7 +2,7 @@
 # Prints every file system that is fuller than the limit, and fails if there is one.
 set -eu
 
-limit=$(cronium input limit --raw --default 90)
+limit=$(cronium input .limit --raw --default 90)
 
 # POSIX df: device, blocks, used, free, percent, place.
 full=$(df -P -k | awk -v limit="$limit" '

@@ -132,7 +132,7 @@ fn text(packed: &Packed, signature: &Signature) -> String {
         lines.push(("timeout", duration::format(timeout)));
     }
     for (key, value) in &manifest.metadata {
-        lines.push(("metadata", format!("{}: {value}", plain(key))));
+        lines.push(("metadata", plain(&format!("{key}: {value}"))));
     }
     lines.push(("digest", format!("sha256:{}", packed.digest_hex())));
     let (bytes, unpacked) = (packed.bytes.len(), packed.unpacked);

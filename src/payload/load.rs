@@ -48,7 +48,8 @@ fn is_archive(path: &Path) -> Result<bool> {
 /// The bytes of an archive, if it is not larger than any that is allowed.
 pub(super) fn read_archive(path: &Path) -> Result<Vec<u8>> {
     let fail = || format!("cannot read {}", path.display());
-    if fs::metadata(path).or_fail(fail)?.len() > MAX_UNPACKED {
+    let metadata = fs::metadata(path).map_err(|error| Error::usage(fail()).because(error))?;
+    if metadata.len() > MAX_UNPACKED {
         let message = format!("{} has more than {} MiB", path.display(), MAX_UNPACKED >> 20);
         return Err(Error::rejected(message).hint("fetch large files in the script instead"));
     }

@@ -52,7 +52,9 @@ pub struct Entry {
     pub kind: EntryKind,
     /// Bytes of a file, else 0.
     pub size: u64,
-    /// As it is unpacked: 0755 for folders and what somebody may execute, else 0644.
+    /// As it is unpacked: 0755 for folders and what somebody may execute, else 0644. In JSON as
+    /// text, in octal.
+    #[serde(serialize_with = "octal")]
     pub mode: u32,
 }
 
@@ -69,6 +71,10 @@ pub enum EntryKind {
     Hardlink {
         target: String,
     },
+}
+
+fn octal<S: serde::Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{mode:04o}"))
 }
 
 /// Reads a whole archive and checks everything; nothing is written.

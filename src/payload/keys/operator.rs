@@ -2,8 +2,8 @@
 //! of keys, and still nothing unsigned reaches a host.
 //!
 //! It has no password, so that `exec` never stops to ask. Sealing it with an empty one, as cosign
-//! would, protects nothing and costs the CPU time of scrypt at each run (150 ms and 64 MiB), so it
-//! is plain PKCS#8; `cosign import-key-pair` reads it. Its file is private to the user, as an SSH
+//! would, protects nothing and costs the CPU time of scrypt at each run (200 ms and 64 MiB), so it
+//! is plain PKCS#8, as openssl writes it. Its file is private to the user, as an SSH
 //! key is, and a sealed key may be put in its place.
 
 use std::fs;

@@ -41,7 +41,7 @@ struct Cipher {
 
 const KDF: &str = "scrypt";
 const CIPHER: &str = "nacl/secretbox";
-/// What cosign 2 and 3 write; it opens keys with no other but N = 32768 and 131072.
+/// What cosign 2 and 3 write. Its own reader refuses parameters it does not know: keep these.
 const PARAMS: Params = Params { n: 65_536, r: 8, p: 1 };
 /// Memory a key file may make us use.
 const MAX_MEMORY: u64 = 512 << 20;

@@ -295,9 +295,11 @@ fn a_changed_byte_never_goes_unseen() {
 
 #[test]
 fn limits() {
+    // Ten thousand files take their time to write: these are only read.
+    let read = |bytes: &[u8]| check(bytes).map_err(|error| error.to_string());
     let entries = |count: usize| (2..count).fold(Tar::good(), |tar, at| tar.file(&format!("f{at}"), ""));
-    assert_eq!(check(&entries(MAX_ENTRIES).end()).unwrap().entries.len(), MAX_ENTRIES);
-    assert_eq!(judge(&entries(MAX_ENTRIES + 1).end()).unwrap_err(), "more than 10000 entries");
+    assert_eq!(read(&entries(MAX_ENTRIES).end()).unwrap().entries.len(), MAX_ENTRIES);
+    assert_eq!(read(&entries(MAX_ENTRIES + 1).end()).unwrap_err(), "more than 10000 entries");
 
     // 1 MiB of zeros and less may be as dense as it likes; more may not.
     let zeros = |bytes: usize| Tar::good().file("zeros", vec![0; bytes]).end();
@@ -329,9 +331,9 @@ fn limits() {
 
     // Nor may headers without entries, nor folders that are only implied.
     let headers = (0..40_001).fold(Tar::default(), |tar, _| tar.kind("g", EntryType::XGlobalHeader));
-    assert_eq!(judge(&headers.end()).unwrap_err(), "more than 10000 entries");
+    assert_eq!(read(&headers.end()).unwrap_err(), "more than 10000 entries");
     let deep = (0..500).fold(Tar::good(), |tar, at| tar.file(&format!("{at}/{}x", "d/".repeat(30)), ""));
-    assert_eq!(judge(&deep.end()).unwrap_err(), "more than 10000 entries");
+    assert_eq!(read(&deep.end()).unwrap_err(), "more than 10000 entries");
 }
 
 #[test]
