@@ -9,8 +9,8 @@ use crate::config;
 use crate::error::{Error, ExitCode, Result};
 use crate::term::{Color, Term};
 
-pub mod connect;
 mod completions;
+pub mod connect;
 mod deploy;
 mod exec;
 mod generate;

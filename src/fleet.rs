@@ -51,7 +51,12 @@ pub fn run(plan: &Arc<Plan>, api: &Arc<Api>, started: EventKind, sink: &mut dyn 
         let telling = scope.spawn(|| dispatcher.run(started, inbox));
         runtime.block_on(async {
             let interrupts = tokio::spawn(interrupt::watch(stop, reports.clone()));
-            let fleet = Fleet { plan: Arc::clone(plan), transport: Transport::default(), api: Arc::clone(api), stopped };
+            let fleet = Fleet {
+                plan: Arc::clone(plan),
+                transport: Transport::default(),
+                api: Arc::clone(api),
+                stopped,
+            };
             fleet.run_hosts(reports).await;
             // It holds a sender, and the dispatcher ends with the last of them.
             interrupts.abort();

@@ -24,7 +24,12 @@ pub enum PumpEnd {
 }
 
 /// Sends what comes on `pipe` until its end, or until a moment after `ended` is closed.
-pub fn pump(mut pipe: PipeReader, ended: &PipeReader, uplink: &Uplink, wrap: fn(Vec<u8>) -> FromStub) -> PumpEnd {
+pub fn pump(
+    mut pipe: PipeReader,
+    ended: &PipeReader,
+    uplink: &Uplink,
+    wrap: fn(Vec<u8>) -> FromStub,
+) -> PumpEnd {
     let mut buffer = vec![0; CHUNK];
     let mut deadline = None;
     loop {

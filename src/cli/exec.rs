@@ -13,7 +13,8 @@ use crate::plan::{Plan, Run, Task};
 
 /// Run a payload, a script or a command on many hosts
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "cronium-run exec [OPTIONS] <TARGETS> <PAYLOAD> [-- ARGS...]\n       \
+#[command(
+    override_usage = "cronium-run exec [OPTIONS] <TARGETS> <PAYLOAD> [-- ARGS...]\n       \
                             cronium-run exec [OPTIONS] <TARGETS> -- <COMMAND>...",
     after_help = "\
 Examples:
@@ -24,7 +25,8 @@ Examples:
 
 One COMMAND word is a shell line, several are exact arguments. A folder or a script is packed and
 signed in memory. Exit codes: 0 all succeeded, 3 a script failed, 4 a host was unreachable, 5 timed
-out, 6 refused, 8 a host is unknown, 130 interrupted; of several 6 > 7 > 8 > 4 > 5 > 3.")]
+out, 6 refused, 8 a host is unknown, 130 interrupted; of several 6 > 7 > 8 > 4 > 5 > 3."
+)]
 pub struct Args {
     /// Hosts: web1, ann@web1:2222, web[01-20,30], ^FILE, - (stdin), local, a,b,!c
     #[arg(value_name = "TARGETS")]
@@ -117,7 +119,9 @@ fn new(payload: std::sync::Arc<payload::Signed>) -> Run {
 fn mistaken(error: Error, payload: &Path) -> Error {
     match payload.exists() {
         true => error,
-        false => error.hint(format!("cronium-run exec TARGETS -- {}  runs it as a command", payload.display())),
+        false => {
+            error.hint(format!("cronium-run exec TARGETS -- {}  runs it as a command", payload.display()))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
 use super::{Cli, Context, completions};
-use crate::error::{OrFail, ExitCode, Result};
+use crate::error::{ExitCode, OrFail, Result};
 
 /// Write man pages and completion scripts into a folder
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,9 @@ fn pages(command: &Command, dir: &Path) -> Result<()> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).replace(' ', "-");
     let mut page = Vec::new();
     // Without a date: the same source makes the same page.
-    clap_mangen::Man::new(command.clone()).render(&mut page).or_fail(|| format!("cannot write the page of {name}"))?;
+    clap_mangen::Man::new(command.clone())
+        .render(&mut page)
+        .or_fail(|| format!("cannot write the page of {name}"))?;
     write(dir, &format!("{name}.1"), &page)?;
     for subcommand in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         pages(subcommand, dir)?;

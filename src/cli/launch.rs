@@ -127,7 +127,9 @@ fn run_context(plan: &Plan) -> RunContext {
         input: run.input.clone(),
         job_id: text("jobId"),
         event_id: text("eventId"),
-        event_name: metadata.get("eventName").map_or_else(|| run.payload.packed.name.clone(), |_| text("eventName")),
+        event_name: metadata
+            .get("eventName")
+            .map_or_else(|| run.payload.packed.name.clone(), |_| text("eventName")),
         event_type: text("trigger"),
         user_id: operator().unwrap_or_default(),
         started_at: Timestamp::now(),
@@ -170,7 +172,8 @@ fn git_sha() -> Option<String> {
 
 /// The command line as typed, quoted so that a shell reads it back.
 pub fn command_line() -> String {
-    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let quoted = shlex::try_join(words.iter().map(String::as_str));
     format!("cronium-run {}", quoted.unwrap_or_else(|_| words.join(" ")))
 }
@@ -193,11 +196,19 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
 pub fn input(text: Option<&str>) -> Result<Value> {
     let Some(text) = text else { return Ok(Value::Null) };
     let (what, json) = match (text, text.strip_prefix('@')) {
-        ("-", _) => ("stdin".to_owned(), std::io::read_to_string(std::io::stdin()).or_fail(|| "cannot read the input from stdin")?),
-        (_, Some(path)) => (path.to_owned(), std::fs::read_to_string(path).or_fail(|| format!("cannot read the input from {path}"))?),
+        ("-", _) => (
+            "stdin".to_owned(),
+            std::io::read_to_string(std::io::stdin()).or_fail(|| "cannot read the input from stdin")?,
+        ),
+        (_, Some(path)) => (
+            path.to_owned(),
+            std::fs::read_to_string(path).or_fail(|| format!("cannot read the input from {path}"))?,
+        ),
         (text, None) => ("--input".to_owned(), text.to_owned()),
     };
     serde_json::from_str(&json).map_err(|error| {
-        Error::usage(format!("{what} is not JSON")).because(error).hint("--input '{\"name\": \"value\"}', --input @FILE, or --input -")
+        Error::usage(format!("{what} is not JSON"))
+            .because(error)
+            .hint("--input '{\"name\": \"value\"}', --input @FILE, or --input -")
     })
 }

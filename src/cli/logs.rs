@@ -132,7 +132,8 @@ mod tests {
 
     fn logs(term: (Term, Captured), run_id: &str, host: Option<&str>, stream: Choice) -> Result<Captured> {
         let recorded = Recorded::new();
-        let global = Global { ledger: Some(recorded.path()), color: Color::Never };
+        let global =
+            Global { ledger: Some(recorded.path()), color: Color::Never, log_file: None, verbose: 0 };
         let args = Args { run: run_id.into(), host: host.map(str::to_owned), stream };
         run(args, &Context { term: term.0, global })?;
         Ok(term.1)

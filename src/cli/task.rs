@@ -24,8 +24,11 @@ impl TrustArgs {
         let packed = payload::load_any(payload)?;
         if packed.signature.is_none() {
             if self.verify_key.is_some() {
-                return Err(Error::rejected(format!("{} is not signed, and --verify-key asks for it", payload.display()))
-                    .hint(format!("cronium-run sign {} --key KEY", payload.display())));
+                return Err(Error::rejected(format!(
+                    "{} is not signed, and --verify-key asks for it",
+                    payload.display()
+                ))
+                .hint(format!("cronium-run sign {} --key KEY", payload.display())));
             }
             return self.sign(packed);
         }
@@ -34,7 +37,9 @@ impl TrustArgs {
             None => keys::load_or_operator(self.key.as_deref())?.public().clone(),
         };
         let verified = payload::verify(packed, &[key]);
-        verified.map(Arc::new).map_err(|error| error.hint("--verify-key PUB  names the key it was signed with"))
+        verified
+            .map(Arc::new)
+            .map_err(|error| error.hint("--verify-key PUB  names the key it was signed with"))
     }
 
     pub fn sign(&self, packed: Packed) -> Result<Arc<Signed>> {

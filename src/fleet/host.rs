@@ -74,9 +74,10 @@ impl Host {
     async fn converse(&mut self, fleet: &Arc<Fleet>, first: &First<'_>) -> Result<Verdict, Fault> {
         let target = &fleet.plan.targets[self.index];
         let mut stopped = fleet.stopped.clone();
-        let (steps, mut seen) = mpsc::unbounded_channel();
+        // There are three steps, so it never fills.
+        let (steps, mut seen) = mpsc::channel(8);
         let start = fleet.transport.start(target, &first.messages, |step| {
-            let _ = steps.send(step);
+            let _ = steps.try_send(step);
         });
         let mut start = std::pin::pin!(start);
         let (connection, mut link, hello) = loop {
@@ -200,7 +201,9 @@ impl Host {
             timings: self.clock.stop(),
             cpu_ms: finished.as_ref().and_then(|finished| finished.cpu_ms),
             max_rss_kb: finished.as_ref().and_then(|finished| finished.max_rss_kb),
-            helper_mode: finished.as_ref().and_then(|finished| finished.tunnel_used.then_some(HelperMode::Api)),
+            helper_mode: finished
+                .as_ref()
+                .and_then(|finished| finished.tunnel_used.then_some(HelperMode::Api)),
             trust: self.trust,
             stub_digest: known(hello.stub_digest),
             arch: known(hello.arch),

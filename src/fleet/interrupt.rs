@@ -10,7 +10,8 @@ use crate::event::StopReason;
 
 /// Runs until it is aborted. Where signals cannot be had, they keep their deadly default.
 pub async fn watch(stop: Arc<watch::Sender<Stop>>, reports: mpsc::Sender<Report>) {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return;
     };

@@ -28,7 +28,8 @@ impl Verdict {
 
     /// `after_ms` of the script's wall time.
     fn timed_out(after_ms: u64) -> Self {
-        let message = format!("the script was killed with all it started after {} s", after_ms as f64 / 1000.0);
+        let message =
+            format!("the script was killed with all it started after {} s", after_ms as f64 / 1000.0);
         let failure = Failure {
             phase: Phase::Timeout,
             kind: "timeout".into(),
@@ -80,7 +81,10 @@ impl From<Fault> for Verdict {
             transport::Phase::Upload => (Phase::Upload, Outcome::Unreachable),
             transport::Phase::Lost => (Phase::Lost, Outcome::Unknown),
         };
-        let hint = hint.or_else(|| (outcome == Outcome::Unknown).then(|| "the script may have finished: look at the host before you run it again".into()));
+        let hint = hint.or_else(|| {
+            (outcome == Outcome::Unknown)
+                .then(|| "the script may have finished: look at the host before you run it again".into())
+        });
         Self::because(outcome, Failure { phase, kind: kind.into(), message, causes, hint })
     }
 }

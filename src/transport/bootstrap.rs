@@ -111,7 +111,11 @@ fn frames(first: &[ToStub]) -> Vec<u8> {
     first.iter().enumerate().flat_map(|(seq, message)| message.to_frame(seq as u64)).collect()
 }
 
-async fn ask_machine(connection: &ssh::Connection, exit_code: Option<u32>, stderr: String) -> Result<String, Fault> {
+async fn ask_machine(
+    connection: &ssh::Connection,
+    exit_code: Option<u32>,
+    stderr: String,
+) -> Result<String, Fault> {
     let line = "exec sh -c 'echo \"cronium-run:need $(uname -m)\"'";
     match greet(Carrier::Ssh(connection.exec(line, Vec::new()).await?), 0).await? {
         Answer::NeedsStub { machine } => Ok(machine),

@@ -10,9 +10,14 @@ use super::{Fault, Phase};
 pub enum Answer {
     Stub(Box<(Link, Hello)>),
     /// `uname -m` of a host without our stub.
-    NeedsStub { machine: String },
+    NeedsStub {
+        machine: String,
+    },
     /// It ended without a greeting: a stub that cannot run, or a shell that ran something else.
-    Mute { exit_code: Option<u32>, stderr: String },
+    Mute {
+        exit_code: Option<u32>,
+        stderr: String,
+    },
 }
 
 /// `sent`: how many frames are on their way already.
@@ -26,7 +31,9 @@ pub async fn greet(mut carrier: Carrier, sent: u64) -> Result<Answer, Fault> {
                 let stderr = if stderr.text().is_empty() { greeter.noise() } else { stderr.text() };
                 return Ok(Answer::Mute { exit_code, stderr: stderr.trim().to_owned() });
             }
-            Piece::Lost => return Err(Fault::lost("the connection broke while the runner started").cause(stderr.text())),
+            Piece::Lost => {
+                return Err(Fault::lost("the connection broke while the runner started").cause(stderr.text()));
+            }
             Piece::Stdout(bytes) => match greeter.push(&bytes) {
                 Ok(None) => {}
                 Ok(Some((Greeting::Ready, behind))) => {
@@ -44,11 +51,20 @@ pub async fn greet(mut carrier: Carrier, sent: u64) -> Result<Answer, Fault> {
                         .hint("make ~/.cache, /var/tmp or /tmp writable and not mounted noexec"));
                 }
                 Err(GreetingError::Noise) => {
-                    return Err(Fault::new(Phase::Upload, "noise", "the host prints without end instead of running a command")
-                        .cause(format!("it begins with {:?}", greeter.noise())));
+                    return Err(Fault::new(
+                        Phase::Upload,
+                        "noise",
+                        "the host prints without end instead of running a command",
+                    )
+                    .cause(format!("it begins with {:?}", greeter.noise())));
                 }
                 Err(GreetingError::Unknown(line)) => {
-                    return Err(Fault::new(Phase::Upload, "greeting", "the host answers in another language").cause(line));
+                    return Err(Fault::new(
+                        Phase::Upload,
+                        "greeting",
+                        "the host answers in another language",
+                    )
+                    .cause(line));
                 }
             },
         }

@@ -40,7 +40,8 @@ impl Carrier {
 
     /// Blocks while the other end takes nothing.
     pub async fn write(&mut self, bytes: Vec<u8>) -> Result<(), Fault> {
-        let lost = |error: &dyn std::error::Error| Fault::lost("the connection broke while sending").because(error);
+        let lost =
+            |error: &dyn std::error::Error| Fault::lost("the connection broke while sending").because(error);
         match self {
             Self::Ssh(exec) => exec.write(bytes).await,
             Self::Local { stdin: Some(stdin), .. } => {
@@ -117,7 +118,8 @@ impl Link {
             }
             if let Some(frame) = self.next_frame()? {
                 let message = FromStub::decode(frame);
-                self.ready.extend([message.map_err(|error| Fault::lost("the runner speaks another language").because(&error))?]);
+                self.ready.extend([message
+                    .map_err(|error| Fault::lost("the runner speaks another language").because(&error))?]);
                 continue;
             }
             match self.carrier.read().await {
@@ -125,7 +127,9 @@ impl Link {
                 Piece::Stderr(bytes) => self.stderr.push(&bytes),
                 Piece::Ended(code) => {
                     let code = code.map(|code| format!("it exited with {code}")).unwrap_or_default();
-                    return Err(Fault::lost("the runner ended without a result").cause(code).cause(self.stderr.text()));
+                    return Err(Fault::lost("the runner ended without a result")
+                        .cause(code)
+                        .cause(self.stderr.text()));
                 }
                 Piece::Lost => return Err(Fault::lost("the connection broke").cause(self.stderr.text())),
             }
@@ -133,7 +137,10 @@ impl Link {
     }
 
     fn next_frame(&mut self) -> Result<Option<Frame>, Fault> {
-        let frame = self.decoder.next().map_err(|error| Fault::lost("the runner speaks another language").because(&error))?;
+        let frame = self
+            .decoder
+            .next()
+            .map_err(|error| Fault::lost("the runner speaks another language").because(&error))?;
         if let Some(frame) = &frame {
             if frame.seq != self.seen_seq {
                 let message = format!("frame {} came where {} was due", frame.seq, self.seen_seq);

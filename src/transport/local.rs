@@ -19,10 +19,16 @@ pub struct Local;
 impl Local {
     pub async fn start(&self, first: &[ToStub]) -> Result<(Link, Hello), Fault> {
         let program = install().map_err(|error| {
-            Fault::new(Phase::Tempdir, "folder", "cannot put the runner into the cache of this machine").because(&error)
+            Fault::new(Phase::Tempdir, "folder", "cannot put the runner into the cache of this machine")
+                .because(&error)
         })?;
         let mut command = Command::new(&program);
-        command.arg("run").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command
+            .arg("run")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
         let mut child = command.spawn().map_err(|error| {
             Fault::new(Phase::Upload, "start", format!("cannot start {}", program.display())).because(&error)
         })?;
@@ -41,7 +47,8 @@ impl Local {
                     .hint("run the same command again"))
             }
             Answer::Mute { stderr, .. } => {
-                Err(Fault::new(Phase::Upload, "start", format!("{} does not start", program.display())).cause(stderr))
+                Err(Fault::new(Phase::Upload, "start", format!("{} does not start", program.display()))
+                    .cause(stderr))
             }
         }
     }
@@ -66,7 +73,8 @@ fn install() -> io::Result<PathBuf> {
     if !whole {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         // Under its name only once it is whole.
-        let mut part = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempfile_in(&dir)?;
+        let mut part =
+            tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempfile_in(&dir)?;
         part.write_all(&stub.program())?;
         part.persist(&program)?;
     }

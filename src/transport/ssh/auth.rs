@@ -62,9 +62,14 @@ impl Keys {
                 return Ok(());
             }
         }
-        let mut fault = Fault::new(Phase::Auth, "refused", format!("the host let '{}' in with none of {tried} keys", address.user));
+        let mut fault = Fault::new(
+            Phase::Auth,
+            "refused",
+            format!("the host let '{}' in with none of {tried} keys", address.user),
+        );
         if tried == 0 {
-            fault = Fault::new(Phase::Auth, "no-key", format!("there is no key to try for '{}'", address.user));
+            fault =
+                Fault::new(Phase::Auth, "no-key", format!("there is no key to try for '{}'", address.user));
         }
         for (path, reason) in unusable {
             fault = fault.cause(format!("{}: {reason}", path.display()));
@@ -82,9 +87,13 @@ impl Keys {
         for path in &address.identities {
             // An agent's key needs no passphrase: its public half beside the file names it.
             let public = public_half(path);
-            let in_agent = held.iter().position(|key| public.as_ref().is_some_and(|public| public.key_data() == key.key_data()));
+            let in_agent = held
+                .iter()
+                .position(|key| public.as_ref().is_some_and(|public| public.key_data() == key.key_data()));
             match (in_agent, &agent, self.file(path)) {
-                (Some(index), Some(agent), _) => candidates.push(Candidate::Agent(Arc::clone(agent), held.remove(index))),
+                (Some(index), Some(agent), _) => {
+                    candidates.push(Candidate::Agent(Arc::clone(agent), held.remove(index)))
+                }
                 (_, _, Ok(key)) => candidates.push(Candidate::File(key)),
                 (_, _, Err(reason)) => unusable.push((path.clone(), reason)),
             }
@@ -136,9 +145,15 @@ fn public_half(path: &Path) -> Option<PublicKey> {
     PublicKey::read_openssh_file(Path::new(&name)).ok()
 }
 
-async fn try_one(handle: &mut Handle<Client>, user: &str, candidate: &Candidate) -> Result<AuthResult, Fault> {
+async fn try_one(
+    handle: &mut Handle<Client>,
+    user: &str,
+    candidate: &Candidate,
+) -> Result<AuthResult, Fault> {
     let broke = |error: &dyn std::error::Error| {
-        Fault::new(Phase::Auth, "closed", "the host closed the connection while we authenticated").because(error).hint("ssh -v HOST true")
+        Fault::new(Phase::Auth, "closed", "the host closed the connection while we authenticated")
+            .because(error)
+            .hint("ssh -v HOST true")
     };
     // Waits for the server's list, so it is asked for RSA alone.
     let hash = match candidate.is_rsa() {

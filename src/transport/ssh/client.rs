@@ -80,7 +80,8 @@ impl Client {
         let verdict = match (verdict, self.address.host_key, self.address.known_hosts.first()) {
             (Verdict::Unknown, HostKeyPolicy::AcceptNew, Some(file)) => {
                 self.known.record(file, name, port, &key).map_err(|error| {
-                    Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded").cause(error.message)
+                    Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded")
+                        .cause(error.message)
                 })?
             }
             (verdict, _, _) => verdict,
@@ -94,20 +95,25 @@ impl Client {
         let entry = if port == 22 { name.to_owned() } else { format!("[{name}]:{port}") };
         match verdict {
             Verdict::Known => Ok(()),
-            Verdict::Unknown => Err(Fault::new(Phase::Hostkey, "unknown", "the host's key is not in known_hosts")
-                .cause(shown)
-                .hint("compare the fingerprint, then run once with --host-key accept-new")),
+            Verdict::Unknown => {
+                Err(Fault::new(Phase::Hostkey, "unknown", "the host's key is not in known_hosts")
+                    .cause(shown)
+                    .hint("compare the fingerprint, then run once with --host-key accept-new"))
+            }
             Verdict::Changed { known } => {
-                let known = known.iter().map(|key| format!("{} {} at {}", key.algorithm, key.fingerprint, key.place));
+                let known =
+                    known.iter().map(|key| format!("{} {} at {}", key.algorithm, key.fingerprint, key.place));
                 let known = known.collect::<Vec<_>>().join(", ");
                 Err(Fault::new(Phase::Hostkey, "changed", "the host's key is not the one in known_hosts")
                     .cause(shown)
                     .cause(format!("recorded: {known}"))
                     .hint(format!("if the change was yours: ssh-keygen -R '{entry}'")))
             }
-            Verdict::Revoked { place } => Err(Fault::new(Phase::Hostkey, "revoked", "the host's key is revoked")
-                .cause(shown)
-                .cause(format!("revoked at {place}"))),
+            Verdict::Revoked { place } => {
+                Err(Fault::new(Phase::Hostkey, "revoked", "the host's key is revoked")
+                    .cause(shown)
+                    .cause(format!("revoked at {place}")))
+            }
             Verdict::BadCertificate { reason, place } => {
                 Err(Fault::new(Phase::Hostkey, "certificate", "the host's certificate does not hold")
                     .cause(reason)

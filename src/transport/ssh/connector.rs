@@ -49,13 +49,22 @@ impl Connector {
         let within = address.connect_timeout;
         let authenticated = timeout(within, self.keys.authenticate(&mut connection.handle, address)).await;
         authenticated.unwrap_or_else(|_| {
-            Err(Fault::new(Phase::Auth, "timeout", format!("the host did not let us in within {}", seconds(within)))
-                .hint("--connect-timeout 60s"))
+            Err(Fault::new(
+                Phase::Auth,
+                "timeout",
+                format!("the host did not let us in within {}", seconds(within)),
+            )
+            .hint("--connect-timeout 60s"))
         })?;
         Ok(connection)
     }
 
-    async fn handshake(&self, address: &Ssh, stream: TcpStream, forwarded: Forwarded) -> Result<Handle<Client>, Fault> {
+    async fn handshake(
+        &self,
+        address: &Ssh,
+        stream: TcpStream,
+        forwarded: Forwarded,
+    ) -> Result<Handle<Client>, Fault> {
         let known = self.known_hosts(&address.known_hosts);
         let (name, port) = lookup(address);
         let algorithms = known.algorithms(name, port);
@@ -95,12 +104,21 @@ async fn tcp(address: &Ssh) -> Result<TcpStream, Fault> {
     let Ssh { host, port, .. } = address;
     let looked_up = timeout(within, tokio::net::lookup_host((host.as_str(), *port))).await;
     let addresses: Vec<SocketAddr> = looked_up
-        .map_err(|_| Fault::new(Phase::Dns, "timeout", format!("'{host}' was not looked up within {}", seconds(within))))?
+        .map_err(|_| {
+            Fault::new(
+                Phase::Dns,
+                "timeout",
+                format!("'{host}' was not looked up within {}", seconds(within)),
+            )
+        })?
         .map_err(|error| {
-            Fault::new(Phase::Dns, "unknown", format!("'{host}' has no address")).because(&error).hint(format!("getent hosts {host}"))
+            Fault::new(Phase::Dns, "unknown", format!("'{host}' has no address"))
+                .because(&error)
+                .hint(format!("getent hosts {host}"))
         })?
         .collect();
-    let mut last = Fault::new(Phase::Dns, "unknown", format!("'{host}' has no address")).hint(format!("getent hosts {host}"));
+    let mut last = Fault::new(Phase::Dns, "unknown", format!("'{host}' has no address"))
+        .hint(format!("getent hosts {host}"));
     for address in addresses {
         match timeout(within, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
@@ -110,8 +128,12 @@ async fn tcp(address: &Ssh) -> Result<TcpStream, Fault> {
             }
             Ok(Err(error)) => last = tcp_fault(address, &error),
             Err(_) => {
-                last = Fault::new(Phase::Tcp, "timeout", format!("{address} did not answer within {}", seconds(within)))
-                    .hint(format!("ping {}", address.ip()));
+                last = Fault::new(
+                    Phase::Tcp,
+                    "timeout",
+                    format!("{address} did not answer within {}", seconds(within)),
+                )
+                .hint(format!("ping {}", address.ip()));
             }
         }
     }
@@ -126,24 +148,34 @@ fn tcp_fault(address: SocketAddr, error: &std::io::Error) -> Fault {
         }
         _ => ("connect", format!("cannot connect to {address}")),
     };
-    Fault::new(Phase::Tcp, kind, message).because(error).hint(format!("nc -vz {} {}", address.ip(), address.port()))
+    Fault::new(Phase::Tcp, kind, message).because(error).hint(format!(
+        "nc -vz {} {}",
+        address.ip(),
+        address.port()
+    ))
 }
 
 fn handshake_fault(opening: &Opening, error: &russh::Error) -> Fault {
     if !opening.is_ssh() {
         let said = opening.text();
         return match said.as_str() {
-            "" => Fault::new(Phase::Banner, "closed", "the host closed the connection before it said anything")
-                .because(error)
-                .hint("the server may be at its MaxStartups: try again with fewer --forks"),
+            "" => {
+                Fault::new(Phase::Banner, "closed", "the host closed the connection before it said anything")
+                    .because(error)
+                    .hint("the server may be at its MaxStartups: try again with fewer --forks")
+            }
             said => Fault::new(Phase::Banner, "garbage", "the port does not speak SSH")
                 .cause(format!("it says '{said}'"))
                 .hint("--port N"),
         };
     }
     if let russh::Error::NoCommonAlgo { kind, theirs, .. } = error {
-        return Fault::new(Phase::Banner, "algorithms", format!("no common {kind:?} algorithm").to_lowercase())
-            .cause(format!("the host offers {}", theirs.join(", ")));
+        return Fault::new(
+            Phase::Banner,
+            "algorithms",
+            format!("no common {kind:?} algorithm").to_lowercase(),
+        )
+        .cause(format!("the host offers {}", theirs.join(", ")));
     }
     Fault::new(Phase::Banner, "handshake", "the SSH handshake failed").because(error).hint("ssh -v HOST true")
 }
@@ -151,10 +183,14 @@ fn handshake_fault(opening: &Opening, error: &russh::Error) -> Fault {
 fn silence(opening: &Opening, within: Duration) -> Fault {
     let message = match (opening.is_ssh(), opening.text().as_str()) {
         (true, _) => format!("the SSH handshake was not done within {}", seconds(within)),
-        (false, "") => format!("the host accepted the connection and said nothing within {}", seconds(within)),
-        (false, said) => return Fault::new(Phase::Banner, "garbage", "the port does not speak SSH")
-            .cause(format!("it says '{said}'"))
-            .hint("--port N"),
+        (false, "") => {
+            format!("the host accepted the connection and said nothing within {}", seconds(within))
+        }
+        (false, said) => {
+            return Fault::new(Phase::Banner, "garbage", "the port does not speak SSH")
+                .cause(format!("it says '{said}'"))
+                .hint("--port N");
+        }
     };
     Fault::new(Phase::Banner, "timeout", message).hint("--connect-timeout 60s")
 }

@@ -17,14 +17,22 @@ impl Opening {
     /// Whether an SSH server's identification has come: the rest of its line may be missing yet.
     pub fn is_ssh(&self) -> bool {
         let bytes = self.bytes();
-        bytes.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"SSH-2.0-") || line.starts_with(b"SSH-1.99-"))
+        bytes
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.starts_with(b"SSH-2.0-") || line.starts_with(b"SSH-1.99-"))
     }
 
     /// The lines before an identification, or what came instead of one, for people.
     pub fn text(&self) -> String {
         let bytes = self.bytes();
         let text = String::from_utf8_lossy(&bytes);
-        text.lines().next().unwrap_or_default().trim().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+        text.lines()
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .chars()
+            .map(|c| if c.is_control() { '?' } else { c })
+            .collect()
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -53,7 +61,11 @@ impl<S> Watched<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         if self.kept < KEPT {
@@ -66,7 +78,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
