@@ -125,7 +125,8 @@ fn run_context(plan: &Plan) -> RunContext {
     RunContext {
         run: plan.run.clone(),
         input: run.input.clone(),
-        job_id: text("jobId"),
+        // As the stub has it in CRONIUM_JOB_ID.
+        job_id: Some(text("jobId")).filter(|id| !id.is_empty()).unwrap_or_else(|| plan.run.clone()),
         event_id: text("eventId"),
         event_name: metadata
             .get("eventName")

@@ -8,7 +8,8 @@ use crate::transport::link::Piece;
 
 pub struct Exec {
     read: ChannelReadHalf,
-    write: ChannelWriteHalf<Msg>,
+    /// Taken only when this is dropped.
+    write: Option<ChannelWriteHalf<Msg>>,
     exit_code: Option<u32>,
     /// Whether the other end has said anything of its end: a cut connection says nothing.
     ended: bool,
@@ -16,12 +17,12 @@ pub struct Exec {
 
 impl Exec {
     pub fn new(read: ChannelReadHalf, write: ChannelWriteHalf<Msg>) -> Self {
-        Self { read, write, exit_code: None, ended: false }
+        Self { read, write: Some(write), exit_code: None, ended: false }
     }
 
     /// Asks for the command without waiting for leave.
     pub async fn start(&self, command: &str) -> Result<(), Fault> {
-        let sent = self.write.exec(false, command).await;
+        let sent = self.half()?.exec(false, command).await;
         sent.map_err(|error| Fault::lost("the connection broke while sending").because(&error))
     }
 
@@ -46,20 +47,20 @@ impl Exec {
 
     /// Waits while the window is closed.
     pub async fn write(&mut self, bytes: Vec<u8>) -> Result<(), Fault> {
-        let sent = self.write.data_bytes(bytes).await;
+        let sent = self.half()?.data_bytes(bytes).await;
         sent.map_err(|error| Fault::lost("the connection broke while sending").because(&error))
+    }
+
+    fn half(&self) -> Result<&ChannelWriteHalf<Msg>, Fault> {
+        self.write.as_ref().ok_or_else(|| Fault::lost("the channel is closed"))
     }
 }
 
 impl Drop for Exec {
     fn drop(&mut self) {
-        // Dropping a channel tells the other end nothing.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        // The write half cannot be moved out of a Drop; closing needs only what a writer holds.
-        let close = self.write.make_writer();
-        runtime.spawn(async move {
-            let mut close = std::pin::pin!(close);
-            let _ = tokio::io::AsyncWriteExt::shutdown(&mut close).await;
-        });
+        // Dropping a channel tells the other end nothing, so it is closed by a task of its own.
+        if let (Some(write), Ok(runtime)) = (self.write.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move { write.close().await });
+        }
     }
 }

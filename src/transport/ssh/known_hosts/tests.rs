@@ -1,9 +1,4 @@
-use std::time::Instant;
-
-use hmac::{Hmac, KeyInit, Mac};
 use proptest::prelude::*;
-use russh::keys::ssh_key::known_hosts::HostPatterns;
-use sha1::Sha1;
 
 use super::*;
 
@@ -96,36 +91,6 @@ fn an_unreadable_file_takes_nothing_away_from_the_others() {
     std::fs::write(&path, format!("web1 {A}\n")).unwrap();
     let known = KnownHosts::load(&[folder.path().to_owned(), path]);
     assert_eq!(known.check("web1", 22, &key(A)), Verdict::Known);
-}
-
-/// The figures are printed with `--nocapture`; the limit is for a debug build on a busy machine.
-#[test]
-fn ten_thousand_lines_and_a_thousand_hosts() {
-    type Line = fn(usize) -> String;
-    let plain: Line = |n| format!("web{n}.example.com,10.0.{}.{} {A}\n", n / 256, n % 256);
-    let wildcard: Line = |n| format!("web{n}.*.com {A}\n");
-    let hashed: Line = |n| {
-        let salt = format!("{n:020}").into_bytes();
-        let hash = Hmac::<Sha1>::new_from_slice(&salt).unwrap().chain_update(format!("web{n}.example.com"));
-        let hash = hash.finalize().into_bytes().into();
-        format!("{} {A}\n", HostPatterns::HashedName { salt, hash }.to_string())
-    };
-    for (form, line) in [("plain", plain), ("wildcard", wildcard), ("hashed", hashed)] {
-        let content: String = (0..10_000).map(line).collect();
-        let start = Instant::now();
-        let known = load(content);
-        let loaded = start.elapsed();
-        // A hashed name costs one HMAC a line; without optimisation that is 3 µs, with it 0.1.
-        let count = if form == "hashed" { 50 } else { 1_000 };
-        let hosts: Vec<String> = (0..count).map(|n| format!("web{}.example.com", n * 10)).collect();
-        let start = Instant::now();
-        for host in &hosts {
-            assert_eq!(known.check(host, 22, &key(A)), Verdict::Known);
-        }
-        let checked = start.elapsed();
-        println!("10,000 {form} lines: loaded in {loaded:?}, {count} hosts checked in {checked:?}");
-        assert!(loaded.as_secs() < 20 && checked.as_secs() < 20, "{form}: {loaded:?} {checked:?}");
-    }
 }
 
 proptest! {
