@@ -1,5 +1,6 @@
 //! A command on a channel, as sshd runs it.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -7,7 +8,6 @@ use std::time::Duration;
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelWriteHalf, Sig};
 use rustix::process::{Pid, Signal, kill_process_group};
-use std::os::unix::process::ExitStatusExt;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Child;
 use tokio::time::timeout;
@@ -85,7 +85,7 @@ async fn tell(status: ExitStatus, write: &ChannelWriteHalf<Msg>, session: &Handl
     let _ = write.close().await;
 }
 
-/// Names without `SIG`, as RFC 4254 section 6.10 lists them; others as sshd sends them.
+/// Names without `SIG`, as RFC 4254 section 6.10 lists them; for others the one that sshd sends.
 fn signal_name(signal: i32) -> Sig {
     let named = [
         (Signal::ABORT, Sig::ABRT),
@@ -102,7 +102,7 @@ fn signal_name(signal: i32) -> Sig {
         (Signal::USR1, Sig::USR1),
     ];
     let found = named.into_iter().find(|(known, _)| known.as_raw() == signal);
-    found.map_or_else(|| Sig::Custom(format!("SIG{signal}@openssh.com")), |(_, name)| name)
+    found.map_or_else(|| Sig::Custom("SIG@openssh.com".into()), |(_, name)| name)
 }
 
 async fn hang_up(mut child: Child) {
@@ -115,4 +115,17 @@ async fn hang_up(mut child: Child) {
         let _ = kill_process_group(group, Signal::KILL);
     }
     let _ = child.wait().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_their_names() {
+        let name = |signal: Signal| format!("{:?}", signal_name(signal.as_raw()));
+        assert_eq!(name(Signal::KILL), "KILL");
+        assert_eq!(name(Signal::TERM), "TERM");
+        assert_eq!(name(Signal::USR2), "Custom(\"SIG@openssh.com\")");
+    }
 }

@@ -120,6 +120,17 @@ impl Fleet {
         self.interrupts.came()
     }
 
+    /// Ends what runs there and removes the folder, as dropping does, but says if it cannot.
+    pub fn stop(mut self) -> Result<()> {
+        self.end();
+        let folder = self.folder.path();
+        std::fs::remove_dir_all(folder).map_err(|error| {
+            Error::failure(format!("cannot remove {}", folder.display()))
+                .because(error)
+                .hint(format!("rm -rf {}", folder.display()))
+        })
+    }
+
     fn end(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(STOP_WITHIN);

@@ -1,11 +1,17 @@
 //! From a channel into a pipe or socket.
 
+use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use russh::{ChannelMsg, ChannelReadHalf};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
 
 use super::backlog::Backlog;
+
+/// How long a receiver may take for what came before its channel was closed.
+const REST_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a channel's input ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +56,24 @@ pub async fn pour(read: &mut ChannelReadHalf, mut sink: impl AsyncWrite + Unpin,
                     }
                 }
                 Some(ChannelMsg::Eof) => eof = true,
-                Some(ChannelMsg::Close) | None => return End::Closed,
+                Some(ChannelMsg::Close) => {
+                    let rest = deliver(&piece[written..], &mut backlog, &mut sink);
+                    let _ = timeout(REST_WITHIN, rest).await;
+                    return End::Closed;
+                }
+                None => return End::Closed,
                 Some(_) => {}
             },
         }
     }
+}
+
+async fn deliver(first: &[u8], backlog: &mut Backlog, sink: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+    sink.write_all(first).await?;
+    while let Some(piece) = backlog.pop()? {
+        sink.write_all(&piece).await?;
+    }
+    sink.shutdown().await
 }
 
 /// Throws away what the client sends until it closes the channel or the connection is gone.
