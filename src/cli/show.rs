@@ -24,6 +24,13 @@ pub struct Args {
     output: Format,
 }
 
+impl Args {
+    /// `show last`.
+    pub(super) fn last() -> Self {
+        Self { run: "last".into(), output: Format::Text }
+    }
+}
+
 pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let reader = Ledger::open_read(&context.ledger_path()?)?;
     let run = reader.run(&reader.resolve_run(&args.run)?)?;

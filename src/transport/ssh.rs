@@ -5,6 +5,7 @@ mod client;
 mod connector;
 mod exec;
 pub mod known_hosts;
+pub mod server;
 mod watched;
 
 pub use connector::{Connection, Connector};
