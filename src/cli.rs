@@ -11,6 +11,7 @@ use crate::term::{Color, Term};
 
 mod completions;
 pub mod connect;
+mod demo;
 mod deploy;
 mod exec;
 mod generate;
@@ -91,6 +92,7 @@ enum Command {
     Runs(runs::Args),
     Show(show::Args),
     Logs(logs::Args),
+    Demo(demo::Args),
     Completions(completions::Args),
     #[command(hide = true)]
     Generate(generate::Args),
@@ -162,6 +164,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Runs(args) => runs::run(args, context),
         Command::Show(args) => show::run(args, context),
         Command::Logs(args) => logs::run(args, context),
+        Command::Demo(args) => demo::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Generate(args) => generate::run(args, context),
     }

@@ -15,7 +15,7 @@ machine=$(uname -m)
 system=$(. /etc/os-release 2>/dev/null && printf %s "${PRETTY_NAME-}") || system=
 cpus=$(getconf _NPROCESSORS_ONLN 2>/dev/null) || cpus=
 
-echo "$greeting from $CRONIUM_HOST"
+echo "$greeting"
 echo "$kernel on $machine, ${system:-an unnamed system}, ${cpus:-?} CPUs"
 echo "visit $(cronium getVariable "$key"), as the operator's ledger has it"
 
