@@ -70,7 +70,7 @@ pub fn launch(plan: Plan, telling: &Telling, ledger: &Path, context: &Context) -
     let mut reporters = telling.reporters(context)?;
     let ledger = Ledger::open(ledger)?;
     let api = Api::new(run_context(&plan), Arc::new(LedgerVariables(ledger.variables())), Limits::default())?;
-    let payload = payload(&plan.task).map(|signed| info(signed));
+    let payload = payload(&plan.task).map(info);
     ledger.begin_run(NewRun {
         id: plan.run.clone(),
         command: plan.command.clone(),

@@ -16,7 +16,16 @@ const STDERR_KEPT: usize = 2 << 10;
 /// What carries the bytes.
 pub enum Carrier {
     Ssh(Exec),
-    Local { child: Child, stdin: Option<ChildStdin>, stdout: ChildStdout, stderr: Option<ChildStderr> },
+    Local(Box<Process>),
+}
+
+/// A stub that is a child of ours.
+pub struct Process {
+    pub child: Child,
+    pub stdin: ChildStdin,
+    pub stdout: ChildStdout,
+    /// `None` once it is closed.
+    pub stderr: Option<ChildStderr>,
 }
 
 /// Something that came from the other end.
@@ -34,42 +43,41 @@ impl Carrier {
     pub async fn read(&mut self) -> Piece {
         match self {
             Self::Ssh(exec) => exec.read().await,
-            Self::Local { child, stdout, stderr, .. } => read_local(child, stdout, stderr).await,
+            Self::Local(process) => process.read().await,
         }
     }
 
     /// Blocks while the other end takes nothing.
     pub async fn write(&mut self, bytes: Vec<u8>) -> Result<(), Fault> {
-        let lost =
-            |error: &dyn std::error::Error| Fault::lost("the connection broke while sending").because(error);
         match self {
             Self::Ssh(exec) => exec.write(bytes).await,
-            Self::Local { stdin: Some(stdin), .. } => {
-                stdin.write_all(&bytes).await.map_err(|error| lost(&error))?;
-                stdin.flush().await.map_err(|error| lost(&error))
+            Self::Local(process) => {
+                let written = process.stdin.write_all(&bytes).await;
+                written.map_err(|error| Fault::lost("the connection broke while sending").because(&error))
             }
-            Self::Local { .. } => Err(Fault::lost("the runner's input is closed")),
         }
     }
 }
 
-async fn read_local(child: &mut Child, stdout: &mut ChildStdout, stderr: &mut Option<ChildStderr>) -> Piece {
-    let (mut out, mut err) = (vec![0; CHUNK], vec![0; STDERR_KEPT]);
-    if let Some(pipe) = stderr {
-        tokio::select! {
-            biased;
-            count = stdout.read(&mut out) => return piece(count, out, child).await,
-            count = pipe.read(&mut err) => match count {
-                Ok(count) if count > 0 => {
-                    err.truncate(count);
-                    return Piece::Stderr(err);
-                }
-                _ => *stderr = None,
-            },
+impl Process {
+    async fn read(&mut self) -> Piece {
+        let (mut out, mut err) = (vec![0; CHUNK], vec![0; STDERR_KEPT]);
+        if let Some(stderr) = &mut self.stderr {
+            tokio::select! {
+                biased;
+                count = self.stdout.read(&mut out) => return piece(count, out, &mut self.child).await,
+                count = stderr.read(&mut err) => match count {
+                    Ok(count) if count > 0 => {
+                        err.truncate(count);
+                        return Piece::Stderr(err);
+                    }
+                    _ => self.stderr = None,
+                },
+            }
         }
+        let count = self.stdout.read(&mut out).await;
+        piece(count, out, &mut self.child).await
     }
-    let count = stdout.read(&mut out).await;
-    piece(count, out, child).await
 }
 
 async fn piece(count: std::io::Result<usize>, mut bytes: Vec<u8>, child: &mut Child) -> Piece {

@@ -11,7 +11,7 @@ use tokio::net::UnixListener;
 use tokio::process::Command;
 
 use super::greet::{Answer, greet};
-use super::link::{Carrier, Link};
+use super::link::{Carrier, Link, Process};
 use super::{Fault, Phase, Tunnel, bootstrap};
 
 pub struct Local;
@@ -32,9 +32,10 @@ impl Local {
         let mut child = command.spawn().map_err(|error| {
             Fault::new(Phase::Upload, "start", format!("cannot start {}", program.display())).because(&error)
         })?;
-        let stdout = child.stdout.take().expect("it is piped");
-        let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
-        let mut carrier = Carrier::Local { child, stdin, stdout, stderr };
+        let (stdin, stdout) =
+            (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
+        let stderr = child.stderr.take();
+        let mut carrier = Carrier::Local(Box::new(Process { child, stdin, stdout, stderr }));
         for (seq, message) in first.iter().enumerate() {
             carrier.write(message.to_frame(seq as u64)).await?;
         }
