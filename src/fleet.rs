@@ -9,7 +9,7 @@ use crate::error::{OrFail, Result};
 use crate::event::{EventKind, Sink, StopReason, Summary};
 use crate::helper_api::Api;
 use crate::plan::Plan;
-use crate::transport::Transport;
+use crate::transport::{Flight, Transport};
 
 mod dispatcher;
 mod host;
@@ -53,6 +53,7 @@ pub fn run(plan: &Arc<Plan>, api: &Arc<Api>, started: EventKind, sink: &mut dyn 
             let interrupts = tokio::spawn(interrupt::watch(stop, reports.clone()));
             let fleet = Fleet {
                 plan: Arc::clone(plan),
+                following: job::following(plan),
                 transport: Transport::default(),
                 api: Arc::clone(api),
                 stopped,
@@ -76,6 +77,8 @@ enum Report {
 /// What all hosts of a run share.
 struct Fleet {
     plan: Arc<Plan>,
+    /// Behind every host's job.
+    following: Flight,
     transport: Transport,
     api: Arc<Api>,
     stopped: watch::Receiver<Stop>,

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use cronium_wire::message::{Hello, ToStub};
+use cronium_wire::message::Hello;
 
 use crate::inventory::{Address, Target};
 
 pub mod bootstrap;
 mod fault;
+mod flight;
 mod greet;
 pub mod link;
 pub mod local;
@@ -16,6 +17,7 @@ pub mod ssh;
 pub mod tunnel;
 
 pub use fault::{Fault, Phase};
+pub use flight::Flight;
 pub use link::Link;
 pub use tunnel::Tunnel;
 
@@ -43,7 +45,7 @@ impl Transport {
     pub async fn start(
         &self,
         target: &Target,
-        first: &[ToStub],
+        first: &Flight,
         step: impl Fn(Step),
     ) -> Result<(Connection, Link, Hello), Fault> {
         let connection = match &target.address {

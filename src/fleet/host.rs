@@ -76,7 +76,7 @@ impl Host {
         let mut stopped = fleet.stopped.clone();
         // There are three steps, so it never fills.
         let (steps, mut seen) = mpsc::channel(8);
-        let start = fleet.transport.start(target, &first.messages, |step| {
+        let start = fleet.transport.start(target, &first.flight, |step| {
             let _ = steps.try_send(step);
         });
         let mut start = std::pin::pin!(start);

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 
 use super::Fleet;
 use crate::payload::Signed;
-use crate::plan::{FOLLOWS_UP_TO, GRACE, Task};
+use crate::plan::{FOLLOWS_UP_TO, GRACE, Plan, Task};
+use crate::transport::Flight;
 
 /// Between making the token and the script's start: connecting and sending the payload.
 const SETTING_OUT: Duration = Duration::from_secs(600);
@@ -18,7 +19,7 @@ const TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The messages that start the task on `host`, and the payload it may ask for.
 pub struct First<'a> {
-    pub messages: Vec<ToStub>,
+    pub flight: Flight,
     pub payload: &'a [u8],
 }
 
@@ -38,15 +39,12 @@ impl Fleet {
                     tunnel_now: !run.one_off,
                     ..self.job(host, signed)
                 };
-                let mut messages = vec![ToStub::Job(Box::new(job))];
-                if signed.packed.bytes.len() <= FOLLOWS_UP_TO {
-                    messages.extend(pieces(&signed.packed.bytes));
-                }
-                vec![First { messages, payload: &signed.packed.bytes }]
+                let flight = Flight::new(&ToStub::Job(Box::new(job))).then(&self.following);
+                vec![First { flight, payload: &signed.packed.bytes }]
             }
             Task::Deploy { payloads, trust } if payloads.is_empty() => {
                 let deploy = Deploy { payload: None, trust: trust.clone() };
-                vec![First { messages: vec![ToStub::Deploy(Box::new(deploy))], payload: &[] }]
+                vec![First { flight: Flight::new(&ToStub::Deploy(Box::new(deploy))), payload: &[] }]
             }
             Task::Deploy { payloads, trust } => payloads
                 .iter()
@@ -56,7 +54,10 @@ impl Fleet {
                     let trust = if index + 1 == payloads.len() { trust.clone() } else { Vec::new() };
                     let job = Job { payload_follows: false, ..self.job(host, signed) };
                     let deploy = Deploy { payload: Some(job), trust };
-                    First { messages: vec![ToStub::Deploy(Box::new(deploy))], payload: &signed.packed.bytes }
+                    First {
+                        flight: Flight::new(&ToStub::Deploy(Box::new(deploy))),
+                        payload: &signed.packed.bytes,
+                    }
                 })
                 .collect(),
         }
@@ -74,6 +75,16 @@ impl Fleet {
             grace_ms: GRACE.as_millis() as u64,
             ..Job::default()
         }
+    }
+}
+
+/// What goes behind the job of every host: the payload, where it is small.
+pub fn following(plan: &Plan) -> Flight {
+    match &plan.task {
+        Task::Run(run) if run.payload.packed.bytes.len() <= FOLLOWS_UP_TO => {
+            Flight::from_number(1, pieces(&run.payload.packed.bytes))
+        }
+        _ => Flight::default(),
     }
 }
 

@@ -9,11 +9,12 @@
 use std::io::Read;
 use std::sync::LazyLock;
 
-use cronium_wire::message::{Hello, Message, ToStub};
+use bytes::Bytes;
+use cronium_wire::message::Hello;
 
 use super::greet::{Answer, greet};
 use super::link::{Carrier, Link};
-use super::{Fault, Phase, ssh};
+use super::{Fault, Flight, Phase, ssh};
 
 /// A stub as the build embedded it.
 pub struct Embedded {
@@ -85,10 +86,9 @@ fn cold_line(stub: &Embedded) -> String {
 }
 
 /// Starts the stub over `connection` and sends it `first`.
-pub async fn start(connection: &ssh::Connection, first: &[ToStub]) -> Result<(Link, Hello), Fault> {
-    let frames = frames(first);
-    let warm = connection.exec(&WARM, vec![frames.clone()]).await?;
-    let machine = match greet(Carrier::Ssh(warm), first.len() as u64).await? {
+pub async fn start(connection: &ssh::Connection, first: &Flight) -> Result<(Link, Hello), Fault> {
+    let warm = connection.exec(&WARM, first.pieces()).await?;
+    let machine = match greet(Carrier::Ssh(warm), first.frames()).await? {
         Answer::Stub(started) => return Ok(*started),
         Answer::NeedsStub { machine } => machine,
         // A cached stub that cannot even start: put a whole one in its place.
@@ -98,17 +98,14 @@ pub async fn start(connection: &ssh::Connection, first: &[ToStub]) -> Result<(Li
         Fault::new(Phase::Upload, "architecture", format!("there is no runner for a '{machine}' machine"))
             .hint("linux on x86_64 and aarch64 is served")
     })?;
-    let cold = connection.exec(&cold_line(stub), vec![stub.gzip.to_vec(), frames]).await?;
-    match greet(Carrier::Ssh(cold), first.len() as u64).await? {
+    let cold = connection
+        .exec(&cold_line(stub), [Bytes::from_static(stub.gzip)].into_iter().chain(first.pieces()))
+        .await?;
+    match greet(Carrier::Ssh(cold), first.frames()).await? {
         Answer::Stub(started) => Ok(*started),
         Answer::NeedsStub { .. } => Err(Fault::new(Phase::Upload, "damaged", "the runner arrived changed")),
         Answer::Mute { exit_code, stderr } => Err(mute(exit_code, stderr)),
     }
-}
-
-/// A program that starts with frames in its input.
-fn frames(first: &[ToStub]) -> Vec<u8> {
-    first.iter().enumerate().flat_map(|(seq, message)| message.to_frame(seq as u64)).collect()
 }
 
 async fn ask_machine(
@@ -117,7 +114,7 @@ async fn ask_machine(
     stderr: String,
 ) -> Result<String, Fault> {
     let line = "exec sh -c 'echo \"cronium-run:need $(uname -m)\"'";
-    match greet(Carrier::Ssh(connection.exec(line, Vec::new()).await?), 0).await? {
+    match greet(Carrier::Ssh(connection.exec(line, []).await?), 0).await? {
         Answer::NeedsStub { machine } => Ok(machine),
         Answer::Mute { .. } | Answer::Stub(_) => Err(mute(exit_code, stderr)),
     }

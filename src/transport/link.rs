@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use cronium_wire::frame::{CHUNK, Decoder, Frame};
 use cronium_wire::message::{FromStub, Message, ToStub};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,8 +31,8 @@ pub struct Process {
 
 /// Something that came from the other end.
 pub enum Piece {
-    Stdout(Vec<u8>),
-    Stderr(Vec<u8>),
+    Stdout(Bytes),
+    Stderr(Bytes),
     /// The program ended; its exit code where it is known.
     Ended(Option<u32>),
     /// The connection is gone, without a word of the program's end.
@@ -48,7 +49,7 @@ impl Carrier {
     }
 
     /// Blocks while the other end takes nothing.
-    pub async fn write(&mut self, bytes: Vec<u8>) -> Result<(), Fault> {
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), Fault> {
         match self {
             Self::Ssh(exec) => exec.write(bytes).await,
             Self::Local(process) => {
@@ -69,7 +70,7 @@ impl Process {
                 count = stderr.read(&mut err) => match count {
                     Ok(count) if count > 0 => {
                         err.truncate(count);
-                        return Piece::Stderr(err);
+                        return Piece::Stderr(err.into());
                     }
                     _ => self.stderr = None,
                 },
@@ -84,7 +85,7 @@ async fn piece(count: std::io::Result<usize>, mut bytes: Vec<u8>, child: &mut Ch
     match count {
         Ok(count) if count > 0 => {
             bytes.truncate(count);
-            Piece::Stdout(bytes)
+            Piece::Stdout(bytes.into())
         }
         _ => match child.wait().await {
             Ok(status) => Piece::Ended(status.code().map(|code| code as u32)),
@@ -114,7 +115,7 @@ impl Link {
     pub async fn send(&mut self, message: &ToStub) -> Result<(), Fault> {
         let bytes = message.to_frame(self.next_seq);
         self.next_seq += 1;
-        self.carrier.write(bytes).await
+        self.carrier.write(bytes.into()).await
     }
 
     /// The next message. Safe to drop and call again. After the last message the stub ends, so an

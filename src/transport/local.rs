@@ -6,18 +6,18 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use cronium_wire::message::{Hello, Message, ToStub};
+use cronium_wire::message::Hello;
 use tokio::net::UnixListener;
 use tokio::process::Command;
 
 use super::greet::{Answer, greet};
 use super::link::{Carrier, Link, Process};
-use super::{Fault, Phase, Tunnel, bootstrap};
+use super::{Fault, Flight, Phase, Tunnel, bootstrap};
 
 pub struct Local;
 
 impl Local {
-    pub async fn start(&self, first: &[ToStub]) -> Result<(Link, Hello), Fault> {
+    pub async fn start(&self, first: &Flight) -> Result<(Link, Hello), Fault> {
         let program = install().map_err(|error| {
             Fault::new(Phase::Tempdir, "folder", "cannot put the runner into the cache of this machine")
                 .because(&error)
@@ -36,10 +36,10 @@ impl Local {
             (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
         let stderr = child.stderr.take();
         let mut carrier = Carrier::Local(Box::new(Process { child, stdin, stdout, stderr }));
-        for (seq, message) in first.iter().enumerate() {
-            carrier.write(message.to_frame(seq as u64)).await?;
+        for piece in first.pieces() {
+            carrier.write(piece).await?;
         }
-        match greet(carrier, first.len() as u64).await? {
+        match greet(carrier, first.frames()).await? {
             Answer::Stub(started) => Ok(*started),
             Answer::NeedsStub { .. } => {
                 // Damaged in the cache: the next start writes it anew.

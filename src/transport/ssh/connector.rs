@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use russh::client::{self, Handle};
 use russh::{Disconnect, Preferred};
 use tokio::net::TcpStream;
@@ -208,7 +209,7 @@ pub struct Connection {
 impl Connection {
     /// Starts `command` and sends it `input` at once: exec is not waited for, as its failure shows
     /// in what comes back.
-    pub async fn exec(&self, command: &str, input: Vec<Vec<u8>>) -> Result<Exec, Fault> {
+    pub async fn exec(&self, command: &str, input: impl IntoIterator<Item = Bytes>) -> Result<Exec, Fault> {
         let channel = self.handle.channel_open_session().await.map_err(|error| match error {
             russh::Error::ChannelOpenFailure(reason) => {
                 Fault::new(Phase::Upload, "session", "the host opens no session").cause(format!("{reason:?}"))

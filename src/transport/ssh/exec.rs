@@ -1,5 +1,6 @@
 //! A command on a channel.
 
+use bytes::Bytes;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
@@ -31,8 +32,8 @@ impl Exec {
     pub async fn read(&mut self) -> Piece {
         loop {
             match self.read.wait().await {
-                Some(ChannelMsg::Data { data }) => return Piece::Stdout(data.to_vec()),
-                Some(ChannelMsg::ExtendedData { data, .. }) => return Piece::Stderr(data.to_vec()),
+                Some(ChannelMsg::Data { data }) => return Piece::Stdout(data),
+                Some(ChannelMsg::ExtendedData { data, .. }) => return Piece::Stderr(data),
                 Some(ChannelMsg::ExitStatus { exit_status }) => {
                     self.exit_code = Some(exit_status);
                     self.ended = true;
@@ -46,7 +47,7 @@ impl Exec {
     }
 
     /// Waits while the window is closed.
-    pub async fn write(&mut self, bytes: Vec<u8>) -> Result<(), Fault> {
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), Fault> {
         let sent = self.half()?.data_bytes(bytes).await;
         sent.map_err(|error| Fault::lost("the connection broke while sending").because(&error))
     }
