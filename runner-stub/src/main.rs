@@ -20,6 +20,8 @@ mod script;
 mod session;
 mod trust;
 mod tunnel;
+#[cfg(all(panic = "abort", target_env = "musl"))]
+mod unwinding;
 mod uplink;
 mod usage;
 
