@@ -17,20 +17,35 @@ use sha2::{Digest as _, Sha256};
 const TARGETS: [(&str, &str); 2] =
     [("amd64", "x86_64-unknown-linux-musl"), ("arm64", "aarch64-unknown-linux-musl")];
 
-/// Small beats fast: the stub is sent to every new host. The bundled linker needs no C compiler
-/// for either architecture.
+/// Small beats fast: the stub is sent to every new host.
 const CONFIG: [&str; 8] = [
     "profile.release.opt-level='z'",
     "profile.release.lto='fat'",
     "profile.release.codegen-units=1",
+    // Without unwinding and all that serves it; see runner-stub/src/unwinding.rs.
     "profile.release.panic='abort'",
     "profile.release.strip='symbols'",
     "profile.release.debug=false",
+    // Costs 2 %: a sum that overflows on a host must not go on.
     "profile.release.overflow-checks=true",
     "profile.release.incremental=false",
 ];
-const LINKER: &str =
-    "-Clinker=rust-lld -Clinker-flavor=ld.lld -Clink-self-contained=yes -Clink-arg=--icf=all";
+
+/// How the stub is linked.
+const LINK: [&str; 7] = [
+    // The bundled linker needs no C compiler for either architecture.
+    "-Clinker=rust-lld",
+    "-Clinker-flavor=ld.lld",
+    "-Clink-self-contained=yes",
+    // Functions that came out alike are kept once.
+    "-Clink-arg=--icf=all",
+    // The addresses to be fixed at start as a bitmap: musl reads it, and so the address space is
+    // random for 24 kB less.
+    "-Clink-arg=--pack-dyn-relocs=relr",
+    // No unwind tables (100 kB), and no index of them. Relative to the workspace, where rustc runs.
+    "-Clink-arg=-Trunner-stub/discard.ld",
+    "-Clink-arg=--no-eh-frame-hdr",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -41,15 +56,17 @@ fn main() {
     let mut table = String::from("pub const STUBS: &[Embedded] = &[\n");
     for (arch, triple) in TARGETS {
         let stub = match &prebuilt {
-            Some(dir) => dir.join(format!("runner-stub-{arch}")),
+            Some(dir) => {
+                let stub = dir.join(format!("runner-stub-{arch}"));
+                println!("cargo::rerun-if-changed={}", stub.display());
+                stub
+            }
             None => match build(&root, &out, triple) {
                 Some(stub) => stub,
                 None => continue,
             },
         };
-        println!("cargo::rerun-if-changed={}", stub.display());
-        let bytes =
-            fs::read(&stub).unwrap_or_else(|error| fail(&format!("cannot read {}: {error}", stub.display())));
+        let bytes = fs::read(&stub).unwrap_or_else(|error| fail(&format!("cannot read {}: {error}", stub.display())));
         let digest: String = Sha256::digest(&bytes).iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
@@ -78,7 +95,7 @@ fn build(root: &Path, out: &Path, triple: &str) -> Option<PathBuf> {
         sysroot.is_ok_and(|sysroot| Path::new(&sysroot).join("lib/rustlib").join(triple).join("lib").is_dir())
     };
     if has_std(triple) {
-        return Some(run_cargo(Command::new(variable("CARGO")), root, &target_dir, triple, LINKER));
+        return Some(run_cargo(Command::new(variable("CARGO")), root, &target_dir, triple, &LINK));
     }
     if command_exists("rustup") {
         // rust-toolchain.toml names both targets; asking rustup for them is idempotent.
@@ -87,17 +104,15 @@ fn build(root: &Path, out: &Path, triple: &str) -> Option<PathBuf> {
             .status();
         let mut cargo = Command::new("cargo");
         cargo.env_remove("RUSTUP_TOOLCHAIN");
-        return Some(run_cargo(cargo, root, &target_dir, triple, LINKER));
+        return Some(run_cargo(cargo, root, &target_dir, triple, &LINK));
     }
     let host = variable("HOST");
     if triple.split('-').next() == host.split('-').next() && host.contains("linux") {
-        let flags = "-Ctarget-feature=+crt-static -Crelocation-model=static";
-        return Some(run_cargo(Command::new(variable("CARGO")), root, &target_dir, &host, flags));
+        let link = ["-Ctarget-feature=+crt-static", "-Crelocation-model=static"];
+        return Some(run_cargo(Command::new(variable("CARGO")), root, &target_dir, &host, &link));
     }
     if host.contains("linux") {
-        println!(
-            "cargo::warning=no standard library for {triple}: this build cannot serve such hosts (install rustup)"
-        );
+        println!("cargo::warning=no standard library for {triple}: this build cannot serve such hosts (install rustup)");
         return None;
     }
     fail(&format!(
@@ -106,7 +121,7 @@ fn build(root: &Path, out: &Path, triple: &str) -> Option<PathBuf> {
     ))
 }
 
-fn run_cargo(mut cargo: Command, root: &Path, target_dir: &Path, triple: &str, rustflags: &str) -> PathBuf {
+fn run_cargo(mut cargo: Command, root: &Path, target_dir: &Path, triple: &str, rustflags: &[&str]) -> PathBuf {
     clean(&mut cargo);
     cargo.current_dir(root);
     cargo.args(["build", "--release", "--package", "runner-stub", "--target", triple]);
@@ -118,10 +133,12 @@ fn run_cargo(mut cargo: Command, root: &Path, target_dir: &Path, triple: &str, r
     if root.join("Cargo.lock").exists() {
         cargo.arg("--locked");
     }
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", rustflags.replace(' ', "\x1f"));
-    let status = cargo
-        .status()
-        .unwrap_or_else(|error| fail(&format!("cannot start cargo for the runner stub: {error}")));
+    // Messages of panics name sources; where they lie on this machine is no concern of the hosts.
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let remap = home.map(|home| format!("--remap-path-prefix={}=cargo", home.display()));
+    let rustflags: Vec<&str> = rustflags.iter().copied().chain(remap.as_deref()).collect();
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", rustflags.join("\x1f"));
+    let status = cargo.status().unwrap_or_else(|error| fail(&format!("cannot start cargo for the runner stub: {error}")));
     if !status.success() {
         fail(&format!("the runner stub does not build for {triple} ({status}); its messages stand above"));
     }
@@ -130,15 +147,22 @@ fn run_cargo(mut cargo: Command, root: &Path, target_dir: &Path, triple: &str, r
     stub
 }
 
-/// Rebuild when a source of the stub changes, and only then.
+/// Rebuild when a source of the stub changes, and only then. The stub itself is none: it is newer
+/// than the start of this build, so naming it would make cargo build again.
 fn watch(dep_info: &Path) {
-    println!("cargo::rerun-if-changed=Cargo.lock");
-    println!("cargo::rerun-if-changed=runner-stub/Cargo.toml");
-    println!("cargo::rerun-if-changed=runner-stub/wire/Cargo.toml");
+    // Relative to the package. Dependencies and their features are no sources to rustc.
+    for file in ["Cargo.toml", "Cargo.lock", "runner-stub/Cargo.toml", "runner-stub/wire/Cargo.toml"] {
+        // A missing file would count as changed each time.
+        if Path::new(file).exists() {
+            println!("cargo::rerun-if-changed={file}");
+        }
+    }
     let Ok(text) = fs::read_to_string(dep_info) else { return };
+    // As make reads it: `FILE: SOURCE SOURCE…`, with a backslash before a space inside a name.
+    let text = text.replace("\\ ", "\0");
     let sources = text.lines().flat_map(|line| line.split_once(": ")).flat_map(|(_, files)| files.split(' '));
     for source in sources.filter(|source| !source.is_empty()) {
-        println!("cargo::rerun-if-changed={source}");
+        println!("cargo::rerun-if-changed={}", source.replace('\0', " "));
     }
 }
 
@@ -148,21 +172,9 @@ fn clean(command: &mut Command) -> &mut Command {
     for (name, _) in env::vars_os() {
         let Some(text) = name.to_str() else { continue };
         let kept = ["CARGO_HOME", "CARGO_MAKEFLAGS", "CARGO_TERM_COLOR"].contains(&text)
-            || ["CARGO_REGISTR", "CARGO_SOURCE", "CARGO_NET", "CARGO_HTTP"]
-                .iter()
-                .any(|part| text.starts_with(part));
+            || ["CARGO_REGISTR", "CARGO_SOURCE", "CARGO_NET", "CARGO_HTTP"].iter().any(|part| text.starts_with(part));
         let ours = text.starts_with("CARGO") || text.starts_with("RUSTC") || text.starts_with("DEP_");
-        let others = [
-            "RUSTFLAGS",
-            "RUSTDOCFLAGS",
-            "TARGET",
-            "HOST",
-            "OPT_LEVEL",
-            "PROFILE",
-            "DEBUG",
-            "NUM_JOBS",
-            "CLIPPY_ARGS",
-        ];
+        let others = ["RUSTFLAGS", "RUSTDOCFLAGS", "TARGET", "HOST", "OPT_LEVEL", "PROFILE", "DEBUG", "NUM_JOBS", "CLIPPY_ARGS"];
         if (ours && !kept) || others.contains(&text) {
             command.env_remove(&name);
         }

@@ -4,6 +4,7 @@
 //! result. Started under the name `cronium` (or `cronium.input` and so on), it is the helper
 //! command of a script.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 mod downlink;
@@ -20,11 +21,17 @@ mod script;
 mod session;
 mod trust;
 mod tunnel;
+#[cfg(all(panic = "abort", target_env = "musl"))]
+mod unwinding;
 mod uplink;
 mod usage;
 
 fn main() -> ExitCode {
-    let mut args = std::env::args();
+    let Ok(args) = std::env::args_os().map(|arg| arg.into_string()).collect::<Result<Vec<_>, _>>() else {
+        tell("an argument is not UTF-8");
+        return ExitCode::from(2);
+    };
+    let mut args = args.into_iter();
     let name = args.next().unwrap_or_default();
     let name = name.rsplit('/').next().unwrap_or_default();
     if name == "cronium" || name.starts_with("cronium.") {
@@ -33,12 +40,22 @@ fn main() -> ExitCode {
     match args.next().as_deref() {
         Some("run") => session::main(args.next().as_deref() == Some("temporary")),
         Some("--version") => {
-            println!("runner-stub {}", env!("CARGO_PKG_VERSION"));
+            print(concat!("runner-stub ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS
         }
         _ => {
-            eprintln!("runner-stub is started by cronium-run; see `cronium-run help exec`");
+            tell("runner-stub is started by cronium-run; see `cronium-run help exec`");
             ExitCode::from(2)
         }
     }
+}
+
+/// Unlike `print!`, no panic where nobody reads any more.
+fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+}
+
+/// A line on stderr; no panic where nobody reads any more.
+fn tell(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 const PAUSE: Duration = Duration::from_millis(10);
+/// A process that the kernel cannot end sooner (a dead disk, NFS) is given up.
+const KILL_WITHIN: Duration = Duration::from_secs(5);
 
 /// TERM, then KILL after `grace`, until no descendant of ours is left. Blocks at most a moment
 /// longer than `grace`.
 pub fn end(grace: Duration) {
-    let deadline = Instant::now() + grace;
+    let begun = Instant::now();
     let mut told = Vec::new();
-    while Instant::now() < deadline {
+    while begun.elapsed() < grace {
         let alive = descendants();
         if alive.is_empty() {
             return;
@@ -33,8 +35,8 @@ pub fn end(grace: Duration) {
         thread::sleep(PAUSE);
     }
     // A process that forks faster than we look loses, as each round kills all there are.
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < deadline {
+    let begun = Instant::now();
+    while begun.elapsed() < KILL_WITHIN {
         let alive = descendants();
         if alive.is_empty() {
             return;

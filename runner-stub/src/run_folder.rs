@@ -2,8 +2,11 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::refusal::Refusal;
 
@@ -22,9 +25,10 @@ pub struct RunFolder {
 
 /// `$XDG_STATE_HOME`, `$XDG_CACHE_HOME` or `$XDG_CONFIG_HOME`, else its place under HOME.
 pub fn xdg(variable: &str, under_home: &str) -> PathBuf {
-    let set = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    set.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(under_home))
-        .join("cronium-run")
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    // Without HOME, a place that says so in the message of the failure to write there.
+    let home = || absolute("HOME").unwrap_or_else(|| PathBuf::from("/")).join(under_home);
+    absolute(variable).unwrap_or_else(home).join("cronium-run")
 }
 
 impl RunFolder {
@@ -104,10 +108,13 @@ fn remove_all(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Through a descriptor, so that a link put in a folder's place meanwhile leads nowhere.
 fn open_up(dir: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(held) = rustix::fs::open(dir, flags, Mode::empty()) else { return };
+    let dir = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+    let _ = fs::set_permissions(&dir, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             open_up(&entry.path());
         }

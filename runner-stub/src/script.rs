@@ -86,5 +86,6 @@ fn find(name: &OsStr, path: &OsStr, work: &Path) -> Option<PathBuf> {
     if name.as_encoded_bytes().contains(&b'/') {
         return Some(work.join(name)).filter(|path| is_program(path));
     }
-    std::env::split_paths(path).map(|dir| dir.join(name)).find(|path| is_program(path))
+    // Relative folders count from where the script runs.
+    std::env::split_paths(path).map(|dir| work.join(dir).join(name)).find(|path| is_program(path))
 }

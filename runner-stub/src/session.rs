@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cronium_wire::archive;
 use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Job, Started, ToStub};
+use cronium_wire::archive::{self, ArchiveError};
 use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use crate::downlink::Downlink;
@@ -40,6 +40,7 @@ struct Lost;
 
 enum Stop {
     Lost,
+    Cancelled,
     Refused(Refusal),
 }
 
@@ -67,7 +68,7 @@ pub fn main(temporary: bool) -> ExitCode {
     let digest = identity::digest().unwrap_or_default();
     if !identity::is_named(&digest) {
         // Damaged in the cache: ask for a whole one.
-        println!("cronium-run:need {}", std::env::consts::ARCH);
+        crate::print(&format!("cronium-run:need {}\n", std::env::consts::ARCH));
         return ExitCode::SUCCESS;
     }
     if temporary {
@@ -120,6 +121,7 @@ impl Session {
         };
         let finished = match served {
             Ok(finished) => finished,
+            Err(Stop::Cancelled) => finished(End::Cancelled),
             Err(Stop::Refused(refusal)) => finished(refusal.into()),
             Err(Stop::Lost) => return Err(Lost),
         };
@@ -136,6 +138,7 @@ impl Session {
 
     fn deploy(&mut self, deploy: &Deploy) -> Result<Finished, Stop> {
         if let Some(job) = &deploy.payload {
+            plain_name(&job.digest)?;
             let cache = Cache::open()?;
             let mut payload = self.fetch_cached(job, &cache)?;
             trust::verify(job, &mut payload)
@@ -147,6 +150,8 @@ impl Session {
     }
 
     fn run(&mut self, job: &Job) -> Result<Finished, Stop> {
+        plain_name(&job.run)?;
+        plain_name(&job.digest)?;
         let mut payload = self.fetch(job)?;
         let pinned = trust::verify(job, &mut payload)?;
         let folder = RunFolder::create(&job.run)?;
@@ -161,9 +166,13 @@ impl Session {
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
         let script = Script::start(&manifest, &job.args, &environment, &folder.work())?;
         let started = Started { pid: script.pid.as_raw_nonzero().get() as u32, pinned };
-        self.uplink.send(&FromStub::Started(started)).map_err(Lost::from)?;
         let timeout = job.timeout_ms.map(Duration::from_millis).or(manifest.timeout);
-        let end = self.supervise(script, &tunnel, timeout, Duration::from_millis(job.grace_ms))?;
+        let grace = Duration::from_millis(job.grace_ms);
+        let told = self.uplink.send(&FromStub::Started(started)).map_err(Lost::from);
+        // Where nobody is left to tell, nothing is left running.
+        let end = told
+            .and_then(|()| self.supervise(script, &tunnel, timeout, grace))
+            .inspect_err(|Lost| process_tree::end(grace))?;
         let (cpu_ms, max_rss_kb) = usage::of_children().unzip();
         if let Err(error) = folder.remove() {
             let message = format!("the run folder could not be removed: {error}");
@@ -199,14 +208,14 @@ impl Session {
         Ok(incoming.finish()?)
     }
 
-    fn receive_payload(
-        &mut self,
-        job: &Job,
-        mut take: impl FnMut(&[u8]) -> Result<(), Refusal>,
-    ) -> Result<(), Stop> {
+    fn receive_payload(&mut self, job: &Job, mut take: impl FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Stop> {
         let mut missing = job.size;
         while missing > 0 {
-            let ToStub::Payload(piece) = self.receive(PIECE_WITHIN)? else { return Err(Stop::Lost) };
+            let piece = match self.receive(PIECE_WITHIN)? {
+                ToStub::Payload(piece) => piece,
+                ToStub::Cancel => return Err(Stop::Cancelled),
+                _ => return Err(Stop::Lost),
+            };
             missing = missing.checked_sub(piece.len() as u64).ok_or(Stop::Lost)?;
             take(&piece)?;
         }
@@ -228,11 +237,14 @@ impl Session {
             [(script.stdout, FromStub::Stdout as fn(Vec<u8>) -> FromStub), (script.stderr, FromStub::Stderr)]
         {
             let (ended, uplink, sender) = (ended.try_clone()?, self.uplink.clone(), self.sender.clone());
-            thread::spawn(move || sender.send(Event::Pumped(pump(pipe, &ended, &uplink, wrap))));
+            spawn(move || {
+                let _ = sender.send(Event::Pumped(pump(pipe, &ended, &uplink, wrap)));
+            })?;
         }
-        reap(script.pid, self.sender.clone());
+        reap(script.pid, self.sender.clone())?;
 
-        let mut deadline = timeout.map(|timeout| begun + timeout);
+        // One beyond the reach of the clock is none.
+        let mut deadline = timeout.and_then(|timeout| begun.checked_add(timeout));
         let (mut end, mut exit, mut pumping) = (None, None, 2);
         while exit.is_none() || pumping > 0 {
             match next(&self.events, deadline) {
@@ -241,15 +253,11 @@ impl Session {
                     deadline = None;
                     ended_writer = None;
                 }
-                Some(Event::Pumped(PumpEnd::OperatorGone) | Event::Gone) => {
-                    process_tree::end(grace);
-                    return Err(Lost);
-                }
+                Some(Event::Pumped(PumpEnd::OperatorGone) | Event::Gone) => return Err(Lost),
                 Some(Event::Pumped(PumpEnd::Whole)) => pumping -= 1,
                 Some(Event::Pumped(PumpEnd::Held)) => {
                     pumping -= 1;
-                    let message =
-                        "a background process outlives the script; its output is not waited for".into();
+                    let message = "a background process outlives the script; its output is not waited for".into();
                     self.uplink.send(&FromStub::Warning { message })?;
                 }
                 Some(Event::Down(ToStub::TunnelOpen)) => tunnel.opened(),
@@ -286,8 +294,8 @@ fn next(events: &Receiver<Event>, deadline: Option<Instant>) -> Option<Event> {
 }
 
 /// Reaps every descendant that ends below us and tells of the script's own end.
-fn reap(script: rustix::process::Pid, sender: SyncSender<Event>) {
-    thread::spawn(move || {
+fn reap(script: rustix::process::Pid, sender: SyncSender<Event>) -> io::Result<()> {
+    spawn(move || {
         loop {
             match wait(WaitOptions::empty()) {
                 Ok(Some((pid, status))) if pid == script => {
@@ -297,13 +305,31 @@ fn reap(script: rustix::process::Pid, sender: SyncSender<Event>) {
                 Err(_) => return,
             }
         }
-    });
+    })
 }
 
-fn broken(error: archive::ArchiveError) -> Refusal {
-    Refusal::new("verify", "archive", "the payload breaks the rules of payloads")
-        .because(error)
-        .hint("cronium-run inspect PAYLOAD")
+/// As `thread::spawn`, which panics where the user may start no more: a script may have taken them all.
+pub fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().spawn(run).map(drop)
+}
+
+/// A run and a digest name files of ours. They lead nowhere else, as a pinned key must hold
+/// against the operator too.
+fn plain_name(name: &str) -> Result<(), Refusal> {
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    match name.len() {
+        1..=64 if is_plain => Ok(()),
+        _ => Err(Refusal::new("verify", "job", format!("'{name}' is no name of a run or payload"))),
+    }
+}
+
+fn broken(error: ArchiveError) -> Refusal {
+    match error {
+        ArchiveError::Write { path, error } => Refusal::folder("unpack", &path, &error),
+        error => Refusal::new("verify", "archive", "the payload breaks the rules of payloads")
+            .because(error)
+            .hint("cronium-run inspect PAYLOAD"),
+    }
 }
 
 fn exit_of(status: WaitStatus) -> End {

@@ -72,7 +72,11 @@ pub fn pin(keys: &[String]) -> Result<Vec<String>, Refusal> {
         private_all(&dir).map_err(|error| Refusal::folder("make", &dir, &error))?;
         let name = hex(&cronium_wire::digest::sha256(pem.as_bytes()));
         let path = dir.join(format!("{name}.pub"));
-        fs::write(&path, pem).map_err(|error| Refusal::folder("write", &path, &error))?;
+        // Under its name only once it is whole: half a key would stop every run.
+        let part = dir.join(format!(".{name}.{}", std::process::id()));
+        fs::write(&part, pem)
+            .and_then(|()| fs::rename(&part, &path))
+            .map_err(|error| Refusal::folder("write", &path, &error))?;
         pinned.push(key.fingerprint());
     }
     Ok(pinned)

@@ -24,7 +24,17 @@ impl Uplink {
         let mut bytes = greeting::READY.to_vec();
         bytes.extend(first.to_frame(0));
         out.write_all(&bytes)?;
-        Ok(Self(Arc::new(Mutex::new(Numbered { out, next: 1 }))))
+        Ok(Self::behind(out, 1))
+    }
+
+    fn behind(out: File, next: u64) -> Self {
+        Self(Arc::new(Mutex::new(Numbered { out, next })))
+    }
+
+    /// Frames alone, without a greeting.
+    #[cfg(test)]
+    pub fn new(out: File) -> Self {
+        Self::behind(out, 0)
     }
 
     /// Blocks while the link is full. An error means that the operator is gone.

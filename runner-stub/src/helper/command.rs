@@ -41,13 +41,13 @@ pub fn main(name: &str, mut args: Vec<String>) -> ExitCode {
         None => args.remove(0),
     };
     if subcommand == "--help" || subcommand == "-h" || args.first().is_some_and(|arg| arg == "--help") {
-        print!("{HELP}");
+        crate::print(HELP);
         return ExitCode::SUCCESS;
     }
     match run(&subcommand, args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(code, message)) => {
-            eprintln!("cronium {subcommand}: {message}");
+            crate::tell(&format!("cronium {subcommand}: {message}"));
             ExitCode::from(code)
         }
     }

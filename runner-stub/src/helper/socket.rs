@@ -11,6 +11,7 @@ use std::{fs, io, thread};
 use serde_json::{Value, json};
 
 use super::protocol::{MAX_LINE, Reply, Request};
+use crate::session::spawn;
 use crate::tunnel::Tunnel;
 
 /// More helper commands at once than this wait in the kernel's queue.
@@ -30,7 +31,7 @@ pub fn listen(path: &Path, tunnel: Arc<Tunnel>) -> io::Result<()> {
     let listener = UnixListener::bind(short)?;
     let desk = Arc::new(Desk { tunnel, output: Mutex::new(Value::Null) });
     let busy = Arc::new(AtomicUsize::new(0));
-    thread::spawn(move || {
+    spawn(move || {
         for stream in listener.incoming().flatten() {
             while busy.load(Ordering::Acquire) >= AT_ONCE {
                 thread::sleep(std::time::Duration::from_millis(1));
@@ -38,16 +39,20 @@ pub fn listen(path: &Path, tunnel: Arc<Tunnel>) -> io::Result<()> {
             if !is_ours(&stream) {
                 continue;
             }
-            let (desk, busy) = (Arc::clone(&desk), Arc::clone(&busy));
+            let desk = Arc::clone(&desk);
             busy.fetch_add(1, Ordering::AcqRel);
-            thread::spawn(move || {
+            let done = Arc::clone(&busy);
+            let started = spawn(move || {
                 // A helper command that goes away in the middle is no concern of ours.
                 let _ = converse(&stream, &desk);
-                busy.fetch_sub(1, Ordering::AcqRel);
+                done.fetch_sub(1, Ordering::AcqRel);
             });
+            if started.is_err() {
+                // Too many processes: the stream is closed, and the helper command says so.
+                busy.fetch_sub(1, Ordering::AcqRel);
+            }
         }
-    });
-    Ok(())
+    })
 }
 
 /// The folder keeps others out already; this holds even where it was opened up.
@@ -65,6 +70,10 @@ fn converse(stream: &UnixStream, desk: &Desk) -> io::Result<()> {
             return Ok(());
         }
         let reply = if count as u64 == MAX_LINE {
+            // The other end reads only when it has written all.
+            if !line.ends_with(b"\n") {
+                reader.skip_until(b'\n')?;
+            }
             Reply::error(413, "a request over 4 MiB")
         } else {
             serde_json::from_slice(&line).map_or_else(
@@ -91,9 +100,12 @@ impl Desk {
             Request::Input => self.tunnel.call("GET", "input", None),
             Request::Output { value, append } => {
                 let mut output = self.output.lock().expect("no thread panics while it calls");
-                let value = if append { appended(output.take(), value) } else { value };
+                let value = if append { appended(output.clone(), value) } else { value };
                 let reply = self.tunnel.call("POST", "output", Some(&json!({"data": value})));
-                *output = value;
+                // What was refused may be tried again, and must not stand there twice then.
+                if reply.is_ok() {
+                    *output = value;
+                }
                 reply
             }
             Request::GetVariable { key } => self.tunnel.call("GET", &variable(&key), None),
