@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Job, Started, ToStub};
 use cronium_wire::archive::{self, ArchiveError};
+use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Job, Started, ToStub};
 use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use crate::downlink::Downlink;
@@ -23,6 +23,8 @@ use crate::{environment, helper, identity, inherited, process_tree, trust, usage
 
 /// An operator that connects must say what it wants.
 const JOB_WITHIN: Duration = Duration::from_secs(60);
+/// Between TERM and KILL for what a script leaves running.
+const LEFTOVERS_GRACE: Duration = Duration::from_secs(2);
 /// The longest pause between two pieces of a payload.
 const PIECE_WITHIN: Duration = Duration::from_secs(120);
 
@@ -31,7 +33,8 @@ enum Event {
     Down(ToStub),
     /// The operator closed the link or speaks nonsense.
     Gone,
-    Exited(WaitStatus),
+    /// The script has ended; whether anything it started is still there.
+    Exited(WaitStatus, Leftovers),
     Pumped(PumpEnd),
 }
 
@@ -208,7 +211,11 @@ impl Session {
         Ok(incoming.finish()?)
     }
 
-    fn receive_payload(&mut self, job: &Job, mut take: impl FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Stop> {
+    fn receive_payload(
+        &mut self,
+        job: &Job,
+        mut take: impl FnMut(&[u8]) -> Result<(), Refusal>,
+    ) -> Result<(), Stop> {
         let mut missing = job.size;
         while missing > 0 {
             let piece = match self.receive(PIECE_WITHIN)? {
@@ -248,7 +255,11 @@ impl Session {
         let (mut end, mut exit, mut pumping) = (None, None, 2);
         while exit.is_none() || pumping > 0 {
             match next(&self.events, deadline) {
-                Some(Event::Exited(status)) => {
+                Some(Event::Exited(status, leftovers)) => {
+                    // A finished run leaves nothing behind: services are for the host's own manager.
+                    if leftovers == Leftovers::Some {
+                        process_tree::end(grace.min(LEFTOVERS_GRACE));
+                    }
                     exit = Some(exit_of(status));
                     deadline = None;
                     ended_writer = None;
@@ -257,7 +268,8 @@ impl Session {
                 Some(Event::Pumped(PumpEnd::Whole)) => pumping -= 1,
                 Some(Event::Pumped(PumpEnd::Held)) => {
                     pumping -= 1;
-                    let message = "a background process outlives the script; its output is not waited for".into();
+                    let message =
+                        "a background process outlives the script; its output is not waited for".into();
                     self.uplink.send(&FromStub::Warning { message })?;
                 }
                 Some(Event::Down(ToStub::TunnelOpen)) => tunnel.opened(),
@@ -299,13 +311,30 @@ fn reap(script: rustix::process::Pid, sender: SyncSender<Event>) -> io::Result<(
         loop {
             match wait(WaitOptions::empty()) {
                 Ok(Some((pid, status))) if pid == script => {
-                    let _ = sender.send(Event::Exited(status));
+                    let _ = sender.send(Event::Exited(status, leftovers()));
                 }
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(_) => return,
             }
         }
     })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leftovers {
+    None,
+    Some,
+}
+
+/// Whether descendants are left. All are below a child of ours, as orphans become ours.
+fn leftovers() -> Leftovers {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => return Leftovers::Some,
+            Err(_) => return Leftovers::None,
+        }
+    }
 }
 
 /// As `thread::spawn`, which panics where the user may start no more: a script may have taken them all.
