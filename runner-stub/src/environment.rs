@@ -37,7 +37,10 @@ pub fn of(job: &Job, manifest: &Manifest, folder: &RunFolder) -> BTreeMap<OsStri
         None => String::new(),
     };
     for (name, value) in [
-        ("CRONIUM_JOB_ID", metadata("jobId")),
+        (
+            "CRONIUM_JOB_ID",
+            Some(metadata("jobId")).filter(|id| !id.is_empty()).unwrap_or_else(|| job.run.clone()),
+        ),
         ("CRONIUM_EVENT_ID", metadata("eventId")),
         ("CRONIUM_EXECUTION_ID", job.execution.clone()),
         ("CRONIUM_HELPER_MODE", "api".into()),

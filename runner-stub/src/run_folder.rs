@@ -16,6 +16,9 @@ const HELPERS: [&str; 5] =
 /// What the kernel takes as the path of a Unix socket, less room for a file name.
 const SOCKET_DIR_MAX: usize = 90;
 
+/// Folders that others can write to: names in them are never ones that could be guessed.
+const SHARED: [&str; 2] = ["/var/tmp", "/tmp"];
+
 /// Removed when dropped, with everything in it.
 pub struct RunFolder {
     path: PathBuf,
@@ -34,9 +37,12 @@ pub fn xdg(variable: &str, under_home: &str) -> PathBuf {
 impl RunFolder {
     pub fn create(run: &str) -> Result<Self, Refusal> {
         let runs = xdg("XDG_STATE_HOME", ".local/state").join("runs");
-        private_all(&runs).map_err(|error| Refusal::folder("make", &runs, &error))?;
-        let path =
-            make_own(&runs, run).map_err(|error| Refusal::folder("make a folder in", &runs, &error))?;
+        // A host whose home is read-only or missing runs jobs all the same.
+        let elsewhere = || SHARED.iter().find_map(|dir| make_own(Path::new(dir), "cronium-run").ok());
+        let path = match private_all(&runs).and_then(|()| make_own(&runs, run)) {
+            Ok(path) => path,
+            Err(error) => elsewhere().ok_or_else(|| Refusal::folder("make a folder in", &runs, &error))?,
+        };
         // From here on the folder goes away with the value, whatever fails.
         let mut folder = Self { sockets: path.clone(), path };
         folder.fill().map_err(|error| Refusal::folder("fill", &folder.path, &error))?;
@@ -133,7 +139,7 @@ pub fn private_all(path: &Path) -> io::Result<()> {
 
 /// A new folder called `name`, or like it where two hosts share a home and the name is taken.
 fn make_own(parent: &Path, name: &str) -> io::Result<PathBuf> {
-    let shared = parent == Path::new("/tmp");
+    let shared = SHARED.iter().any(|dir| parent == Path::new(dir));
     let plain = parent.join(name);
     if !shared {
         match private(&plain) {
