@@ -66,7 +66,8 @@ fn main() {
                 None => continue,
             },
         };
-        let bytes = fs::read(&stub).unwrap_or_else(|error| fail(&format!("cannot read {}: {error}", stub.display())));
+        let bytes =
+            fs::read(&stub).unwrap_or_else(|error| fail(&format!("cannot read {}: {error}", stub.display())));
         let digest: String = Sha256::digest(&bytes).iter().fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
@@ -112,7 +113,9 @@ fn build(root: &Path, out: &Path, triple: &str) -> Option<PathBuf> {
         return Some(run_cargo(Command::new(variable("CARGO")), root, &target_dir, &host, &link));
     }
     if host.contains("linux") {
-        println!("cargo::warning=no standard library for {triple}: this build cannot serve such hosts (install rustup)");
+        println!(
+            "cargo::warning=no standard library for {triple}: this build cannot serve such hosts (install rustup)"
+        );
         return None;
     }
     fail(&format!(
@@ -121,7 +124,13 @@ fn build(root: &Path, out: &Path, triple: &str) -> Option<PathBuf> {
     ))
 }
 
-fn run_cargo(mut cargo: Command, root: &Path, target_dir: &Path, triple: &str, rustflags: &[&str]) -> PathBuf {
+fn run_cargo(
+    mut cargo: Command,
+    root: &Path,
+    target_dir: &Path,
+    triple: &str,
+    rustflags: &[&str],
+) -> PathBuf {
     clean(&mut cargo);
     cargo.current_dir(root);
     cargo.args(["build", "--release", "--package", "runner-stub", "--target", triple]);
@@ -138,7 +147,9 @@ fn run_cargo(mut cargo: Command, root: &Path, target_dir: &Path, triple: &str, r
     let remap = home.map(|home| format!("--remap-path-prefix={}=cargo", home.display()));
     let rustflags: Vec<&str> = rustflags.iter().copied().chain(remap.as_deref()).collect();
     cargo.env("CARGO_ENCODED_RUSTFLAGS", rustflags.join("\x1f"));
-    let status = cargo.status().unwrap_or_else(|error| fail(&format!("cannot start cargo for the runner stub: {error}")));
+    let status = cargo
+        .status()
+        .unwrap_or_else(|error| fail(&format!("cannot start cargo for the runner stub: {error}")));
     if !status.success() {
         fail(&format!("the runner stub does not build for {triple} ({status}); its messages stand above"));
     }
@@ -172,9 +183,21 @@ fn clean(command: &mut Command) -> &mut Command {
     for (name, _) in env::vars_os() {
         let Some(text) = name.to_str() else { continue };
         let kept = ["CARGO_HOME", "CARGO_MAKEFLAGS", "CARGO_TERM_COLOR"].contains(&text)
-            || ["CARGO_REGISTR", "CARGO_SOURCE", "CARGO_NET", "CARGO_HTTP"].iter().any(|part| text.starts_with(part));
+            || ["CARGO_REGISTR", "CARGO_SOURCE", "CARGO_NET", "CARGO_HTTP"]
+                .iter()
+                .any(|part| text.starts_with(part));
         let ours = text.starts_with("CARGO") || text.starts_with("RUSTC") || text.starts_with("DEP_");
-        let others = ["RUSTFLAGS", "RUSTDOCFLAGS", "TARGET", "HOST", "OPT_LEVEL", "PROFILE", "DEBUG", "NUM_JOBS", "CLIPPY_ARGS"];
+        let others = [
+            "RUSTFLAGS",
+            "RUSTDOCFLAGS",
+            "TARGET",
+            "HOST",
+            "OPT_LEVEL",
+            "PROFILE",
+            "DEBUG",
+            "NUM_JOBS",
+            "CLIPPY_ARGS",
+        ];
         if (ours && !kept) || others.contains(&text) {
             command.env_remove(&name);
         }

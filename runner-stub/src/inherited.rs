@@ -10,7 +10,8 @@ use rustix::fs::Mode;
 pub fn shed() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
-    let open: Vec<i32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let open: Vec<i32> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for descriptor in open {
         if descriptor > 2 {
             // SAFETY: nothing in this process owns a descriptor yet. The one that read the

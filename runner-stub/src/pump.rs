@@ -25,7 +25,12 @@ pub enum PumpEnd {
 
 /// Sends what comes on `pipe` until its end, or until a moment after `ended` is closed: when the
 /// script has ended, what stands in the pipe is all sent, however long the operator takes.
-pub fn pump(mut pipe: PipeReader, ended: &PipeReader, uplink: &Uplink, wrap: fn(Vec<u8>) -> FromStub) -> PumpEnd {
+pub fn pump(
+    mut pipe: PipeReader,
+    ended: &PipeReader,
+    uplink: &Uplink,
+    wrap: fn(Vec<u8>) -> FromStub,
+) -> PumpEnd {
     let mut buffer = vec![0; CHUNK];
     let mut deadline = None;
     let mut owed = 0;

@@ -32,7 +32,8 @@ impl Refusal {
 
     /// A folder or file of ours on the host could not be had.
     pub fn folder(what: &str, path: &std::path::Path, error: &io::Error) -> Self {
-        let refusal = Self::new("tempdir", "folder", format!("cannot {what} {}", path.display())).because(error);
+        let refusal =
+            Self::new("tempdir", "folder", format!("cannot {what} {}", path.display())).because(error);
         match error.kind() {
             io::ErrorKind::StorageFull => refusal.hint("df -h ~"),
             _ => refusal.hint("ls -ld ~/.cache ~/.local/state"),

@@ -35,7 +35,8 @@ impl RunFolder {
     pub fn create(run: &str) -> Result<Self, Refusal> {
         let runs = xdg("XDG_STATE_HOME", ".local/state").join("runs");
         private_all(&runs).map_err(|error| Refusal::folder("make", &runs, &error))?;
-        let path = make_own(&runs, run).map_err(|error| Refusal::folder("make a folder in", &runs, &error))?;
+        let path =
+            make_own(&runs, run).map_err(|error| Refusal::folder("make a folder in", &runs, &error))?;
         // From here on the folder goes away with the value, whatever fails.
         let mut folder = Self { sockets: path.clone(), path };
         folder.fill().map_err(|error| Refusal::folder("fill", &folder.path, &error))?;

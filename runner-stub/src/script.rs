@@ -34,7 +34,8 @@ impl Script {
         command.args(argv).args(&manifest.args).args(args);
         command.env_clear().envs(environment).current_dir(work);
         spawn(command).map_err(|error| {
-            let refusal = Refusal::new("exec", "start", format!("cannot start {}", program.display())).because(&error);
+            let refusal =
+                Refusal::new("exec", "start", format!("cannot start {}", program.display())).because(&error);
             match error.kind() {
                 io::ErrorKind::PermissionDenied => refusal.hint("mount | grep noexec"),
                 _ => refusal.hint("cronium-run inspect PAYLOAD"),

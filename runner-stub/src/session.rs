@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Job, Started, ToStub};
 use cronium_wire::archive::{self, ArchiveError};
+use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Job, Started, ToStub};
 use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use crate::downlink::Downlink;
@@ -208,7 +208,11 @@ impl Session {
         Ok(incoming.finish()?)
     }
 
-    fn receive_payload(&mut self, job: &Job, mut take: impl FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Stop> {
+    fn receive_payload(
+        &mut self,
+        job: &Job,
+        mut take: impl FnMut(&[u8]) -> Result<(), Refusal>,
+    ) -> Result<(), Stop> {
         let mut missing = job.size;
         while missing > 0 {
             let piece = match self.receive(PIECE_WITHIN)? {
@@ -257,7 +261,8 @@ impl Session {
                 Some(Event::Pumped(PumpEnd::Whole)) => pumping -= 1,
                 Some(Event::Pumped(PumpEnd::Held)) => {
                     pumping -= 1;
-                    let message = "a background process outlives the script; its output is not waited for".into();
+                    let message =
+                        "a background process outlives the script; its output is not waited for".into();
                     self.uplink.send(&FromStub::Warning { message })?;
                 }
                 Some(Event::Down(ToStub::TunnelOpen)) => tunnel.opened(),

@@ -22,7 +22,8 @@ fn user() -> PathBuf {
 /// Checks digest and signature. Where keys are pinned only they count, whatever the operator
 /// says; `true` then, `false` where the operator's own key was used.
 pub fn verify(job: &Job, payload: &mut Payload) -> Result<bool, Refusal> {
-    let digest = digest(payload).map_err(|error| Refusal::new("verify", "read", "cannot read the payload").because(error))?;
+    let digest = digest(payload)
+        .map_err(|error| Refusal::new("verify", "read", "cannot read the payload").because(error))?;
     if hex(&digest) != job.digest {
         return Err(Refusal::new("verify", "digest", "the payload arrived changed")
             .because(format!("its SHA-256 is {}, the job says {}", hex(&digest), job.digest))
@@ -32,12 +33,17 @@ pub fn verify(job: &Job, payload: &mut Payload) -> Result<bool, Refusal> {
         .map_err(|error| Refusal::new("verify", "signature", "the signature is not base64").because(error))?;
     let pinned = pinned()?;
     if pinned.is_empty() {
-        let key = PublicKey::from_pem(&job.session_key)
-            .map_err(|error| Refusal::new("verify", "key", "the operator's public key cannot be read").because(error))?;
+        let key = PublicKey::from_pem(&job.session_key).map_err(|error| {
+            Refusal::new("verify", "key", "the operator's public key cannot be read").because(error)
+        })?;
         return match key.verify(&digest, &signature) {
             true => Ok(false),
-            false => Err(Refusal::new("verify", "signature", "the payload's signature is not by the operator's key")
-                .hint("cronium-run sign PAYLOAD")),
+            false => Err(Refusal::new(
+                "verify",
+                "signature",
+                "the payload's signature is not by the operator's key",
+            )
+            .hint("cronium-run sign PAYLOAD")),
         };
     }
     if pinned.iter().any(|key| key.verify(&digest, &signature)) {
@@ -51,7 +57,8 @@ pub fn verify(job: &Job, payload: &mut Payload) -> Result<bool, Refusal> {
 
 /// Whether the bytes have the job's digest.
 pub fn digest_matches(job: &Job, payload: &mut Payload) -> Result<bool, Refusal> {
-    let digest = digest(payload).map_err(|error| Refusal::new("verify", "read", "cannot read the payload").because(error))?;
+    let digest = digest(payload)
+        .map_err(|error| Refusal::new("verify", "read", "cannot read the payload").because(error))?;
     Ok(hex(&digest) == job.digest)
 }
 
@@ -110,7 +117,11 @@ fn digest(payload: &mut Payload) -> io::Result<[u8; 32]> {
     let mut buffer = [0; 16 << 10];
     loop {
         match payload.read(&mut buffer)? {
-            0 => return Ok(hasher.finish()),
+            0 => {
+                // Whoever reads it next begins at its start.
+                payload.rewind()?;
+                return Ok(hasher.finish());
+            }
             count => hasher.update(&buffer[..count]),
         }
     }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use cronium_wire::message::{FromStub, Job};
 use serde_json::Value;
 
-use crate::helper::socket::short;
 use crate::helper::Reply;
+use crate::helper::socket::short;
 use crate::uplink::Uplink;
 
 /// How long the operator may take to forward the socket, and to answer a call.
@@ -102,7 +102,8 @@ impl Tunnel {
 
     fn wait_open(&self) -> Result<(), String> {
         let state = self.state.lock().expect("no holder panics");
-        let waited = self.changed.wait_timeout_while(state, OPEN_WITHIN, |state| matches!(state, State::Asked));
+        let waited =
+            self.changed.wait_timeout_while(state, OPEN_WITHIN, |state| matches!(state, State::Asked));
         let (state, _) = waited.expect("no holder panics");
         match &*state {
             State::Open => Ok(()),

@@ -89,7 +89,9 @@ fn run(subcommand: &str, args: Vec<String>) -> Outcome<()> {
             let text = value.map_or_else(stdin, Ok)?;
             let value = match (words.has("--json"), words.has("--string")) {
                 (true, true) => return Err(usage("--json and --string exclude each other")),
-                (true, false) => serde_json::from_str(&text).map_err(|error| usage(format!("not JSON: {error}")))?,
+                (true, false) => {
+                    serde_json::from_str(&text).map_err(|error| usage(format!("not JSON: {error}")))?
+                }
                 (false, true) => Value::String(text),
                 (false, false) => json_or_text(text),
             };
@@ -118,13 +120,16 @@ impl Words {
                 words.plain.extend(args.by_ref());
             } else if flags.contains(&arg.as_str()) {
                 words.flags.push(arg);
-            } else if let Some((name, value)) = arg.split_once('=').filter(|(name, _)| options.contains(name)) {
+            } else if let Some((name, value)) = arg.split_once('=').filter(|(name, _)| options.contains(name))
+            {
                 words.options.push((name.to_owned(), value.to_owned()));
             } else if options.contains(&arg.as_str()) {
                 let value = args.next().ok_or_else(|| usage(format!("{arg} takes a value")))?;
                 words.options.push((arg, value));
             } else if arg.starts_with("--") {
-                return Err(usage(format!("unknown flag {arg}; a VALUE that starts with '--' goes behind '--'")));
+                return Err(usage(format!(
+                    "unknown flag {arg}; a VALUE that starts with '--' goes behind '--'"
+                )));
             } else {
                 words.plain.push(arg);
             }
@@ -159,7 +164,8 @@ impl Words {
             value => value.to_string(),
         };
         let mut out = io::stdout().lock();
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+        let written =
+            out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
         written.map_err(|error| Failure(1, format!("cannot write to stdout: {error}")))
     }
 }

@@ -132,7 +132,7 @@ fn faults() {
         ("version: v2", "1:10: version 'v2' is not supported, only 'v1'"),
         ("version: 1", "1:10: version '1' is not supported, only 'v1'"),
         ("version: v1|entrypoint: run.sh", "1:1: missing key 'interpreter'"),
-        ("version: v1|interpreter:|entrypoint: run.sh", "2:13: key 'interpreter' has no value"),
+        ("version: v1|interpreter:|entrypoint: run.sh", "2:12: key 'interpreter' has no value"),
         ("version: v1|interpreter: sh", "1:1: missing key 'entrypoint'"),
         (
             "version: v1|interpreter: pyhton|entrypoint: a",
