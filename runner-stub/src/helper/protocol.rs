@@ -7,7 +7,7 @@ use serde_json::Value;
 pub const MAX_LINE: u64 = 4 << 20;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "call", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Request {
     Input,
     Output {
