@@ -44,7 +44,8 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let Args { hosts, telling } = args;
     // A document on stdout stays alone there.
-    let is_for_people = !telling.quiet && matches!(telling.output, Output::Auto | Output::Stream | Output::Grouped);
+    let is_for_people =
+        !telling.quiet && matches!(telling.output, Output::Auto | Output::Stream | Output::Grouped);
     let say = |line: &str| {
         if is_for_people {
             context.term.note(line);
@@ -106,8 +107,10 @@ mod tests {
     #[test]
     fn the_sample_is_a_payload_folder_like_any_other() {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("payloads/demo");
-        let mut names: Vec<String> =
-            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         assert_eq!(names, FILES.map(|(name, _)| name), "every file of it is carried in the program");
         let elsewhere = tempfile::tempdir().unwrap();

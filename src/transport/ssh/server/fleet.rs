@@ -80,7 +80,10 @@ impl Fleet {
         for number in 1..=count {
             let name = format!("demo{number:0digits$}");
             let home = folder.join(&name);
-            DirBuilder::new().mode(0o700).create(&home).or_fail(|| format!("cannot make {}", home.display()))?;
+            DirBuilder::new()
+                .mode(0o700)
+                .create(&home)
+                .or_fail(|| format!("cannot make {}", home.display()))?;
             let host =
                 Host { user: user.clone(), key: key.public_key().clone(), home, folder: folder.clone() };
             let (port, host_key) = self.listen(host)?;

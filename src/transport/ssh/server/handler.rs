@@ -29,7 +29,11 @@ impl Handler {
 impl russh::server::Handler for Handler {
     type Error = russh::Error;
 
-    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, Self::Error> {
         Ok(if self.host.admits(user, offer.public_key) { Auth::Accept } else { Auth::reject() })
     }
 
@@ -54,7 +58,12 @@ impl russh::server::Handler for Handler {
     }
 
     /// A channel runs one command in its life (RFC 4254, section 6.5).
-    async fn exec_request(&mut self, id: ChannelId, line: &[u8], session: &mut Session) -> Result<(), Self::Error> {
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        line: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
         let Some(channel) = self.waiting.remove(&id) else { return session.channel_failure(id) };
         match self.host.shell(line).spawn() {
             Ok(child) => {
@@ -116,7 +125,13 @@ impl russh::server::Handler for Handler {
         session.channel_failure(id)
     }
 
-    async fn env_request(&mut self, id: ChannelId, _: &str, _: &str, session: &mut Session) -> Result<(), Self::Error> {
+    async fn env_request(
+        &mut self,
+        id: ChannelId,
+        _: &str,
+        _: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
         session.channel_failure(id)
     }
 
@@ -124,7 +139,12 @@ impl russh::server::Handler for Handler {
         session.channel_failure(id)
     }
 
-    async fn subsystem_request(&mut self, id: ChannelId, _: &str, session: &mut Session) -> Result<(), Self::Error> {
+    async fn subsystem_request(
+        &mut self,
+        id: ChannelId,
+        _: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
         session.channel_failure(id)
     }
 }

@@ -68,7 +68,11 @@ pub async fn pour(read: &mut ChannelReadHalf, mut sink: impl AsyncWrite + Unpin,
     }
 }
 
-async fn deliver(first: &[u8], backlog: &mut Backlog, sink: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+async fn deliver(
+    first: &[u8],
+    backlog: &mut Backlog,
+    sink: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
     sink.write_all(first).await?;
     while let Some(piece) = backlog.pop()? {
         sink.write_all(&piece).await?;

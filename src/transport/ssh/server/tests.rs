@@ -107,7 +107,8 @@ fn a_signal_is_no_exit_code() {
 #[test]
 fn the_environment_is_the_hosts_own() {
     let fleet = Fleet::start(2).unwrap();
-    let home = |index| text(&ssh(&fleet, index).arg("pwd; [ \"$HOME\" = \"$(pwd)\" ]").output().unwrap().stdout);
+    let home =
+        |index| text(&ssh(&fleet, index).arg("pwd; [ \"$HOME\" = \"$(pwd)\" ]").output().unwrap().stdout);
     assert_ne!(home(0), home(1));
     assert!(home(0).starts_with(fleet.folder().to_str().unwrap()), "{}", home(0));
     let output = run(&fleet, "env | sed 's/=.*//' | sort | tr '\\n' ' '");
@@ -173,13 +174,20 @@ fn only_the_fleets_key_is_let_in() {
     let known = format!("-oUserKnownHostsFile={}", known_hosts[0].display());
     let try_in = |extra: &[&str], user: &str| {
         let mut ssh = Command::new("ssh");
-        ssh.args(["-F", "none", "-oIdentityAgent=none", "-oIdentitiesOnly=yes", "-oNumberOfPasswordPrompts=1", &known])
-            .args(["-oStrictHostKeyChecking=yes", "-oGlobalKnownHostsFile=none"])
-            .args(extra)
-            .args(["-p", &port.to_string(), "-l", user, host, "true"])
-            .env("SSH_ASKPASS", "/bin/echo")
-            .env("SSH_ASKPASS_REQUIRE", "force")
-            .stdin(Stdio::null());
+        ssh.args([
+            "-F",
+            "none",
+            "-oIdentityAgent=none",
+            "-oIdentitiesOnly=yes",
+            "-oNumberOfPasswordPrompts=1",
+            &known,
+        ])
+        .args(["-oStrictHostKeyChecking=yes", "-oGlobalKnownHostsFile=none"])
+        .args(extra)
+        .args(["-p", &port.to_string(), "-l", user, host, "true"])
+        .env("SSH_ASKPASS", "/bin/echo")
+        .env("SSH_ASKPASS_REQUIRE", "force")
+        .stdin(Stdio::null());
         ssh.output().unwrap()
     };
     let key = address(&fleet, 0).identities[0].display().to_string();
@@ -212,7 +220,11 @@ fn everything_else_is_refused() {
         ("a shell", vec!["-T"], "shell request failed"),
         ("a terminal", vec!["-tt", "true"], "PTY allocation request failed"),
         ("a subsystem", vec!["-s", "sftp"], "subsystem request failed"),
-        ("a TCP forward", vec!["-oExitOnForwardFailure=yes", "-R", "0:127.0.0.1:9", "true"], "forwarding failed"),
+        (
+            "a TCP forward",
+            vec!["-oExitOnForwardFailure=yes", "-R", "0:127.0.0.1:9", "true"],
+            "forwarding failed",
+        ),
         ("a way through", vec!["-W", "127.0.0.1:9"], "administratively prohibited"),
     ] {
         let (code, stderr) = refused(&args);
