@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         return helper::command::main(name, args.collect());
     }
     match args.next().as_deref() {
-        Some("run") => session::main(args.next().as_deref() == Some("temporary")),
+        Some("run") => session::main(&args.collect::<Vec<_>>()),
         Some("--version") => {
             print(concat!("runner-stub ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS
