@@ -37,9 +37,12 @@ pub fn xdg(variable: &str, under_home: &str) -> PathBuf {
 impl RunFolder {
     pub fn create(run: &str) -> Result<Self, Refusal> {
         let runs = xdg("XDG_STATE_HOME", ".local/state").join("runs");
-        private_all(&runs).map_err(|error| Refusal::folder("make", &runs, &error))?;
-        let path =
-            make_own(&runs, run).map_err(|error| Refusal::folder("make a folder in", &runs, &error))?;
+        // A host whose home is read-only or missing runs jobs all the same.
+        let elsewhere = || SHARED.iter().find_map(|dir| make_own(Path::new(dir), "cronium-run").ok());
+        let path = match private_all(&runs).and_then(|()| make_own(&runs, run)) {
+            Ok(path) => path,
+            Err(error) => elsewhere().ok_or_else(|| Refusal::folder("make a folder in", &runs, &error))?,
+        };
         // From here on the folder goes away with the value, whatever fails.
         let mut folder = Self { sockets: path.clone(), path };
         folder.fill().map_err(|error| Refusal::folder("fill", &folder.path, &error))?;

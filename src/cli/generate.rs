@@ -37,7 +37,9 @@ fn pages(command: &Command, dir: &Path) -> Result<()> {
         .render(&mut page)
         .or_fail(|| format!("cannot write the page of {name}"))?;
     write(dir, &format!("{name}.1"), &page)?;
-    for subcommand in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+    for subcommand in
+        command.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help")
+    {
         pages(subcommand, dir)?;
     }
     Ok(())
