@@ -253,7 +253,7 @@ impl Session {
 
         // One beyond the reach of the clock is none.
         let mut deadline = timeout.and_then(|timeout| begun.checked_add(timeout));
-        let (mut end, mut exit, mut pumping) = (None, None, 2);
+        let (mut end, mut exit, mut pumping, mut held) = (None, None, 2, false);
         while exit.is_none() || pumping > 0 {
             match next(&self.events, deadline) {
                 Some(Event::Exited(status, leftovers)) => {
@@ -269,9 +269,12 @@ impl Session {
                 Some(Event::Pumped(PumpEnd::Whole)) => pumping -= 1,
                 Some(Event::Pumped(PumpEnd::Held)) => {
                     pumping -= 1;
-                    let message =
-                        "a background process outlives the script; its output is not waited for".into();
-                    self.uplink.send(&FromStub::Warning { message })?;
+                    // It may hold both streams; once is enough.
+                    if !std::mem::replace(&mut held, true) {
+                        let message =
+                            "a background process outlives the script; its output is not waited for".into();
+                        self.uplink.send(&FromStub::Warning { message })?;
+                    }
                 }
                 Some(Event::Down(ToStub::TunnelOpen)) => tunnel.opened(),
                 Some(Event::Down(ToStub::TunnelRefused { reason })) => tunnel.refused(reason),
