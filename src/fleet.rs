@@ -20,7 +20,7 @@ mod outcome;
 use dispatcher::Dispatcher;
 
 /// Reports that wait for the dispatcher: beyond this, hosts wait, and with them their output.
-const BACKLOG: usize = 1024;
+const BACKLOG: usize = 256;
 
 /// How far a run is to be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,22 +46,18 @@ pub fn run(plan: &Arc<Plan>, api: &Arc<Api>, started: EventKind, sink: &mut dyn 
     let (reports, inbox) = mpsc::channel(BACKLOG);
     let (stop, stopped) = watch::channel(Stop::No);
     let stop = Arc::new(stop);
+    let fleet = Fleet {
+        plan: Arc::clone(plan),
+        following: job::following(plan),
+        transport: Transport::default(),
+        api: Arc::clone(api),
+        stopped,
+    };
     let dispatcher = Dispatcher::new(plan, Arc::clone(&stop), sink);
     let summary = std::thread::scope(|scope| {
         let telling = scope.spawn(|| dispatcher.run(started, inbox));
-        runtime.block_on(async {
-            let interrupts = tokio::spawn(interrupt::watch(stop, reports.clone()));
-            let fleet = Fleet {
-                plan: Arc::clone(plan),
-                following: job::following(plan),
-                transport: Transport::default(),
-                api: Arc::clone(api),
-                stopped,
-            };
-            fleet.run_hosts(reports).await;
-            // It holds a sender, and the dispatcher ends with the last of them.
-            interrupts.abort();
-        });
+        runtime.spawn(interrupt::watch(stop, reports.downgrade()));
+        runtime.block_on(fleet.run_hosts(reports));
         telling.join().expect("the dispatcher does not panic")
     });
     runtime.shutdown_background();

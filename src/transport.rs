@@ -1,6 +1,7 @@
 //! Ways to a host: `ssh` (the only place that names russh) and `local`, with the runner stub at
 //! the other end of both.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cronium_wire::message::Hello;
@@ -11,6 +12,7 @@ pub mod bootstrap;
 mod fault;
 mod flight;
 mod greet;
+mod inbox;
 pub mod link;
 pub mod local;
 pub mod ssh;
@@ -36,6 +38,8 @@ pub enum Step {
     Connecting,
     Authenticating,
     Bootstrapping,
+    /// The job is on its way: from here on nobody but the stub knows whether it runs.
+    Delivered,
 }
 
 impl Transport {
@@ -52,16 +56,25 @@ impl Transport {
             Address::Local => Connection::Local(local::Local),
             Address::Ssh(address) => Connection::Ssh(Box::new(self.ssh.connect(address, &step).await?)),
         };
+        let delivered = AtomicBool::new(false);
+        let step = |next| {
+            delivered.store(next == Step::Delivered, Ordering::Relaxed);
+            step(next);
+        };
         step(Step::Bootstrapping);
         let started = async {
             match &connection {
-                Connection::Local(local) => local.start(first).await,
-                Connection::Ssh(ssh) => bootstrap::start(ssh, first).await,
+                Connection::Local(local) => {
+                    step(Step::Delivered);
+                    local.start(first).await
+                }
+                Connection::Ssh(ssh) => bootstrap::start(ssh, first, &step).await,
             }
         };
         let (link, hello) = tokio::time::timeout(BOOTSTRAP_WITHIN, started).await.unwrap_or_else(|_| {
             let message = format!("the runner did not start within {} s", BOOTSTRAP_WITHIN.as_secs());
-            Err(Fault::new(Phase::Upload, "timeout", message))
+            let phase = if delivered.load(Ordering::Relaxed) { Phase::Lost } else { Phase::Upload };
+            Err(Fault::new(phase, "timeout", message))
         })?;
         Ok((connection, link, hello))
     }

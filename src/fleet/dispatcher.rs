@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::{Report, Stop};
-use crate::event::{Event, EventKind, HostResult, Outcome, Sink, StopReason, Summary};
+use crate::event::{Event, EventKind, Failure, HostResult, Outcome, Phase, Sink, StopReason, Summary};
 use crate::plan::Plan;
 
 pub struct Dispatcher<'a> {
@@ -19,6 +19,8 @@ pub struct Dispatcher<'a> {
     begun: Instant,
     /// Hosts of the plan that have not ended.
     open: BTreeSet<usize>,
+    /// Hosts that have been connected to.
+    begun_hosts: BTreeSet<usize>,
     summary: Summary,
 }
 
@@ -26,7 +28,16 @@ impl<'a> Dispatcher<'a> {
     pub fn new(plan: &Arc<Plan>, stop: Arc<watch::Sender<Stop>>, sink: &'a mut dyn Sink) -> Self {
         let open = (0..plan.targets.len()).collect::<BTreeSet<_>>();
         let summary = Summary { hosts: open.len() as u64, ..Summary::default() };
-        Self { plan: Arc::clone(plan), stop, sink, next_seq: 0, begun: Instant::now(), open, summary }
+        Self {
+            plan: Arc::clone(plan),
+            stop,
+            sink,
+            next_seq: 0,
+            begun: Instant::now(),
+            open,
+            begun_hosts: BTreeSet::new(),
+            summary,
+        }
     }
 
     /// Tells everything until the last host has hung up, then what never started, then the end.
@@ -35,9 +46,13 @@ impl<'a> Dispatcher<'a> {
         while let Some(report) = inbox.blocking_recv() {
             match report {
                 Report::Host { index, kind } => {
-                    if let EventKind::HostFinished { result, .. } = &kind {
-                        self.open.remove(&index);
-                        self.summary.add(result.outcome);
+                    match &kind {
+                        EventKind::HostFinished { result, .. } => {
+                            self.open.remove(&index);
+                            self.summary.add(result.outcome);
+                        }
+                        EventKind::HostState { .. } => drop(self.begun_hosts.insert(index)),
+                        _ => {}
                     }
                     self.tell(kind);
                 }
@@ -45,14 +60,29 @@ impl<'a> Dispatcher<'a> {
             }
         }
         for index in std::mem::take(&mut self.open) {
-            self.summary.add(Outcome::Skipped);
-            let host = self.plan.targets[index].name.clone();
-            let result = Box::new(HostResult::bare(Outcome::Skipped, Timestamp::now()));
-            self.tell(EventKind::HostFinished { host, result });
+            self.untold(index);
         }
         self.summary.duration_ms = self.begun.elapsed().as_millis() as u64;
         self.tell(EventKind::RunFinished { summary: self.summary.clone() });
         self.summary
+    }
+
+    /// A host that never said how it ended: one that never began, or that was left behind.
+    fn untold(&mut self, index: usize) {
+        let mut result = HostResult::bare(Outcome::Skipped, Timestamp::now());
+        if self.begun_hosts.contains(&index) {
+            result.outcome = Outcome::Unknown;
+            result.failure = Some(Failure {
+                phase: Phase::Lost,
+                kind: "left".into(),
+                message: "cronium-run left before the host had ended".into(),
+                causes: Vec::new(),
+                hint: Some("the script may have finished: look at the host before you run it again".into()),
+            });
+        }
+        self.summary.add(result.outcome);
+        let host = self.plan.targets[index].name.clone();
+        self.tell(EventKind::HostFinished { host, result: Box::new(result) });
     }
 
     fn tell(&mut self, kind: EventKind) {

@@ -14,18 +14,19 @@ use super::outcome::Verdict;
 use super::{Fleet, Report, Stop};
 use crate::event::{Bytes, EventKind, HelperMode, HostResult, HostState, Outcome, Stream, Trust};
 use crate::plan::{GRACE, Task};
-use crate::transport::{Connection, Fault, Link, Step, Tunnel, tunnel};
+use crate::transport::{Connection, Fault, Link, Phase, Step, Tunnel, tunnel};
 
 /// The stub keeps the deadlines; a host that is later than its own by this is lost.
 const LATE: Duration = Duration::from_secs(60);
+/// From the runner's hello to its script's start: verifying and unpacking, on a slow disk.
+const STAGING: Duration = Duration::from_secs(300);
 /// How long a piece of the payload may wait for the host to take it.
 const PIECE_WITHIN: Duration = Duration::from_secs(60);
 const TUNNEL_WITHIN: Duration = Duration::from_secs(15);
 
 /// Runs the plan's task on one host and reports everything, its end last and always.
 pub async fn run(fleet: &Arc<Fleet>, index: usize, reports: mpsc::Sender<Report>) {
-    let name = fleet.plan.targets[index].name.clone();
-    let mut host = Host::new(index, name, reports);
+    let mut host = Host::new(fleet, index, reports);
     let verdict = host.run(fleet).await.unwrap_or_else(Verdict::from);
     host.finish(fleet, verdict).await;
 }
@@ -34,6 +35,7 @@ struct Host {
     index: usize,
     name: String,
     reports: mpsc::Sender<Report>,
+    left: watch::Receiver<Stop>,
     started_at: Timestamp,
     begun: Instant,
     clock: Clock,
@@ -44,11 +46,12 @@ struct Host {
 }
 
 impl Host {
-    fn new(index: usize, name: String, reports: mpsc::Sender<Report>) -> Self {
+    fn new(fleet: &Fleet, index: usize, reports: mpsc::Sender<Report>) -> Self {
         Self {
             index,
-            name,
+            name: fleet.plan.targets[index].name.clone(),
             reports,
+            left: fleet.stopped.clone(),
             started_at: Timestamp::now(),
             begun: Instant::now(),
             clock: Clock::default(),
@@ -74,17 +77,28 @@ impl Host {
     async fn converse(&mut self, fleet: &Arc<Fleet>, first: &First<'_>) -> Result<Verdict, Fault> {
         let target = &fleet.plan.targets[self.index];
         let mut stopped = fleet.stopped.clone();
-        // There are three steps, so it never fills.
+        // There are six steps at most, so it never fills.
         let (steps, mut seen) = mpsc::channel(8);
         let start = fleet.transport.start(target, &first.flight, |step| {
             let _ = steps.try_send(step);
         });
         let mut start = std::pin::pin!(start);
+        let mut delivered = false;
         let (connection, mut link, hello) = loop {
             tokio::select! {
                 biased;
-                Some(step) = seen.recv() => self.enter(state(step)).await,
-                () = reached(&mut stopped, Stop::Cancel) => return Ok(Verdict::cancelled()),
+                Some(step) = seen.recv() => {
+                    delivered = step == Step::Delivered;
+                    if let Some(state) = state(step) {
+                        self.enter(state).await;
+                    }
+                }
+                () = reached(&mut stopped, Stop::Cancel) => {
+                    return match delivered {
+                        true => Err(Fault::lost("cronium-run was interrupted while the runner started")),
+                        false => Ok(Verdict::cancelled()),
+                    };
+                }
                 session = &mut start => break session?,
             }
         };
@@ -106,7 +120,8 @@ impl Host {
         first: &First<'_>,
     ) -> Result<Verdict, Fault> {
         let (mut stopped, mut left) = (fleet.stopped.clone(), fleet.stopped.clone());
-        let (mut tunnel, mut opening, mut deadline, mut cancelled) = (None, None, None, false);
+        let (mut tunnel, mut opening, mut cancelled, mut started) = (None, None, false, false);
+        let mut deadline = Some(Instant::now() + STAGING);
         loop {
             let message = tokio::select! {
                 biased;
@@ -116,7 +131,7 @@ impl Host {
                 () = reached(&mut stopped, Stop::Cancel), if !cancelled => {
                     cancelled = true;
                     deadline = Some(Instant::now() + GRACE + LATE);
-                    link.send(&ToStub::Cancel).await?;
+                    link.send(&ToStub::Cancel).await;
                     continue;
                 }
                 opened = answer(&mut opening) => {
@@ -128,7 +143,7 @@ impl Host {
                         }
                         Err(fault) => ToStub::TunnelRefused { reason: fault.message },
                     };
-                    link.send(&message).await?;
+                    link.send(&message).await;
                     continue;
                 }
                 stream = accept(&mut tunnel) => {
@@ -138,19 +153,34 @@ impl Host {
                     }
                     continue;
                 }
-                () = overdue(deadline) => return Err(Fault::lost("the runner kept none of its deadlines")),
+                () = overdue(deadline) => return Err(late(started)),
                 message = link.receive() => message?,
             };
             match message {
                 FromStub::Hello(_) => return Err(Fault::lost("the runner said hello twice")),
-                FromStub::NeedPayload => send_payload(link, first.payload).await?,
-                FromStub::Started(started) => {
-                    self.trust = Some(if started.pinned { Trust::Pinned } else { Trust::Session });
-                    deadline = fleet.script_deadline();
+                FromStub::NeedPayload => {
+                    tokio::select! {
+                        biased;
+                        // Nothing runs yet; a stub whose link closes now ends without a trace.
+                        () = reached(&mut stopped, Stop::Cancel) => return Ok(Verdict::cancelled()),
+                        sent = send_payload(link, first.payload) => sent?,
+                    }
+                    deadline = Some(Instant::now() + STAGING);
+                }
+                FromStub::Started(_) if started => return Err(Fault::lost("the runner started twice")),
+                FromStub::Started(word) => {
+                    started = true;
+                    self.trust = Some(if word.pinned { Trust::Pinned } else { Trust::Session });
+                    if !cancelled {
+                        deadline = fleet.script_deadline();
+                    }
                     self.enter(HostState::Running).await;
                 }
                 FromStub::Stdout(data) => self.output(Stream::Stdout, data).await,
                 FromStub::Stderr(data) => self.output(Stream::Stderr, data).await,
+                FromStub::OpenTunnel { .. } if tunnel.is_some() || opening.is_some() => {
+                    return Err(Fault::lost("the runner asked for a second tunnel"));
+                }
                 FromStub::OpenTunnel { path } => opening = Some(open_tunnel(connection, path)),
                 FromStub::Warning { message } => {
                     self.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
@@ -181,8 +211,15 @@ impl Host {
     }
 
     async fn report(&self, kind: EventKind) {
-        // The dispatcher outlives every host.
-        let _ = self.reports.send(Report::Host { index: self.index, kind }).await;
+        let mut left = self.left.clone();
+        tokio::select! {
+            biased;
+            // The dispatcher outlives every host.
+            _ = self.reports.send(Report::Host { index: self.index, kind }) => {}
+            // A reader that has stopped reading holds nobody who is told to leave; the dispatcher
+            // says of this host what is known then.
+            () = reached(&mut left, Stop::Leave) => {}
+        }
     }
 
     async fn finish(mut self, fleet: &Fleet, verdict: Verdict) {
@@ -215,11 +252,22 @@ impl Host {
     }
 }
 
-fn state(step: Step) -> HostState {
+/// The state that a step begins, if it begins one.
+fn state(step: Step) -> Option<HostState> {
     match step {
-        Step::Connecting => HostState::Connecting,
-        Step::Authenticating => HostState::Authenticating,
-        Step::Bootstrapping => HostState::Bootstrapping,
+        Step::Connecting => Some(HostState::Connecting),
+        Step::Authenticating => Some(HostState::Authenticating),
+        Step::Bootstrapping => Some(HostState::Bootstrapping),
+        Step::Delivered => None,
+    }
+}
+
+/// A runner that is later than all its deadlines.
+fn late(started: bool) -> Fault {
+    match started {
+        true => Fault::lost("the runner kept none of its deadlines"),
+        false => Fault::lost(format!("the runner did not start the script within {} s", STAGING.as_secs()))
+            .hint("df -h; uptime  on the host"),
     }
 }
 
@@ -242,7 +290,7 @@ pub async fn reached(stopped: &mut watch::Receiver<Stop>, level: Stop) {
 async fn send_payload(link: &mut Link, payload: &[u8]) -> Result<(), Fault> {
     for piece in pieces(payload) {
         let sent = timeout(PIECE_WITHIN, link.send(&piece)).await;
-        sent.unwrap_or_else(|_| Err(Fault::lost("the host stopped taking the payload")))?;
+        sent.map_err(|_| Fault::new(Phase::Upload, "timeout", "the host stopped taking the payload"))?;
     }
     Ok(())
 }

@@ -60,6 +60,8 @@ impl From<End> for Verdict {
                 };
                 let outcome = match phase {
                     Phase::Verify | Phase::Policy => Outcome::Rejected,
+                    // As when the shell finds no place for the runner: nothing ran.
+                    Phase::Tempdir | Phase::Upload => Outcome::Unreachable,
                     _ => Outcome::Failed,
                 };
                 Self::because(outcome, Failure { phase, kind, message, causes, hint })

@@ -120,9 +120,11 @@ where
     T: for<'a> Deserialize<'a>,
     F: FnOnce(&Api, &Host, T) -> Result<Bytes, Refusal> + Send + 'static,
 {
+    // Read before its turn: a connection that is not read stops the host's whole SSH connection,
+    // and with it the bodies that others wait for.
+    let text = body::read(body, api.limits.body_bytes, api.limits.body_timeout).await?;
     // Closed by nobody.
     let _turn = host.bodies.acquire().await;
-    let text = body::read(body, api.limits.body_bytes, api.limits.body_timeout).await?;
     with_store(api, host, text.len(), move |api, host| {
         // serde would take an array for a struct too.
         if text.trim_ascii_start().first() != Some(&b'{') {

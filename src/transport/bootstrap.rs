@@ -14,7 +14,7 @@ use cronium_wire::message::Hello;
 
 use super::greet::{Answer, greet};
 use super::link::{Carrier, Link};
-use super::{Fault, Flight, Phase, ssh};
+use super::{Fault, Flight, Phase, Step, ssh};
 
 /// A stub as the build embedded it.
 pub struct Embedded {
@@ -87,26 +87,49 @@ fn cold_line(stub: &Embedded) -> String {
     )
 }
 
-/// Starts the stub over `connection` and sends it `first`.
-pub async fn start(connection: &ssh::Connection, first: &Flight) -> Result<(Link, Hello), Fault> {
-    let warm = connection.exec(&WARM, first.pieces()).await?;
-    let machine = match greet(Carrier::Ssh(warm), first.frames()).await? {
-        Answer::Stub(started) => return Ok(*started),
-        Answer::NeedsStub { machine } => machine,
+/// Starts the stub over `connection` and sends it `first`. `step` is told when the job is on its
+/// way, and when it turns out not to be.
+pub async fn start(
+    connection: &ssh::Connection,
+    first: &Flight,
+    step: &impl Fn(Step),
+) -> Result<(Link, Hello), Fault> {
+    let (warm, delivered) = connection.exec(&WARM, first.pieces()).await?;
+    if delivered {
+        step(Step::Delivered);
+    }
+    let machine = match greet(Carrier::Ssh(warm), first.frames()).await {
+        Ok(Answer::Stub(started)) => return Ok(*started),
+        Ok(Answer::NeedsStub { machine }) => machine,
         // A cached stub that cannot even start: put a whole one in its place.
-        Answer::Mute { exit_code, stderr } => ask_machine(connection, exit_code, stderr).await?,
+        Ok(Answer::Mute { exit_code, stderr }) => ask_machine(connection, exit_code, stderr).await?,
+        Err(fault) => return Err(undelivered(fault, delivered)),
     };
+    step(Step::Bootstrapping);
     let stub = stub(&machine).ok_or_else(|| {
         Fault::new(Phase::Upload, "architecture", format!("there is no runner for a '{machine}' machine"))
             .hint("linux on x86_64 and aarch64 is served")
     })?;
-    let cold = connection
-        .exec(&cold_line(stub), [Bytes::from_static(stub.gzip)].into_iter().chain(first.pieces()))
-        .await?;
-    match greet(Carrier::Ssh(cold), first.frames()).await? {
-        Answer::Stub(started) => Ok(*started),
-        Answer::NeedsStub { .. } => Err(Fault::new(Phase::Upload, "damaged", "the runner arrived changed")),
-        Answer::Mute { exit_code, stderr } => Err(mute(exit_code, stderr)),
+    let pieces = [Bytes::from_static(stub.gzip)].into_iter().chain(first.pieces());
+    let (cold, delivered) = connection.exec(&cold_line(stub), pieces).await?;
+    if delivered {
+        step(Step::Delivered);
+    }
+    match greet(Carrier::Ssh(cold), first.frames()).await {
+        Ok(Answer::Stub(started)) => Ok(*started),
+        Ok(Answer::NeedsStub { .. }) => {
+            Err(Fault::new(Phase::Upload, "damaged", "the runner arrived changed"))
+        }
+        Ok(Answer::Mute { exit_code, stderr }) => Err(mute(exit_code, stderr)),
+        Err(fault) => Err(undelivered(fault, delivered)),
+    }
+}
+
+/// A connection that broke before the job was sent leaves no doubt about it.
+fn undelivered(fault: Fault, delivered: bool) -> Fault {
+    match fault.phase {
+        Phase::Lost if !delivered => Fault { phase: Phase::Upload, ..fault },
+        _ => fault,
     }
 }
 
@@ -116,7 +139,7 @@ async fn ask_machine(
     stderr: String,
 ) -> Result<String, Fault> {
     let line = "exec sh -c 'echo \"cronium-run:need $(uname -m)\"'";
-    match greet(Carrier::Ssh(connection.exec(line, []).await?), 0).await? {
+    match greet(Carrier::Ssh(connection.exec(line, []).await?.0), 0).await? {
         Answer::NeedsStub { machine } => Ok(machine),
         Answer::Mute { .. } | Answer::Stub(_) => Err(mute(exit_code, stderr)),
     }

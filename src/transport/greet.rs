@@ -3,7 +3,8 @@
 use cronium_wire::greeting::{Greeter, Greeting, GreetingError};
 use cronium_wire::message::{FromStub, Hello};
 
-use super::link::{Carrier, Link, Piece, Tail};
+use super::inbox::Piece;
+use super::link::{Carrier, Link, Tail};
 use super::{Fault, Phase};
 
 /// What stands at the other end.

@@ -1,42 +1,23 @@
 //! Frames to and from a stub, whatever carries them.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
-use cronium_wire::frame::{CHUNK, Decoder, Frame};
+use cronium_wire::frame::{CHUNK, Decoder};
 use cronium_wire::message::{FromStub, Message, ToStub};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 
 use super::Fault;
+use super::inbox::Piece;
+use super::local::Process;
 use super::ssh::Exec;
 
 /// How much of what a failing start prints is kept for its error message.
 const STDERR_KEPT: usize = 2 << 10;
+/// Pieces of output are the largest messages of a stub; refusals may quote a few paths.
+const MESSAGE_MAX: usize = CHUNK;
 
 /// What carries the bytes.
 pub enum Carrier {
     Ssh(Exec),
     Local(Box<Process>),
-}
-
-/// A stub that is a child of ours.
-pub struct Process {
-    pub child: Child,
-    pub stdin: ChildStdin,
-    pub stdout: ChildStdout,
-    /// `None` once it is closed.
-    pub stderr: Option<ChildStderr>,
-}
-
-/// Something that came from the other end.
-pub enum Piece {
-    Stdout(Bytes),
-    Stderr(Bytes),
-    /// The program ended; its exit code where it is known.
-    Ended(Option<u32>),
-    /// The connection is gone, without a word of the program's end.
-    Lost,
 }
 
 impl Carrier {
@@ -48,49 +29,12 @@ impl Carrier {
         }
     }
 
-    /// Blocks while the other end takes nothing.
-    pub async fn write(&mut self, bytes: Bytes) -> Result<(), Fault> {
+    /// Waits while the other end takes nothing. Whether all was sent; if not, reading tells why.
+    pub async fn write(&mut self, bytes: Bytes) -> bool {
         match self {
             Self::Ssh(exec) => exec.write(bytes).await,
-            Self::Local(process) => {
-                let written = process.stdin.write_all(&bytes).await;
-                written.map_err(|error| Fault::lost("the connection broke while sending").because(&error))
-            }
+            Self::Local(process) => process.write(bytes).await,
         }
-    }
-}
-
-impl Process {
-    async fn read(&mut self) -> Piece {
-        let (mut out, mut err) = (vec![0; CHUNK], vec![0; STDERR_KEPT]);
-        if let Some(stderr) = &mut self.stderr {
-            tokio::select! {
-                biased;
-                count = self.stdout.read(&mut out) => return piece(count, out, &mut self.child).await,
-                count = stderr.read(&mut err) => match count {
-                    Ok(count) if count > 0 => {
-                        err.truncate(count);
-                        return Piece::Stderr(err.into());
-                    }
-                    _ => self.stderr = None,
-                },
-            }
-        }
-        let count = self.stdout.read(&mut out).await;
-        piece(count, out, &mut self.child).await
-    }
-}
-
-async fn piece(count: std::io::Result<usize>, mut bytes: Vec<u8>, child: &mut Child) -> Piece {
-    match count {
-        Ok(count) if count > 0 => {
-            bytes.truncate(count);
-            Piece::Stdout(bytes.into())
-        }
-        _ => match child.wait().await {
-            Ok(status) => Piece::Ended(status.code().map(|code| code as u32)),
-            Err(_) => Piece::Lost,
-        },
     }
 }
 
@@ -98,7 +42,6 @@ async fn piece(count: std::io::Result<usize>, mut bytes: Vec<u8>, child: &mut Ch
 pub struct Link {
     carrier: Carrier,
     decoder: Decoder,
-    ready: VecDeque<FromStub>,
     next_seq: u64,
     seen_seq: u64,
     stderr: Tail,
@@ -109,27 +52,23 @@ impl Link {
     pub fn new(carrier: Carrier, behind: &[u8], sent: u64, stderr: Tail) -> Self {
         let mut decoder = Decoder::default();
         decoder.push(behind);
-        Self { carrier, decoder, ready: VecDeque::new(), next_seq: sent, seen_seq: 0, stderr }
+        Self { carrier, decoder, next_seq: sent, seen_seq: 0, stderr }
     }
 
-    pub async fn send(&mut self, message: &ToStub) -> Result<(), Fault> {
+    /// Waits while the stub takes nothing. A stub that has ended is told by [`Self::receive`],
+    /// with its last words.
+    pub async fn send(&mut self, message: &ToStub) {
         let bytes = message.to_frame(self.next_seq);
         self.next_seq += 1;
-        self.carrier.write(bytes.into()).await
+        self.carrier.write(bytes.into()).await;
     }
 
     /// The next message. Safe to drop and call again. After the last message the stub ends, so an
     /// end that comes first is a fault.
     pub async fn receive(&mut self) -> Result<FromStub, Fault> {
         loop {
-            if let Some(message) = self.ready.pop_front() {
+            if let Some(message) = self.next_message()? {
                 return Ok(message);
-            }
-            if let Some(frame) = self.next_frame()? {
-                let message = FromStub::decode(frame);
-                self.ready.extend([message
-                    .map_err(|error| Fault::lost("the runner speaks another language").because(&error))?]);
-                continue;
             }
             match self.carrier.read().await {
                 Piece::Stdout(bytes) => self.decoder.push(&bytes),
@@ -145,19 +84,21 @@ impl Link {
         }
     }
 
-    fn next_frame(&mut self) -> Result<Option<Frame>, Fault> {
-        let frame = self
-            .decoder
-            .next()
-            .map_err(|error| Fault::lost("the runner speaks another language").because(&error))?;
-        if let Some(frame) = &frame {
-            if frame.seq != self.seen_seq {
-                let message = format!("frame {} came where {} was due", frame.seq, self.seen_seq);
-                return Err(Fault::lost("the runner's frames are out of order").cause(message));
-            }
-            self.seen_seq += 1;
+    fn next_message(&mut self) -> Result<Option<FromStub>, Fault> {
+        let foreign =
+            |error: &dyn std::error::Error| Fault::lost("the runner speaks another language").because(error);
+        let Some(frame) = self.decoder.next().map_err(|error| foreign(&error))? else { return Ok(None) };
+        if frame.seq != self.seen_seq {
+            let message = format!("frame {} came where {} was due", frame.seq, self.seen_seq);
+            return Err(Fault::lost("the runner's frames are out of order").cause(message));
         }
-        Ok(frame)
+        self.seen_seq += 1;
+        // Ours sends no larger ones; a host that does wants our memory.
+        if frame.body.len() > MESSAGE_MAX {
+            let message = format!("{} bytes, more than {MESSAGE_MAX}", frame.body.len());
+            return Err(Fault::lost("the runner sends too large a message").cause(message));
+        }
+        FromStub::decode(frame).map(Some).map_err(|error| foreign(&error))
     }
 }
 

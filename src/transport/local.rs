@@ -6,13 +6,31 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use bytes::Bytes;
+use cronium_wire::frame::CHUNK;
 use cronium_wire::message::Hello;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
-use tokio::process::Command;
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 use super::greet::{Answer, greet};
-use super::link::{Carrier, Link, Process};
+use super::inbox::{Hear, Inbox, Piece};
+use super::link::{Carrier, Link};
 use super::{Fault, Flight, Phase, Tunnel, bootstrap};
+
+/// What the stub on this machine gets of our environment.
+const KEPT: [&str; 10] = [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "PATH",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "XDG_STATE_HOME",
+    "XDG_CONFIG_HOME",
+];
 
 pub struct Local;
 
@@ -29,15 +47,14 @@ impl Local {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        let mut child = command.spawn().map_err(|error| {
+        // As little of the operator's environment as sshd would pass on: the script can read it.
+        command.env_clear().envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        let child = command.spawn().map_err(|error| {
             Fault::new(Phase::Upload, "start", format!("cannot start {}", program.display())).because(&error)
         })?;
-        let (stdin, stdout) =
-            (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
-        let stderr = child.stderr.take();
-        let mut carrier = Carrier::Local(Box::new(Process { child, stdin, stdout, stderr }));
+        let mut carrier = Carrier::Local(Box::new(Process::new(child)));
         for piece in first.pieces() {
-            carrier.write(piece).await?;
+            carrier.write(piece).await;
         }
         match greet(carrier, first.frames()).await? {
             Answer::Stub(started) => Ok(*started),
@@ -80,4 +97,72 @@ fn install() -> io::Result<PathBuf> {
         part.persist(&program)?;
     }
     Ok(program)
+}
+
+/// A stub that is a child of ours.
+pub struct Process {
+    stdin: ChildStdin,
+    inbox: Inbox<Reader>,
+}
+
+struct Reader {
+    child: Child,
+    stdout: ChildStdout,
+    /// `None` once it is closed.
+    stderr: Option<ChildStderr>,
+}
+
+impl Process {
+    /// `child` has pipes for all three streams.
+    fn new(mut child: Child) -> Self {
+        let stdin = child.stdin.take().expect("it is piped");
+        let stdout = child.stdout.take().expect("it is piped");
+        let stderr = child.stderr.take();
+        Self { stdin, inbox: Inbox::new(Reader { child, stdout, stderr }) }
+    }
+
+    pub async fn read(&mut self) -> Piece {
+        self.inbox.read().await
+    }
+
+    /// Whether all was sent; if not, reading tells why.
+    pub async fn write(&mut self, bytes: Bytes) -> bool {
+        self.inbox.while_sending(self.stdin.write_all(&bytes)).await
+    }
+}
+
+impl Hear for Reader {
+    async fn hear(&mut self) -> Piece {
+        let (mut out, mut err) = (vec![0; CHUNK], [0; 512]);
+        loop {
+            let Some(stderr) = &mut self.stderr else {
+                let count = self.stdout.read(&mut out).await;
+                return self.told(count, out).await;
+            };
+            tokio::select! {
+                biased;
+                count = self.stdout.read(&mut out) => return self.told(count, out).await,
+                count = stderr.read(&mut err) => match count {
+                    Ok(count) if count > 0 => return Piece::Stderr(Bytes::copy_from_slice(&err[..count])),
+                    _ => self.stderr = None,
+                },
+            }
+        }
+    }
+}
+
+impl Reader {
+    /// What a read of stdout says: bytes, or the end.
+    async fn told(&mut self, count: io::Result<usize>, mut bytes: Vec<u8>) -> Piece {
+        match count {
+            Ok(count) if count > 0 => {
+                bytes.truncate(count);
+                Piece::Stdout(bytes.into())
+            }
+            _ => match self.child.wait().await {
+                Ok(status) => Piece::Ended(status.code().map(|code| code as u32)),
+                Err(_) => Piece::Lost,
+            },
+        }
+    }
 }

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
+use russh::AgentAuthError;
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
-use russh::keys::agent::client::{AgentClient, AgentStream};
-use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_secret_key};
+use russh::keys::agent::client::AgentClient;
+use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_secret_key};
 use tokio::net::UnixStream;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::timeout;
 
 use super::client::Client;
 use crate::inventory::Ssh;
@@ -18,7 +21,10 @@ use crate::transport::{Fault, Phase};
 /// OpenSSH's MaxAuthTries is 6: one more try and the server hangs up.
 const TRIES: usize = 5;
 
-type Agent = AgentClient<Box<dyn AgentStream + Send + Unpin>>;
+/// An agent that does not answer is no agent.
+const AGENT_WITHIN: Duration = Duration::from_secs(5);
+/// Signatures asked of an agent at once: it makes them one by one anyway.
+const SIGNING: usize = 8;
 
 /// Private keys and agents, each opened once for all hosts of a run.
 #[derive(Default)]
@@ -30,10 +36,11 @@ pub struct Keys {
 /// A private key, or why there is none.
 type File = Result<Arc<PrivateKey>, String>;
 
-/// An agent we are connected to, and what it holds; `None` where nobody answers.
+/// An agent and what it holds: nothing where nobody answers.
 struct Opened {
-    client: Option<Mutex<Agent>>,
+    socket: PathBuf,
     keys: Vec<PublicKey>,
+    turns: Semaphore,
 }
 
 enum Candidate {
@@ -60,6 +67,14 @@ impl Keys {
             let result = try_one(handle, &address.user, &candidate).await?;
             if result.success() {
                 return Ok(());
+            }
+            if handle.is_closed() {
+                return Err(Fault::new(
+                    Phase::Auth,
+                    "closed",
+                    "the host closed the connection while we authenticated",
+                )
+                .hint("ssh -v HOST true"));
             }
         }
         let mut fault = Fault::new(
@@ -119,24 +134,52 @@ impl Keys {
         if let Some(agent) = agents.get(socket) {
             return Arc::clone(agent);
         }
-        let opened = Arc::new(open(socket).await.unwrap_or_else(|error| {
-            tracing::warn!(socket = %socket.display(), %error, "ssh-agent not used");
-            Opened { client: None, keys: Vec::new() }
-        }));
+        let keys = timeout(AGENT_WITHIN, identities(socket)).await;
+        let keys = match keys {
+            Ok(Ok(keys)) => keys,
+            Ok(Err(error)) => {
+                tracing::warn!(socket = %socket.display(), %error, "ssh-agent not used");
+                Vec::new()
+            }
+            Err(_) => {
+                tracing::warn!(socket = %socket.display(), "ssh-agent does not answer");
+                Vec::new()
+            }
+        };
+        let opened = Arc::new(Opened { socket: socket.to_owned(), keys, turns: Semaphore::new(SIGNING) });
         agents.insert(socket.to_owned(), Arc::clone(&opened));
         opened
     }
 }
 
-async fn open(socket: &Path) -> Result<Opened, russh::keys::Error> {
-    let mut client = AgentClient::connect(UnixStream::connect(socket).await?).dynamic();
+async fn identities(socket: &Path) -> Result<Vec<PublicKey>, russh::keys::Error> {
+    let mut client = AgentClient::connect(UnixStream::connect(socket).await?);
     let identities = client.request_identities().await?;
     let keys = identities.into_iter().filter_map(|identity| match identity {
         AgentIdentity::PublicKey { key, .. } => Some(key),
         AgentIdentity::Certificate { .. } => None,
     });
-    let keys = keys.collect();
-    Ok(Opened { client: Some(Mutex::new(client)), keys })
+    Ok(keys.collect())
+}
+
+/// Signs over a connection of its own: one that is shared would be held through round trips to
+/// hosts, and a request that is given up would leave its answer to the next.
+struct Signing<'a>(&'a Opened);
+
+impl russh::Signer for Signing<'_> {
+    type Error = AgentAuthError;
+
+    async fn auth_sign(
+        &mut self,
+        key: &AgentIdentity,
+        hash: Option<HashAlg>,
+        data: Vec<u8>,
+    ) -> Result<Vec<u8>, AgentAuthError> {
+        // Closed by nobody.
+        let _turn = self.0.turns.acquire().await;
+        let stream = UnixStream::connect(&self.0.socket).await.map_err(russh::keys::Error::from)?;
+        AgentClient::connect(stream).auth_sign(key, hash, data).await
+    }
 }
 
 fn public_half(path: &Path) -> Option<PublicKey> {
@@ -166,9 +209,7 @@ async fn try_one(
             handle.authenticate_publickey(user, key).await.map_err(|error| broke(&error))
         }
         Candidate::Agent(agent, key) => {
-            let Some(client) = &agent.client else { return Ok(refused()) };
-            let mut client = client.lock().await;
-            match handle.authenticate_publickey_with(user, key.clone(), hash, &mut *client).await {
+            match handle.authenticate_publickey_with(user, key.clone(), hash, &mut Signing(agent)).await {
                 Ok(result) => Ok(result),
                 // The agent may refuse one key (a touch not given) and have another.
                 Err(error) => {

@@ -208,8 +208,12 @@ pub struct Connection {
 
 impl Connection {
     /// Starts `command` and sends it `input` at once: exec is not waited for, as its failure shows
-    /// in what comes back.
-    pub async fn exec(&self, command: &str, input: impl IntoIterator<Item = Bytes>) -> Result<Exec, Fault> {
+    /// in what comes back. Whether all input was sent.
+    pub async fn exec(
+        &self,
+        command: &str,
+        input: impl IntoIterator<Item = Bytes>,
+    ) -> Result<(Exec, bool), Fault> {
         let channel = self.handle.channel_open_session().await.map_err(|error| match error {
             russh::Error::ChannelOpenFailure(reason) => {
                 Fault::new(Phase::Upload, "session", "the host opens no session").cause(format!("{reason:?}"))
@@ -219,12 +223,13 @@ impl Connection {
                 .hint("ssh HOST true"),
         })?;
         let (read, write) = channel.split();
-        let mut exec = Exec::new(read, write);
-        exec.start(command).await?;
+        let mut exec = Exec::start(read, write, command).await;
         for bytes in input {
-            exec.write(bytes).await?;
+            if !exec.write(bytes).await {
+                return Ok((exec, false));
+            }
         }
-        Ok(exec)
+        Ok((exec, true))
     }
 
     pub async fn open_tunnel(&self, path: &str) -> Result<Tunnel, Fault> {

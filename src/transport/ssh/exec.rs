@@ -4,34 +4,48 @@ use bytes::Bytes;
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
-use crate::transport::Fault;
-use crate::transport::link::Piece;
+use crate::transport::inbox::{Hear, Inbox, Piece};
 
 pub struct Exec {
-    read: ChannelReadHalf,
+    inbox: Inbox<Reader>,
     /// Taken only when this is dropped.
     write: Option<ChannelWriteHalf<Msg>>,
+}
+
+struct Reader {
+    channel: ChannelReadHalf,
     exit_code: Option<u32>,
     /// Whether the other end has said anything of its end: a cut connection says nothing.
     ended: bool,
 }
 
 impl Exec {
-    pub fn new(read: ChannelReadHalf, write: ChannelWriteHalf<Msg>) -> Self {
-        Self { read, write: Some(write), exit_code: None, ended: false }
+    /// Asks for the command without waiting for leave: its refusal shows in what is read.
+    pub async fn start(read: ChannelReadHalf, write: ChannelWriteHalf<Msg>, command: &str) -> Self {
+        let inbox = Inbox::new(Reader { channel: read, exit_code: None, ended: false });
+        // A connection that is gone shows there too.
+        let _ = write.exec(false, command).await;
+        Self { inbox, write: Some(write) }
     }
 
-    /// Asks for the command without waiting for leave.
-    pub async fn start(&self, command: &str) -> Result<(), Fault> {
-        let sent = self.half()?.exec(false, command).await;
-        sent.map_err(|error| Fault::lost("the connection broke while sending").because(&error))
-    }
-
-    /// The next piece; safe to drop and call again. The exit status is not last on the wire, so
-    /// only the end of the channel is the end.
     pub async fn read(&mut self) -> Piece {
+        self.inbox.read().await
+    }
+
+    /// Waits while the window is closed. Whether all was sent; if not, reading tells why.
+    pub async fn write(&mut self, bytes: Bytes) -> bool {
+        match &self.write {
+            Some(write) => self.inbox.while_sending(write.data_bytes(bytes)).await,
+            None => false,
+        }
+    }
+}
+
+impl Hear for Reader {
+    /// The exit status is not last on the wire, so only the end of the channel is the end.
+    async fn hear(&mut self) -> Piece {
         loop {
-            match self.read.wait().await {
+            match self.channel.wait().await {
                 Some(ChannelMsg::Data { data }) => return Piece::Stdout(data),
                 Some(ChannelMsg::ExtendedData { data, .. }) => return Piece::Stderr(data),
                 Some(ChannelMsg::ExitStatus { exit_status }) => {
@@ -44,16 +58,6 @@ impl Exec {
                 None => return Piece::Lost,
             }
         }
-    }
-
-    /// Waits while the window is closed.
-    pub async fn write(&mut self, bytes: Bytes) -> Result<(), Fault> {
-        let sent = self.half()?.data_bytes(bytes).await;
-        sent.map_err(|error| Fault::lost("the connection broke while sending").because(&error))
-    }
-
-    fn half(&self) -> Result<&ChannelWriteHalf<Msg>, Fault> {
-        self.write.as_ref().ok_or_else(|| Fault::lost("the channel is closed"))
     }
 }
 
