@@ -1,12 +1,13 @@
 //! The command line: one file a command, with its arguments and its `run`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config;
 use crate::error::{Error, ExitCode, Result};
+use crate::inventory::Account;
 use crate::term::{Color, Term};
 
 mod completions;
@@ -108,10 +109,16 @@ impl Context {
     /// Where the ledger is: `--ledger`, else the user's state folder.
     pub fn ledger_path(&self) -> Result<PathBuf> {
         match &self.global.ledger {
-            Some(path) => Ok(path.clone()),
+            // A configuration file's `~` is expanded by nobody else.
+            Some(path) => Ok(expanded(path)),
             None => Ok(state_dir()?.join("ledger.db")),
         }
     }
+}
+
+fn expanded(path: &Path) -> PathBuf {
+    let home = path.strip_prefix("~").ok().zip(Account::current().ok());
+    home.map_or_else(|| path.to_owned(), |(below, account)| account.home.join(below))
 }
 
 /// `$XDG_STATE_HOME/cronium-run`.
@@ -145,8 +152,16 @@ pub fn main() -> process::ExitCode {
 /// and for what clap itself refuses.
 fn parse() -> Result<Cli> {
     let command = Cli::command();
-    let settings = config::load(&settings::keys(&command))?;
-    let matches = settings::apply(command, &settings)?.get_matches();
+    let settings = config::load(&settings::keys(&command));
+    let configured = settings.and_then(|settings| settings::apply(Cli::command(), &settings));
+    let matches = match configured {
+        Ok(configured) => configured.get_matches(),
+        Err(error) => {
+            // Help and a mistyped command come before a mistake in a file.
+            command.get_matches();
+            return Err(error);
+        }
+    };
     Cli::from_arg_matches(&matches).map_err(|error| error.exit())
 }
 

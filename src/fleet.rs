@@ -39,6 +39,7 @@ enum Stop {
 /// `started` is the run's first event. Returns once every host has ended. What happens on a host
 /// is data; an error means that we could not even begin.
 pub fn run(plan: &Arc<Plan>, api: &Arc<Api>, started: EventKind, sink: &mut dyn Sink) -> Result<Summary> {
+    tracing::info!(run = plan.run, hosts = plan.targets.len(), forks = plan.forks, "run begins");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -60,6 +61,12 @@ pub fn run(plan: &Arc<Plan>, api: &Arc<Api>, started: EventKind, sink: &mut dyn 
         runtime.block_on(fleet.run_hosts(reports));
         telling.join().expect("the dispatcher does not panic")
     });
+    tracing::info!(
+        run = plan.run,
+        exit_code = summary.exit_code() as u8,
+        ms = summary.duration_ms,
+        "run ended"
+    );
     runtime.shutdown_background();
     Ok(summary)
 }

@@ -22,7 +22,7 @@ pub mod pack;
 mod sign;
 pub mod template;
 
-pub use load::{load_any, load_archive, sidecar};
+pub use load::{is_archive, load_any, load_archive, sidecar};
 pub use pack::{pack_command, pack_dir, pack_script};
 pub use sign::{Signed, sign, verify, verify_file};
 

@@ -36,7 +36,7 @@ pub struct SelectArgs {
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct ListArgs {
     /// Print the hosts and stop
-    #[arg(long, help_heading = "Choosing hosts")]
+    #[arg(long, env = "CRONIUM_RUN_LIST_HOSTS", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Choosing hosts")]
     pub list_hosts: bool,
 }
 

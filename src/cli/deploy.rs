@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(value_name = "PAYLOAD")]
     payloads: Vec<PathBuf>,
     /// A public key to pin for the user on the hosts (repeat)
-    #[arg(long, value_name = "PUB", help_heading = "Trust")]
+    #[arg(long, value_name = "PUB", env = "CRONIUM_RUN_TRUST", help_heading = "Trust")]
     trust: Vec<PathBuf>,
     #[command(flatten)]
     hosts: HostArgs,
@@ -51,7 +51,8 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     for warning in &resolved.warnings {
         context.term.note(&format!("warning: {warning}"));
     }
-    let payloads = payloads.iter().map(|path| signing.signed(path)).collect::<Result<Vec<_>>>()?;
+    let payloads =
+        payloads.iter().map(|path| signing.signed(path, rollout.check)).collect::<Result<Vec<_>>>()?;
     let trust = trust.iter().map(|path| Ok(keys::load_public(path)?.to_pem())).collect::<Result<Vec<_>>>()?;
     let plan = Plan {
         run: launch::new_run(),

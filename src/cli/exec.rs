@@ -11,6 +11,9 @@ use crate::error::{Error, ExitCode, Result};
 use crate::payload;
 use crate::plan::{Plan, Run, Task};
 
+/// As JSON; a job's frame holds it with room to spare.
+const DATA_MAX: usize = 2 << 20;
+
 /// Run a payload, a script or a command on many hosts
 #[derive(Debug, clap::Args)]
 #[command(
@@ -65,7 +68,7 @@ pub struct RolloutArgs {
     #[arg(short, long, value_name = "N", env = "CRONIUM_RUN_FORKS", default_value = "100", value_parser = clap::value_parser!(u16).range(1..))]
     pub forks: u16,
     /// Print what would be done and touch nothing
-    #[arg(short = 'C', long)]
+    #[arg(short = 'C', long, env = "CRONIUM_RUN_CHECK", value_parser = clap::builder::BoolishValueParser::new())]
     pub check: bool,
 }
 
@@ -83,13 +86,14 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     }
     let run = match payload {
         Some(payload) => {
-            let signed = trust.signed(&payload).map_err(|error| mistaken(error, &payload))?;
+            let signed = trust.signed(&payload, rollout.check).map_err(|error| mistaken(error, &payload))?;
             Run { args, one_off: false, ..new(signed) }
         }
-        None => Run { one_off: true, ..new(trust.sign(payload::pack_command(&args)?)?) },
+        None => Run { one_off: true, ..new(trust.sign(payload::pack_command(&args)?, rollout.check)?) },
     };
     let timeout = timeout.or(run.payload.packed.manifest.timeout);
     let environment: BTreeMap<String, String> = env.into_iter().collect();
+    fits(&run.args, &environment)?;
     let run = Run { environment, timeout, input: launch::input(input.as_deref())?, ..run };
     let plan = Plan {
         run: launch::new_run(),
@@ -102,6 +106,20 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         true => launch::check(&plan, context),
         false => launch::launch(plan, &telling, &context.ledger_path()?, context),
     }
+}
+
+/// Arguments and environment travel in one message.
+fn fits(args: &[String], environment: &BTreeMap<String, String>) -> Result<()> {
+    let bytes = serde_json::json!([args, environment]).to_string().len();
+    if bytes > DATA_MAX {
+        return Err(Error::usage(format!(
+            "arguments and environment take {} KiB, more than {} KiB",
+            bytes >> 10,
+            DATA_MAX >> 10
+        ))
+        .hint("--input @FILE  takes more"));
+    }
+    Ok(())
 }
 
 fn new(payload: std::sync::Arc<payload::Signed>) -> Run {

@@ -13,6 +13,7 @@ use crate::error::{Error, ExitCode, OrFail, Result};
 use crate::event::{Event, EventKind, PayloadInfo, Sink};
 use crate::fleet;
 use crate::helper_api::{Api, Limits, RunContext};
+use crate::inventory::Account;
 use crate::ledger::{Ledger, NewRun, RunRecorder};
 use crate::payload::Signed;
 use crate::plan::{Plan, Task};
@@ -26,7 +27,7 @@ pub struct Telling {
     #[arg(short, long, value_name = "FORMAT", env = "CRONIUM_RUN_OUTPUT", default_value = "auto")]
     pub output: Output,
     /// No progress and no summary: only data and errors
-    #[arg(short, long, env = "CRONIUM_RUN_QUIET")]
+    #[arg(short, long, env = "CRONIUM_RUN_QUIET", value_parser = clap::builder::BoolishValueParser::new())]
     pub quiet: bool,
     /// Write the outcome of every host as JUnit XML, too
     #[arg(long, value_name = "FILE", env = "CRONIUM_RUN_JUNIT")]
@@ -158,9 +159,8 @@ fn info(signed: &Signed) -> PayloadInfo {
 
 /// `user@machine`, for people who share a ledger.
 fn operator() -> Option<String> {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok()?;
-    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    Some(format!("{user}@{machine}"))
+    let account = Account::current().ok()?;
+    Some(format!("{}@{}", account.user, account.machine))
 }
 
 /// The commit of the folder we are in, where it is one of git.
@@ -171,12 +171,40 @@ fn git_sha() -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The command line as typed, quoted so that a shell reads it back.
+/// The command line as typed, quoted so that a shell reads it back. It is kept and shown, so values
+/// that may be secret are left out of it.
 pub fn command_line() -> String {
-    let words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let words = without_values(words);
     let quoted = shlex::try_join(words.iter().map(String::as_str));
     format!("cronium-run {}", quoted.unwrap_or_else(|_| words.join(" ")))
+}
+
+/// Hides what `--env` and `--input` were given; names and files stay.
+fn without_values(mut words: Vec<String>) -> Vec<String> {
+    const HIDDEN: &str = "***";
+    let hide_env = |value: &str| match value.split_once('=') {
+        Some((name, _)) => format!("{name}={HIDDEN}"),
+        None => HIDDEN.to_owned(),
+    };
+    let hide_input = |value: &str| match value.starts_with('@') || value == "-" {
+        true => value.to_owned(),
+        false => HIDDEN.to_owned(),
+    };
+    // Behind `--` stand the script's own words.
+    let ours = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    for index in 0..ours {
+        if let Some(value) = words[index].strip_prefix("--env=") {
+            words[index] = format!("--env={}", hide_env(value));
+        } else if let Some(value) = words[index].strip_prefix("--input=") {
+            words[index] = format!("--input={}", hide_input(value));
+        } else if index > 0 && words[index - 1] == "--env" {
+            words[index] = hide_env(&words[index]);
+        } else if index > 0 && words[index - 1] == "--input" {
+            words[index] = hide_input(&words[index]);
+        }
+    }
+    words
 }
 
 /// A new run's id.
@@ -203,7 +231,11 @@ pub fn input(text: Option<&str>) -> Result<Value> {
         ),
         (_, Some(path)) => (
             path.to_owned(),
-            std::fs::read_to_string(path).or_fail(|| format!("cannot read the input from {path}"))?,
+            std::fs::read_to_string(path).map_err(|error| {
+                Error::usage(format!("cannot read the input from {path}"))
+                    .because(error)
+                    .hint("--input @FILE  takes a file of JSON")
+            })?,
         ),
         (text, None) => ("--input".to_owned(), text.to_owned()),
     };
@@ -212,4 +244,30 @@ pub fn input(text: Option<&str>) -> Result<Value> {
             .because(error)
             .hint("--input '{\"name\": \"value\"}', --input @FILE, or --input -")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_may_be_secret_are_not_kept() {
+        let words =
+            ["exec", "a", "--env", "PW=x", "--env=Q=y", "--input", "{}", "--input=@f", "--", "--env", "Z=1"];
+        let kept = without_values(words.map(str::to_owned).to_vec());
+        let want = [
+            "exec",
+            "a",
+            "--env",
+            "PW=***",
+            "--env=Q=***",
+            "--input",
+            "***",
+            "--input=@f",
+            "--",
+            "--env",
+            "Z=1",
+        ];
+        assert_eq!(kept, want);
+    }
 }

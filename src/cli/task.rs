@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::payload::{self, Packed, Signed, keys};
+use crate::payload::keys::{self, SigningKey};
+use crate::payload::{self, Packed, Signed};
 
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Trust")]
@@ -18,23 +19,24 @@ pub struct TrustArgs {
 }
 
 impl TrustArgs {
-    /// A folder or a script is packed and signed now; an archive with a signature beside it must
-    /// verify, and keeps it.
-    pub fn signed(&self, payload: &Path) -> Result<Arc<Signed>> {
+    /// A folder or a script is packed and signed now; an archive must have a signature beside it
+    /// that verifies, and keeps it. An archive without one is refused, as it may have been taken
+    /// away with what it signed.
+    ///
+    /// `check`: nothing is to be touched, so a first key is not made but made up.
+    pub fn signed(&self, payload: &Path, check: bool) -> Result<Arc<Signed>> {
         let packed = payload::load_any(payload)?;
         if packed.signature.is_none() {
-            if self.verify_key.is_some() {
-                return Err(Error::rejected(format!(
-                    "{} is not signed, and --verify-key asks for it",
-                    payload.display()
-                ))
-                .hint(format!("cronium-run sign {} --key KEY", payload.display())));
+            if payload.is_file() && payload::is_archive(payload)? {
+                let shown = payload.display();
+                return Err(Error::rejected(format!("{shown} has no signature beside it"))
+                    .hint(format!("cronium-run inspect {shown}; cronium-run sign {shown}")));
             }
-            return self.sign(packed);
+            return self.sign(packed, check);
         }
         let key = match &self.verify_key {
             Some(path) => keys::load_public(path)?,
-            None => keys::load_or_operator(self.key.as_deref())?.public().clone(),
+            None => self.signing_key(check)?.public().clone(),
         };
         let verified = payload::verify(packed, &[key]);
         verified
@@ -42,8 +44,14 @@ impl TrustArgs {
             .map_err(|error| error.hint("--verify-key PUB  names the key it was signed with"))
     }
 
-    pub fn sign(&self, packed: Packed) -> Result<Arc<Signed>> {
-        let key = keys::load_or_operator(self.key.as_deref())?;
-        Ok(Arc::new(payload::sign(packed, &key)))
+    pub fn sign(&self, packed: Packed, check: bool) -> Result<Arc<Signed>> {
+        Ok(Arc::new(payload::sign(packed, &self.signing_key(check)?)))
+    }
+
+    fn signing_key(&self, check: bool) -> Result<SigningKey> {
+        match check && self.key.is_none() && keys::operator_public_key()?.is_none() {
+            true => Ok(SigningKey::generate()),
+            false => keys::load_or_operator(self.key.as_deref()),
+        }
     }
 }

@@ -201,6 +201,7 @@ impl Host {
     }
 
     async fn enter(&mut self, state: HostState) {
+        tracing::debug!(host = self.name, state = state.as_str());
         self.clock.enter(state);
         self.report(EventKind::HostState { host: self.name.clone(), state }).await;
     }
@@ -223,6 +224,17 @@ impl Host {
     }
 
     async fn finish(mut self, fleet: &Fleet, verdict: Verdict) {
+        let failure = verdict.failure.as_ref();
+        tracing::info!(
+            host = self.name,
+            outcome = verdict.outcome.as_str(),
+            exit_code = verdict.exit_code,
+            signal = verdict.signal,
+            phase = failure.map(|failure| failure.phase.as_str()),
+            reason = failure.map(|failure| failure.message.as_str()),
+            ms = self.begun.elapsed().as_millis() as u64,
+            "ended"
+        );
         let hello = self.hello.take().unwrap_or_default();
         let known = |text: String| (!text.is_empty()).then_some(text);
         let finished = self.finished.take();

@@ -36,7 +36,7 @@ pub fn load_archive(path: &Path) -> Result<Packed> {
 }
 
 /// Whether a file is an archive: by what it holds, or because its name says so.
-fn is_archive(path: &Path) -> Result<bool> {
+pub fn is_archive(path: &Path) -> Result<bool> {
     use std::io::Read as _;
     let mut start = Vec::new();
     let file = fs::File::open(path).or_fail(|| format!("cannot read {}", path.display()))?;

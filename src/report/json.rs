@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::Reporter;
 use super::recorder::{Recorder, Written};
+use crate::error::ExitCode;
 use crate::event::{Event, EventKind, HostResult, PayloadInfo, Summary};
 use crate::term::Term;
 
@@ -112,10 +113,13 @@ impl Json {
             payload: &run.payload,
             started_at: run.started_at,
             finished_at,
-            status: match (exit_code, summary.stopped) {
-                (0, _) => "succeeded",
-                (_, Some(_)) => "stopped",
-                (_, None) => "failed",
+            // The words of the ledger's `runs.status`.
+            status: match summary.exit_code() {
+                ExitCode::Success => "succeeded",
+                ExitCode::Stopped => "stopped",
+                ExitCode::Unknown => "unknown",
+                ExitCode::Interrupted => "interrupted",
+                _ => "failed",
             },
             exit_code,
             summary,

@@ -106,6 +106,7 @@ pub async fn start(
         Err(fault) => return Err(undelivered(fault, delivered)),
     };
     step(Step::Bootstrapping);
+    tracing::debug!(machine, "no runner in the host's cache");
     let stub = stub(&machine).ok_or_else(|| {
         Fault::new(Phase::Upload, "architecture", format!("there is no runner for a '{machine}' machine"))
             .hint("linux on x86_64 and aarch64 is served")

@@ -17,6 +17,7 @@ use super::greet::{Answer, greet};
 use super::inbox::{Hear, Inbox, Piece};
 use super::link::{Carrier, Link};
 use super::{Fault, Flight, Phase, Tunnel, bootstrap};
+use crate::inventory::Account;
 
 /// What the stub on this machine gets of our environment.
 const KEPT: [&str; 10] = [
@@ -48,7 +49,11 @@ impl Local {
             .stderr(Stdio::piped())
             .process_group(0);
         // As little of the operator's environment as sshd would pass on: the script can read it.
-        command.env_clear().envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.env_clear();
+        if let Ok(account) = Account::current() {
+            command.env("HOME", account.home).env("USER", &account.user).env("LOGNAME", account.user);
+        }
+        command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         let child = command.spawn().map_err(|error| {
             Fault::new(Phase::Upload, "start", format!("cannot start {}", program.display())).because(&error)
         })?;
@@ -84,8 +89,11 @@ fn install() -> io::Result<PathBuf> {
     let stub = bootstrap::stub(std::env::consts::ARCH)
         .ok_or_else(|| io::Error::other(format!("there is no runner for {}", std::env::consts::ARCH)))?;
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
-    let dir = cache.unwrap_or_else(home).join("cronium-run/stub");
+    let cache = match cache {
+        Some(cache) => cache,
+        None => Account::current().map_err(|error| io::Error::other(error.message))?.home.join(".cache"),
+    };
+    let dir = cache.join("cronium-run/stub");
     let program = dir.join(stub.digest);
     let whole = fs::read(&program).is_ok_and(|bytes| cronium_wire::digest::sha256_hex(&bytes) == stub.digest);
     if !whole {
