@@ -16,7 +16,7 @@ fn forks(environment: &Environment, args: &[&str], variable: Option<&str>) -> u6
 fn layers() {
     let environment = Environment::new();
     assert_eq!(forks(&environment, &[], None), 100);
-    environment.write("home/.config/cronium-run/config.toml", "forks = 7\n");
+    environment.write("../home/.config/cronium-run/config.toml", "forks = 7\n");
     assert_eq!(forks(&environment, &[], None), 7);
     assert_eq!(forks(&environment, &[], Some("8")), 8);
     assert_eq!(forks(&environment, &["-f", "9"], Some("8")), 9);
@@ -25,7 +25,7 @@ fn layers() {
 #[test]
 fn a_mistake_in_a_file_is_told_with_its_place_and_hides_no_help() {
     let environment = Environment::new();
-    environment.write("home/.config/cronium-run/config.toml", "\nfroks = 7\n");
+    environment.write("../home/.config/cronium-run/config.toml", "\nfroks = 7\n");
     let error = environment.run(["runs"]).exits(2).err();
     assert!(error.contains("config.toml:2") && error.contains("forks"), "{error}");
     environment.run(["--help"]).succeeds().ignore();
