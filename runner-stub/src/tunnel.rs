@@ -194,9 +194,41 @@ fn parse_answer(bytes: &[u8]) -> io::Result<Option<(Reply, bool)>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
     use serde_json::json;
 
     use super::*;
+    use crate::run_folder::random_word;
+
+    /// The operator takes a call on an idle connection and closes it without an answer.
+    #[test]
+    fn only_what_may_be_done_twice_is() {
+        for (body, is_sent_first) in
+            [(json!({"value": 1}), true), (json!({"value": 1, "ifVersion": 3}), false)]
+        {
+            let path = std::env::temp_dir().join(random_word().unwrap());
+            let listener = UnixListener::bind(&path).unwrap();
+            let out = File::options().write(true).open("/dev/null").unwrap();
+            let tunnel = Tunnel::new(&Job::default(), Uplink::new(out), path.clone());
+            let (idle, mut other) = UnixStream::pair().unwrap();
+            tunnel.idle.lock().unwrap().push(idle);
+            tunnel.opened();
+            let first = thread::spawn(move || other.read(&mut [0; 4096]).unwrap_or(0));
+            let fresh = thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+            });
+            assert_eq!(tunnel.call("PUT", "variables/k", Some(&body)).status, 200, "{body}");
+            drop(tunnel);
+            fresh.join().unwrap();
+            assert_eq!(first.join().unwrap() > 0, is_sent_first, "{body}");
+            fs::remove_file(&path).unwrap();
+        }
+    }
 
     #[test]
     fn answers() {
