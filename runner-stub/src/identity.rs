@@ -1,15 +1,29 @@
 //! Which stub this is.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use cronium_wire::digest::sha256_hex;
+
+/// Where the running program lies, also after the same program was put in its place.
+pub fn program() -> PathBuf {
+    without_note(fs::read_link("/proc/self/exe").unwrap_or_default())
+}
+
+/// The kernel marks the path of a file that was removed or replaced (proc(5)).
+fn without_note(path: PathBuf) -> PathBuf {
+    match path.to_str().and_then(|text| text.strip_suffix(" (deleted)")) {
+        Some(text) => Path::new(text).to_owned(),
+        None => path,
+    }
+}
 
 /// SHA-256 of the running program, lower-case hex; `None` where the program lies under the name
 /// of another digest, as a damaged one does.
 ///
 /// `checked`: whoever started us has compared name and content, so the name is believed.
 pub fn digest(checked: bool) -> Option<String> {
-    let path = fs::read_link("/proc/self/exe").unwrap_or_default();
+    let path = program();
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let is_digest = name.len() == 64;
     if checked && is_digest {
@@ -28,4 +42,16 @@ pub fn arch() -> String {
         other => other,
     };
     format!("linux/{arch}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_program_is_found_by_its_name() {
+        for path in ["/c/stub/ab12", "/c/stub/ab12 (deleted)"] {
+            assert_eq!(without_note(path.into()), Path::new("/c/stub/ab12"));
+        }
+    }
 }

@@ -3,11 +3,15 @@
 use std::fs;
 
 use rustix::fs::Mode;
+use rustix::process::DumpableBehavior;
 
-/// Closes every descriptor but the standard three, and makes new files private.
+/// Closes every descriptor but the standard three, makes new files private, and memory too.
 ///
-/// Whoever started us may have left descriptors open; the script must not get them.
+/// Whoever started us may have left descriptors open; the script must not get them. Nor may the
+/// script, which runs as the same user, look for the tunnel's token in our memory.
 pub fn shed() {
+    // Fails under emulators only. What is executed later can be looked into again.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
     let open: Vec<i32> =

@@ -19,12 +19,14 @@ mod refusal;
 mod run_folder;
 mod script;
 mod session;
+mod stale;
 mod trust;
 mod tunnel;
 #[cfg(all(panic = "abort", target_env = "musl"))]
 mod unwinding;
 mod uplink;
 mod usage;
+mod watch;
 
 fn main() -> ExitCode {
     let Ok(args) = std::env::args_os().map(|arg| arg.into_string()).collect::<Result<Vec<_>, _>>() else {

@@ -1,13 +1,14 @@
 //! `~/.local/state/cronium-run/runs/<run-id>/`: everything a run leaves on the host, until its end.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
 
+use crate::identity;
 use crate::refusal::Refusal;
 
 /// The names a script calls its helpers by.
@@ -19,11 +20,20 @@ const SOCKET_DIR_MAX: usize = 90;
 /// Folders that others can write to: names in them are never ones that could be guessed.
 const SHARED: [&str; 2] = ["/var/tmp", "/tmp"];
 
+/// Locked for as long as the run lives; see [`crate::stale`].
+pub const LEASE: &str = "lease";
+
 /// Removed when dropped, with everything in it.
 pub struct RunFolder {
     path: PathBuf,
     /// Where sockets lie: `path`, or a folder of our own where that is too long for a socket.
     sockets: PathBuf,
+    lease: Option<File>,
+}
+
+/// Where run folders lie.
+pub fn runs() -> PathBuf {
+    xdg("XDG_STATE_HOME", ".local/state").join("runs")
 }
 
 /// `$XDG_STATE_HOME`, `$XDG_CACHE_HOME` or `$XDG_CONFIG_HOME`, else its place under HOME.
@@ -36,7 +46,7 @@ pub fn xdg(variable: &str, under_home: &str) -> PathBuf {
 
 impl RunFolder {
     pub fn create(run: &str) -> Result<Self, Refusal> {
-        let runs = xdg("XDG_STATE_HOME", ".local/state").join("runs");
+        let runs = runs();
         // A host whose home is read-only or missing runs jobs all the same.
         let elsewhere = || SHARED.iter().find_map(|dir| make_own(Path::new(dir), "cronium-run").ok());
         let path = match private_all(&runs).and_then(|()| make_own(&runs, run)) {
@@ -44,18 +54,22 @@ impl RunFolder {
             Err(error) => elsewhere().ok_or_else(|| Refusal::folder("make a folder in", &runs, &error))?,
         };
         // From here on the folder goes away with the value, whatever fails.
-        let mut folder = Self { sockets: path.clone(), path };
+        let mut folder = Self { sockets: path.clone(), path, lease: None };
         folder.fill().map_err(|error| Refusal::folder("fill", &folder.path, &error))?;
         Ok(folder)
     }
 
     fn fill(&mut self) -> io::Result<()> {
+        let lease = File::create_new(self.path.join(LEASE))?;
+        // Where locks are not to be had, nobody else can take it either.
+        let _ = rustix::fs::flock(&lease, FlockOperation::NonBlockingLockExclusive);
+        self.lease = Some(lease);
         for dir in [self.work(), self.tmp(), self.bin()] {
             private(&dir)?;
         }
-        // Resolved by the kernel through our own process, so it works even after the program's
-        // file is gone, and lives no longer than the run.
-        let program = format!("/proc/{}/exe", std::process::id());
+        // Not through `/proc/PID/exe`, which only root may follow into a process that is closed to
+        // others' eyes.
+        let program = identity::program();
         for name in HELPERS {
             symlink(&program, self.bin().join(name))?;
         }
@@ -88,11 +102,20 @@ impl RunFolder {
         self.sockets.join("tunnel")
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub fn remove(&self) -> io::Result<()> {
-        if self.sockets != self.path {
-            remove_all(&self.sockets)?;
+        remove_both(&self.sockets, &self.path)
+    }
+
+    /// Removes it where the value itself is out of reach.
+    pub fn removal(&self) -> impl FnOnce() + Send + 'static {
+        let (sockets, path) = (self.sockets.clone(), self.path.clone());
+        move || {
+            let _ = remove_both(&sockets, &path);
         }
-        remove_all(&self.path)
     }
 }
 
@@ -102,8 +125,15 @@ impl Drop for RunFolder {
     }
 }
 
+fn remove_both(sockets: &Path, path: &Path) -> io::Result<()> {
+    if sockets != path {
+        remove_all(sockets)?;
+    }
+    remove_all(path)
+}
+
 /// Removes a tree even where the script took its folders' write permission away.
-fn remove_all(path: &Path) -> io::Result<()> {
+pub fn remove_all(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             open_up(path);
@@ -147,8 +177,13 @@ fn make_own(parent: &Path, name: &str) -> io::Result<PathBuf> {
             result => return result.map(|()| plain),
         }
     }
+    let path = parent.join(format!("{name}.{}", random_word()?));
+    private(&path).map(|()| path)
+}
+
+/// For a name that nobody can guess, and that no other host which shares the folder takes too.
+pub fn random_word() -> io::Result<String> {
     let mut random = [0u8; 8];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
-    let path = parent.join(format!("{name}.{}", cronium_wire::digest::hex(&random)));
-    private(&path).map(|()| path)
+    Ok(cronium_wire::digest::hex(&random))
 }

@@ -1,6 +1,7 @@
 //! One conversation with the operator: a job comes in, a result goes out.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -19,7 +20,8 @@ use crate::run_folder::RunFolder;
 use crate::script::Script;
 use crate::tunnel::Tunnel;
 use crate::uplink::Uplink;
-use crate::{environment, helper, identity, inherited, process_tree, trust, usage};
+use crate::watch::Watch;
+use crate::{environment, helper, identity, inherited, process_tree, stale, trust, usage};
 
 /// An operator that connects must say what it wants.
 const JOB_WITHIN: Duration = Duration::from_secs(60);
@@ -70,37 +72,50 @@ impl From<io::Error> for Lost {
 pub fn main(words: &[String]) -> ExitCode {
     inherited::shed();
     let said = |word: &str| words.iter().any(|given| given == word);
+    let _program = said("temporary").then(TemporaryProgram::ours);
     let Some(digest) = identity::digest(said("checked")) else {
         // Damaged in the cache: ask for a whole one.
         crate::print(&format!("cronium-run:need {}\n", std::env::consts::ARCH));
         return ExitCode::SUCCESS;
     };
+    let watch = Watch::start();
     if said("temporary") {
-        forget_program();
+        watch.leaves(|| drop(TemporaryProgram::ours()));
     }
     let hello = FromStub::Hello(Hello { stub_digest: digest, arch: identity::arch() });
-    match Uplink::open(&hello).map_err(Lost::from).and_then(|uplink| Session::new(uplink).serve()) {
+    match Uplink::open(&hello).map_err(Lost::from).and_then(|uplink| Session::new(uplink, watch).serve()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Lost) => ExitCode::FAILURE,
     }
 }
 
-/// Removes the program and its folder; the kernel keeps what runs.
-fn forget_program() {
-    if let Ok(program) = std::fs::read_link("/proc/self/exe") {
-        let _ = std::fs::remove_file(&program);
-        let _ = program.parent().map(std::fs::remove_dir);
+/// The program in a folder made for this start alone: there for the script's helpers, which are
+/// links to it, and removed with its folder when dropped.
+struct TemporaryProgram(PathBuf);
+
+impl TemporaryProgram {
+    fn ours() -> Self {
+        Self(identity::program())
+    }
+}
+
+impl Drop for TemporaryProgram {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+        let _ = self.0.parent().map(std::fs::remove_dir);
     }
 }
 
 struct Session {
     uplink: Uplink,
+    /// Over when the script starts.
+    watch: Watch,
     events: Receiver<Event>,
     sender: SyncSender<Event>,
 }
 
 impl Session {
-    fn new(uplink: Uplink) -> Self {
+    fn new(uplink: Uplink, watch: Watch) -> Self {
         let (sender, events) = sync_channel(16);
         let down = sender.clone();
         thread::spawn(move || {
@@ -112,7 +127,7 @@ impl Session {
             }
             let _ = down.send(Event::Gone);
         });
-        Self { uplink, events, sender }
+        Self { uplink, watch, events, sender }
     }
 
     fn serve(mut self) -> Result<(), Lost> {
@@ -159,6 +174,8 @@ impl Session {
         let mut payload = self.fetch(job)?;
         let pinned = trust::verify(job, &mut payload)?;
         let folder = RunFolder::create(&job.run)?;
+        self.watch.leaves(folder.removal());
+        stale::collect(&folder);
         let manifest = archive::unpack_reader(&mut payload, job.size, &folder.work()).map_err(broken)?;
         let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
         helper::socket::listen(&folder.helper_socket(), Arc::clone(&tunnel))
@@ -168,6 +185,8 @@ impl Session {
         }
         let environment = environment::of(job, &manifest, &folder);
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+        // From here on the loss of the operator is seen in `supervise`.
+        self.watch.over();
         let script = Script::start(&manifest, &job.args, &environment, &folder.work())?;
         let started = Started { pid: script.pid.as_raw_nonzero().get() as u32, pinned };
         let timeout = job.timeout_ms.map(Duration::from_millis).or(manifest.timeout);

@@ -11,7 +11,7 @@ use cronium_wire::message::Job;
 
 use crate::payload::Payload;
 use crate::refusal::Refusal;
-use crate::run_folder::{private_all, xdg};
+use crate::run_folder::{private_all, random_word, xdg};
 
 const SYSTEM: &str = "/etc/cronium-run/trust";
 
@@ -73,9 +73,12 @@ pub fn pin(keys: &[String]) -> Result<Vec<String>, Refusal> {
         let name = hex(&cronium_wire::digest::sha256(pem.as_bytes()));
         let path = dir.join(format!("{name}.pub"));
         // Under its name only once it is whole: half a key would stop every run.
-        let part = dir.join(format!(".{name}.{}", std::process::id()));
-        fs::write(&part, pem)
-            .and_then(|()| fs::rename(&part, &path))
+        random_word()
+            .map(|word| dir.join(format!(".{name}.{word}")))
+            .and_then(|part| {
+                let written = fs::write(&part, pem).and_then(|()| fs::rename(&part, &path));
+                written.inspect_err(|_| drop(fs::remove_file(&part)))
+            })
             .map_err(|error| Refusal::folder("write", &path, &error))?;
         pinned.push(key.fingerprint());
     }

@@ -113,6 +113,8 @@ impl Tunnel {
     }
 
     fn exchange(&self, method: &str, path: &str, body: Option<&Value>) -> io::Result<Reply> {
+        // Made twice, this one would be refused for what it wrote itself.
+        let may_repeat = body.is_none_or(|body| body.get("ifVersion").is_none());
         let body = body.map(Value::to_string).unwrap_or_default();
         let head = format!(
             "{method} /executions/{}/{path} HTTP/1.1\r\nHost: cronium-run\r\nAuthorization: Bearer {}\r\n\
@@ -122,10 +124,10 @@ impl Tunnel {
             body.len(),
         );
         let request = [head.as_bytes(), body.as_bytes()].concat();
-        let idle = self.idle.lock().expect("no holder panics").pop();
-        // The other end may have closed an idle connection; every call may be made twice, as
+        // The other end may have closed an idle connection. A call on one may be made twice, as
         // writes set whole values.
-        if let Some(stream) = idle {
+        let idle = may_repeat.then(|| self.idle.lock().expect("no holder panics").pop());
+        if let Some(stream) = idle.flatten() {
             match self.on(stream, &request) {
                 // The operator is slow, not gone.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
@@ -192,9 +194,41 @@ fn parse_answer(bytes: &[u8]) -> io::Result<Option<(Reply, bool)>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
     use serde_json::json;
 
     use super::*;
+    use crate::run_folder::random_word;
+
+    /// The operator takes a call on an idle connection and closes it without an answer.
+    #[test]
+    fn only_what_may_be_done_twice_is() {
+        for (body, is_sent_first) in
+            [(json!({"value": 1}), true), (json!({"value": 1, "ifVersion": 3}), false)]
+        {
+            let path = std::env::temp_dir().join(random_word().unwrap());
+            let listener = UnixListener::bind(&path).unwrap();
+            let out = File::options().write(true).open("/dev/null").unwrap();
+            let tunnel = Tunnel::new(&Job::default(), Uplink::new(out), path.clone());
+            let (idle, mut other) = UnixStream::pair().unwrap();
+            tunnel.idle.lock().unwrap().push(idle);
+            tunnel.opened();
+            let first = thread::spawn(move || other.read(&mut [0; 4096]).unwrap_or(0));
+            let fresh = thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+            });
+            assert_eq!(tunnel.call("PUT", "variables/k", Some(&body)).status, 200, "{body}");
+            drop(tunnel);
+            fresh.join().unwrap();
+            assert_eq!(first.join().unwrap() > 0, is_sent_first, "{body}");
+            fs::remove_file(&path).unwrap();
+        }
+    }
 
     #[test]
     fn answers() {

@@ -66,24 +66,27 @@ static WARM: LazyLock<String> = LazyLock::new(|| {
 ///
 /// `dd` takes exactly the stub's bytes and leaves the frames behind it unread. In a folder that
 /// others share, the stub gets one of its own without a name that could be guessed, and no cache.
+/// Where two starts put the same stub in its place at once, either one's is run.
 fn cold_line(stub: &Embedded) -> String {
     let Embedded { digest, gzip, .. } = stub;
     let length = gzip.len();
     format!(
-        "exec sh -c 'umask 077; s={digest}; t=; \
+        "exec sh -c 'umask 077; s={digest}; t=; a=; \
+         drop() {{ rm -f \"$t\"; case $a in temporary*) rmdir \"$d\";; esac; }} 2>/dev/null; \
+         fail() {{ drop; echo \"cronium-run:fail $1\"; exit 1; }}; \
          for b in \"${{XDG_CACHE_HOME:-$HOME/.cache}}\" /var/tmp /tmp; do \
          case $b in \
          /var/tmp|/tmp) d=$(mktemp -d $b/cronium-run.XXXXXXXXXX) || continue; a=temporary;; \
          *) d=$b/cronium-run/stub; mkdir -p \"$d\" && chmod 700 \"$d\" || continue; a=;; \
-         esac; t=$d/.$s.$$; \
-         if : > \"$t\" && chmod 700 \"$t\" && [ -x \"$t\" ]; then break; fi; \
-         rm -f \"$t\"; t=; case $a in temporary) rmdir $d;; esac; done 2>/dev/null; \
-         if [ -z \"$t\" ]; then echo \"cronium-run:fail no folder can hold a program\"; exit 1; fi; \
-         if dd bs={length} count=1 iflag=fullblock 2>/dev/null | gzip -dc > \"$t\"; then :; else \
-         rm -f \"$t\"; echo \"cronium-run:fail the runner cannot be written to $d\"; exit 1; fi; \
+         esac; \
+         if t=$(mktemp \"$d/.$s.XXXXXXXX\") && chmod 700 \"$t\" && [ -x \"$t\" ]; then break; fi; \
+         drop; t=; a=; done 2>/dev/null; \
+         [ -n \"$t\" ] || fail \"no folder can hold a program\"; \
+         dd bs={length} count=1 iflag=fullblock 2>/dev/null | gzip -dc > \"$t\" || \
+         fail \"the runner cannot be written to $d\"; \
          case $(sha256sum < \"$t\" 2>/dev/null || echo none) in $s*) a=\"$a checked\";; none) ;; \
-         *) rm -f \"$t\"; echo \"cronium-run:fail the runner arrived changed\"; exit 1;; esac; \
-         mv -f \"$t\" \"$d/$s\" && exec \"$d/$s\" run $a'"
+         *) fail \"the runner arrived changed\";; esac; \
+         mv -f \"$t\" \"$d/$s\"; exec \"$d/$s\" run $a'"
     )
 }
 
