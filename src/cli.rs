@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use rustix::process::DumpableBehavior;
 
 use crate::config;
 use crate::error::{Error, ExitCode, Result};
@@ -132,6 +133,8 @@ fn state_dir() -> Result<PathBuf> {
 
 /// Parses the command line, runs the command and says how it went.
 pub fn main() -> process::ExitCode {
+    // Keys and tokens are in our memory, and a script of `local` runs as the same user.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     // Until the command line is read, nothing is known of what the operator wants of colours.
     let outcome = parse().map_err(|error| (Term::new(Color::Auto), error)).and_then(|cli| {
         let context = Context { term: Term::new(cli.global.color), global: cli.global };

@@ -14,8 +14,9 @@ use super::protocol::{MAX_LINE, Reply, Request};
 use crate::session::spawn;
 use crate::tunnel::Tunnel;
 
-/// More helper commands at once than this wait in the kernel's queue.
-const AT_ONCE: usize = 64;
+/// More helper commands at once than this wait in the kernel's queue: the operator serves as many
+/// connections of a host.
+const AT_ONCE: usize = 32;
 
 /// A path the kernel takes for a socket however deep the folder lies: through our descriptor of it.
 pub fn short(path: &Path) -> io::Result<(fs::File, PathBuf)> {
