@@ -70,8 +70,11 @@ impl RunFolder {
         // Not through `/proc/PID/exe`, which only root may follow into a process that is closed to
         // others' eyes.
         let program = identity::program();
-        for name in HELPERS {
-            symlink(&program, self.bin().join(name))?;
+        let [first, others @ ..] = HELPERS.map(|name| self.bin().join(name));
+        symlink(&program, &first)?;
+        for other in others {
+            // One link under five names is one inode to make and to remove, where that can be had.
+            fs::hard_link(&first, &other).or_else(|_| symlink(&program, other))?;
         }
         if self.path.as_os_str().len() > SOCKET_DIR_MAX {
             self.sockets = make_own(Path::new("/tmp"), "cronium-run")?;
