@@ -1,22 +1,37 @@
 //! The command line: one file a command, with its arguments and its `run`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use rustix::process::DumpableBehavior;
 
+use crate::config;
 use crate::error::{Error, ExitCode, Result};
+use crate::inventory::Account;
 use crate::term::{Color, Term};
 
+mod completions;
+pub mod connect;
+mod demo;
+mod deploy;
+mod exec;
+mod generate;
 mod hosts;
 mod init;
 mod inspect;
 mod keygen;
+mod launch;
+mod listing;
+mod logging;
 mod logs;
 mod pack;
 mod runs;
+pub mod settings;
 mod show;
 mod sign;
+mod task;
+pub mod variables;
 mod verify;
 
 /// Run signed scripts on many hosts over SSH, with nothing installed there.
@@ -51,20 +66,38 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub color: Color,
+    /// Append what the program does to a file, for whoever looks for a fault
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CRONIUM_RUN_LOG_FILE",
+        help_heading = "Global options"
+    )]
+    pub log_file: Option<PathBuf>,
+    /// Log more (repeat); to stderr where no --log-file is named
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Exec(Box<exec::Args>),
+    Deploy(Box<deploy::Args>),
     Init(init::Args),
     Pack(pack::Args),
     Sign(sign::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
     Keygen(keygen::Args),
-    Hosts(hosts::Args),
+    Hosts(Box<hosts::Args>),
     Runs(runs::Args),
     Show(show::Args),
     Logs(logs::Args),
+    Demo(demo::Args),
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// What every command is given.
@@ -77,10 +110,16 @@ impl Context {
     /// Where the ledger is: `--ledger`, else the user's state folder.
     pub fn ledger_path(&self) -> Result<PathBuf> {
         match &self.global.ledger {
-            Some(path) => Ok(path.clone()),
+            // A configuration file's `~` is expanded by nobody else.
+            Some(path) => Ok(expanded(path)),
             None => Ok(state_dir()?.join("ledger.db")),
         }
     }
+}
+
+fn expanded(path: &Path) -> PathBuf {
+    let home = path.strip_prefix("~").ok().zip(Account::current().ok());
+    home.map_or_else(|| path.to_owned(), |(below, account)| account.home.join(below))
 }
 
 /// `$XDG_STATE_HOME/cronium-run`.
@@ -94,30 +133,57 @@ fn state_dir() -> Result<PathBuf> {
 
 /// Parses the command line, runs the command and says how it went.
 pub fn main() -> process::ExitCode {
-    let cli = Cli::parse();
-    let term = Term::new(cli.global.color);
-    let context = Context { term, global: cli.global };
-    let code = match dispatch(cli.command, &context) {
-        Ok(code) => code,
+    // Keys and tokens are in our memory, and a script of `local` runs as the same user.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    // Until the command line is read, nothing is known of what the operator wants of colours.
+    let outcome = parse().map_err(|error| (Term::new(Color::Auto), error)).and_then(|cli| {
+        let context = Context { term: Term::new(cli.global.color), global: cli.global };
+        let run = || {
+            logging::start(&context.global, &context.term)?;
+            dispatch(cli.command, &context)
+        };
+        run().map_err(|error| (context.term.clone(), error))
+    });
+    let code = outcome.unwrap_or_else(|(term, error)| {
+        term.error(&error);
+        error.code
+    });
+    process::ExitCode::from(code as u8)
+}
+
+/// The command line over the environment over configuration files. Ends the process for `--help`
+/// and for what clap itself refuses.
+fn parse() -> Result<Cli> {
+    let command = Cli::command();
+    let settings = config::load(&settings::keys(&command));
+    let configured = settings.and_then(|settings| settings::apply(Cli::command(), &settings));
+    let matches = match configured {
+        Ok(configured) => configured.get_matches(),
         Err(error) => {
-            context.term.error(&error);
-            error.code
+            // Help and a mistyped command come before a mistake in a file.
+            command.get_matches();
+            return Err(error);
         }
     };
-    process::ExitCode::from(code as u8)
+    Cli::from_arg_matches(&matches).map_err(|error| error.exit())
 }
 
 fn dispatch(command: Command, context: &Context) -> Result<ExitCode> {
     match command {
+        Command::Exec(args) => exec::run(*args, context),
+        Command::Deploy(args) => deploy::run(*args, context),
         Command::Init(args) => init::run(args, context),
         Command::Pack(args) => pack::run(args, context),
         Command::Sign(args) => sign::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Keygen(args) => keygen::run(args, context),
-        Command::Hosts(args) => hosts::run(args, context),
+        Command::Hosts(args) => hosts::run(*args, context),
         Command::Runs(args) => runs::run(args, context),
         Command::Show(args) => show::run(args, context),
         Command::Logs(args) => logs::run(args, context),
+        Command::Demo(args) => demo::run(args, context),
+        Command::Completions(args) => completions::run(args, context),
+        Command::Generate(args) => generate::run(args, context),
     }
 }

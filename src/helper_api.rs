@@ -1,10 +1,38 @@
 //! Answers the calls of helpers: HTTP router, tokens, variables.
+//!
+//! A stub calls through its host's tunnel, with HTTP/1.1 and JSON: the paths, bodies and status
+//! codes stand in [`route`] and [`call`]. Everything that comes in is from a host that may be
+//! hostile: [`Limits`] says what it may use up.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::error::Result;
+
+mod api;
+mod body;
+mod bucket;
+mod call;
+mod host;
+mod limits;
+mod reply;
+mod route;
+mod stall;
+mod token;
+
+#[cfg(test)]
+mod floods;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use api::{Api, RunContext};
+pub use host::HostScope;
+pub use limits::Limits;
 
 /// A variable as the API and the ledger see it.
 #[derive(Debug, Clone, PartialEq)]

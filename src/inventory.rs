@@ -3,6 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod account;
+mod reach;
+
+pub mod selection;
+pub mod ssh_config;
+mod wildcard;
+
+pub use account::Account;
+pub use reach::{Reach, Resolved};
+
 /// One host to run on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {

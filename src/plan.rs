@@ -1,1 +1,100 @@
-//! The immutable result of every check.
+//! The immutable result of every check: after this no input error is possible.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::inventory::{Address, Target};
+use crate::payload::Signed;
+
+/// Payloads up to this size travel with the job, others are asked for where the host's cache has
+/// none: below it a round trip costs more than the bytes.
+pub const FOLLOWS_UP_TO: usize = 128 << 10;
+/// Between TERM and KILL.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// What is to be done on every host.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// Run the payload.
+    Run(Box<Run>),
+    /// Put the stub, payloads and keys in place.
+    Deploy { payloads: Vec<Arc<Signed>>, trust: Vec<String> },
+}
+
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub payload: Arc<Signed>,
+    /// Behind the manifest's own.
+    pub args: Vec<String>,
+    /// Over the manifest's own.
+    pub environment: BTreeMap<String, String>,
+    /// The operator's `--timeout`, else the manifest's.
+    pub timeout: Option<Duration>,
+    /// What `cronium input` gives.
+    pub input: Value,
+    /// A one-off command: it seldom calls helpers, so its tunnel waits for the first call.
+    pub one_off: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// A ULID: 26 characters that sort by time.
+    pub run: String,
+    /// The command line as typed.
+    pub command: String,
+    pub targets: Vec<Target>,
+    pub task: Task,
+    /// How many hosts at once.
+    pub forks: usize,
+}
+
+impl Plan {
+    pub fn hosts(&self) -> Vec<String> {
+        self.targets.iter().map(|target| target.name.clone()).collect()
+    }
+
+    /// Every resolved value, for `--check` and the ledger. Values of `--env` are left out, as
+    /// people put passwords there.
+    pub fn to_json(&self) -> Value {
+        let hosts: Vec<Value> = self.targets.iter().map(host).collect();
+        let task = match &self.task {
+            Task::Run(run) => json!({"run": {
+                "payload": payload(&run.payload),
+                "args": run.args,
+                "environment": run.environment.keys().collect::<Vec<_>>(),
+                "timeout_ms": run.timeout.map(|timeout| timeout.as_millis() as u64),
+                "has_input": !run.input.is_null(),
+            }}),
+            Task::Deploy { payloads, trust } => json!({"deploy": {
+                "payloads": payloads.iter().map(|signed| payload(signed)).collect::<Vec<_>>(),
+                "trust": trust.len(),
+            }}),
+        };
+        json!({"run": self.run, "command": self.command, "task": task, "forks": self.forks, "hosts": hosts})
+    }
+}
+
+fn host(target: &Target) -> Value {
+    match &target.address {
+        Address::Local => json!({"name": target.name, "local": true}),
+        Address::Ssh(ssh) => json!({
+            "name": target.name,
+            "address": ssh.host,
+            "port": ssh.port,
+            "user": ssh.user,
+            "connect_timeout_ms": ssh.connect_timeout.as_millis() as u64,
+        }),
+    }
+}
+
+fn payload(signed: &Signed) -> Value {
+    json!({
+        "name": signed.packed.name,
+        "digest": signed.packed.digest_hex(),
+        "bytes": signed.packed.bytes.len(),
+        "signer": signed.public_key.fingerprint(),
+    })
+}

@@ -1,71 +1,264 @@
 //! The only code that writes to the terminal: data on stdout, everything else on stderr.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indicatif::ProgressBar;
 
 use crate::error::Error;
+
+mod captured;
+mod live;
+mod tone;
+mod visible;
+
+pub use captured::Captured;
+pub use live::Live;
+pub use tone::Tone;
+pub use visible::{Visible, is_steering, visible, visible_line};
 
 /// `--color`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Color {
+    /// Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded
     #[default]
     Auto,
+    /// Everywhere, in files too
     Always,
+    /// Nowhere
     Never,
+}
+
+impl Color {
+    /// `NO_COLOR` > `CLICOLOR_FORCE` > `CLICOLOR` > whether it is a terminal; the flag over all.
+    fn wanted(self, tty: bool, env: impl Fn(&str) -> Option<OsString>) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto if env("NO_COLOR").is_some_and(|value| !value.is_empty()) => false,
+            Self::Auto if env("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") => {
+                true
+            }
+            Self::Auto if env("CLICOLOR").is_some_and(|value| value == "0") => false,
+            Self::Auto => tty,
+        }
+    }
 }
 
 /// The two streams of this process and what they can show. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Term {
-    color_out: bool,
-    color_err: bool,
-    out_is_tty: bool,
-    err_is_tty: bool,
+    out: Side,
+    err: Side,
+    shared: Arc<Shared>,
+}
+
+/// What one stream can show.
+#[derive(Debug, Clone, Copy)]
+struct Side {
+    tty: bool,
+    color: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    target: Target,
+    /// The live display, which other output must not tear.
+    live: Mutex<Option<ProgressBar>>,
+}
+
+#[derive(Debug)]
+enum Target {
+    Process,
+    Captured(Captured),
 }
 
 impl Term {
     pub fn new(color: Color) -> Self {
-        let (out_is_tty, err_is_tty) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let wanted = |tty: bool| match color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto if set("NO_COLOR") => false,
-            Color::Auto if std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
-            Color::Auto if std::env::var_os("CLICOLOR").is_some_and(|value| value == "0") => false,
-            Color::Auto => tty,
-        };
-        Self { color_out: wanted(out_is_tty), color_err: wanted(err_is_tty), out_is_tty, err_is_tty }
+        let side = |tty| Side { tty, color: color.wanted(tty, |name| std::env::var_os(name)) };
+        Self::with(side(io::stdout().is_terminal()), side(io::stderr().is_terminal()), Target::Process)
     }
 
-    /// Writes data to stdout, unchanged.
+    /// A terminal for tests: nothing reaches the process's streams, all is kept in memory. It is
+    /// no TTY and has no colour.
+    pub fn captured() -> (Self, Captured) {
+        Self::pretend(false, false)
+    }
+
+    /// As [`Term::captured`], but both streams claim to be a TTY or to show colour.
+    pub fn pretend(tty: bool, color: bool) -> (Self, Captured) {
+        let captured = Captured::default();
+        let side = Side { tty, color };
+        (Self::with(side, side, Target::Captured(captured.clone())), captured)
+    }
+
+    fn with(out: Side, err: Side, target: Target) -> Self {
+        Self { out, err, shared: Arc::new(Shared { target, live: Mutex::default() }) }
+    }
+
+    /// Writes data to stdout, unchanged, at once. An error is most often a broken pipe.
     pub fn data(&self, bytes: &[u8]) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(bytes)?;
-        out.flush()
+        self.beside_live(self.out, || match &self.shared.target {
+            Target::Process => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes)?;
+                out.flush()
+            }
+            Target::Captured(captured) => captured.write_out(bytes),
+        })
+    }
+
+    /// Writes what hosts wrote to their stderr to ours, unchanged, at once.
+    pub fn data_err(&self, bytes: &[u8]) -> io::Result<()> {
+        self.beside_live(self.err, || match &self.shared.target {
+            Target::Process => io::stderr().lock().write_all(bytes),
+            Target::Captured(captured) => captured.write_err(bytes),
+        })
     }
 
     /// Writes a line for people to stderr. A closed stderr is no reason to stop.
     pub fn note(&self, line: &str) {
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        let _ = self.data_err(format!("{line}\n").as_bytes());
     }
 
+    /// Prints an error in the layout of [`Error`], with colour where allowed.
     pub fn error(&self, error: &Error) {
-        let _ = write!(io::stderr().lock(), "{error}");
+        let _ = self.data_err(self.worded(error).as_bytes());
+    }
+
+    fn worded(&self, error: &Error) -> String {
+        error
+            .to_string()
+            .split_inclusive('\n')
+            .map(|line| {
+                for (label, tone) in
+                    [("error:", Tone::Bad), ("caused by:", Tone::Strong), ("hint:", Tone::Good)]
+                {
+                    if let Some(rest) = line.strip_prefix(label) {
+                        return format!("{}{rest}", self.paint_err(tone, label));
+                    }
+                }
+                line.to_owned()
+            })
+            .collect()
+    }
+
+    /// `text` in a tone, where stdout shows colour.
+    pub fn paint_out(&self, tone: Tone, text: &str) -> String {
+        tone.paint(self.out.color, text)
+    }
+
+    /// `text` in a tone, where stderr shows colour.
+    pub fn paint_err(&self, tone: Tone, text: &str) -> String {
+        tone.paint(self.err.color, text)
+    }
+
+    /// A live display at the bottom of stderr, where that is a terminal that can
+    /// move its cursor. There is at most one.
+    pub fn live(&self) -> Option<Live> {
+        let able = self.err.tty && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        match self.shared.target {
+            Target::Process if able => Some(Live::new(self.clone())),
+            _ => None,
+        }
+    }
+
+    /// Columns of the terminal behind stderr; 80 where there is none.
+    pub fn width(&self) -> usize {
+        match self.shared.target {
+            Target::Process => rustix::termios::tcgetwinsize(io::stderr())
+                .ok()
+                .map(|size| usize::from(size.ws_col))
+                .filter(|columns| *columns > 0)
+                .unwrap_or(80),
+            Target::Captured(_) => 80,
+        }
     }
 
     pub fn color_out(&self) -> bool {
-        self.color_out
+        self.out.color
     }
 
     pub fn color_err(&self) -> bool {
-        self.color_err
+        self.err.color
     }
 
     pub fn out_is_tty(&self) -> bool {
-        self.out_is_tty
+        self.out.tty
     }
 
     pub fn err_is_tty(&self) -> bool {
-        self.err_is_tty
+        self.err.tty
+    }
+
+    fn set_live(&self, bar: Option<ProgressBar>) {
+        *self.shared.live.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+    }
+
+    /// Takes the live display away while `write` writes to the same screen.
+    fn beside_live<T>(&self, side: Side, write: impl FnOnce() -> T) -> T {
+        if !side.tty {
+            return write();
+        }
+        match &*self.shared.live.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_decides_on_colour() {
+        type Env = &'static [(&'static str, &'static str)];
+        // flag, tty, environment, colour
+        const TABLE: &[(Color, bool, Env, bool)] = &[
+            (Color::Auto, true, &[], true),
+            (Color::Auto, false, &[], false),
+            (Color::Auto, true, &[("NO_COLOR", "1")], false),
+            (Color::Auto, true, &[("NO_COLOR", "")], true),
+            (Color::Auto, true, &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], false),
+            (Color::Auto, false, &[("CLICOLOR_FORCE", "1")], true),
+            (Color::Auto, false, &[("CLICOLOR_FORCE", "0")], false),
+            (Color::Auto, false, &[("CLICOLOR_FORCE", "1"), ("CLICOLOR", "0")], true),
+            (Color::Auto, true, &[("CLICOLOR", "0")], false),
+            (Color::Auto, false, &[("CLICOLOR", "1")], false),
+            (Color::Always, false, &[("NO_COLOR", "1")], true),
+            (Color::Never, true, &[("CLICOLOR_FORCE", "1")], false),
+        ];
+        for (color, tty, env, wanted) in TABLE {
+            let find =
+                |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+            assert_eq!(color.wanted(*tty, find), *wanted, "{color:?} {tty} {env:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_laid_out() {
+        let error =
+            || Error::failure("cannot read hosts.txt").cause("permission denied").hint("chmod u+r hosts.txt");
+        let (term, captured) = Term::captured();
+        term.error(&error());
+        insta::assert_snapshot!(captured.err(), @r"
+        error: cannot read hosts.txt
+        caused by: permission denied
+
+        hint: chmod u+r hosts.txt
+        ");
+        let (term, captured) = Term::pretend(true, true);
+        term.error(&error());
+        assert!(captured.err().starts_with("\x1b[1m\x1b[31merror:\x1b[0m cannot"), "{:?}", captured.err());
+    }
+
+    #[test]
+    fn a_closed_stdout_is_an_error_and_a_closed_stderr_is_none() {
+        let (term, captured) = Term::captured();
+        captured.close();
+        assert_eq!(term.data(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        term.note("nobody reads this");
     }
 }

@@ -1,10 +1,31 @@
+use std::path::PathBuf;
+
 use super::Context;
-use crate::error::{Error, ExitCode, Result};
+use crate::error::{ExitCode, OrFail as _, Result};
+use crate::payload::template::Template;
 
 /// Make a payload folder from a template
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+Examples:
+  cronium-run init disk-report
+  cronium-run init nightly --interpreter python
 
-pub fn run(_args: Args, _context: &Context) -> Result<ExitCode> {
-    Err(Error::failure("not written yet"))
+Prints the files it wrote. No file is ever replaced.")]
+pub struct Args {
+    /// The folder to make; its name becomes the payload's
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// What runs the script
+    #[arg(long, value_name = "NAME", env = "CRONIUM_RUN_INTERPRETER", default_value = "bash")]
+    interpreter: Template,
+}
+
+pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
+    let Args { dir, interpreter } = args;
+    let written = interpreter.write(&dir)?;
+    let list: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
+    context.term.data(list.as_bytes()).or_fail(|| "cannot write to stdout")?;
+    context.term.note(&format!("next: cronium-run exec local {}", dir.display()));
+    Ok(ExitCode::Success)
 }

@@ -1,10 +1,202 @@
-use super::Context;
-use crate::error::{Error, ExitCode, Result};
+use std::io::Read as _;
 
-/// Print what hosts wrote
+use super::{Context, listing};
+use crate::error::{Error, ExitCode, OrFail as _, Result};
+use crate::event::{EventKind, Stream};
+use crate::ledger::{Ledger, Reader};
+use crate::term::Term;
+
+mod printer;
+
+use printer::{Halt, Printer};
+
+/// Print what hosts printed: their stdout on stdout, their stderr on stderr
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+Examples:
+  cronium-run logs last                        every host, each line behind its name
+  cronium-run logs last web01 > web01.out      the bytes of one host, unchanged
+  cronium-run logs 01JD2 web01 --stream stderr
 
-pub fn run(_args: Args, _context: &Context) -> Result<ExitCode> {
-    Err(Error::failure("not written yet"))
+On a terminal, control characters of hosts are made visible (\\x1b); in files and pipes nothing \
+is changed.")]
+pub struct Args {
+    /// The run's id, an unambiguous beginning of it, or `last`
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// Only this host, without its name before each line
+    #[arg(value_name = "HOST")]
+    host: Option<String>,
+    /// Which of the two streams
+    #[arg(long, value_name = "STREAM", default_value = "both")]
+    stream: Choice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Choice {
+    Stdout,
+    Stderr,
+    Both,
+}
+
+impl Choice {
+    fn streams(self) -> &'static [Stream] {
+        match self {
+            Self::Stdout => &[Stream::Stdout],
+            Self::Stderr => &[Stream::Stderr],
+            Self::Both => &Stream::ALL,
+        }
+    }
+}
+
+pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
+    let reader = Ledger::open_read(&context.ledger_path()?)?;
+    let run = reader.resolve_run(&args.run)?;
+    let hosts = reader.hosts(&run)?;
+    let logs = Logs { reader: &reader, run: &run, term: &context.term, choice: args.stream };
+    let result = match (&args.host, hosts.as_slice()) {
+        (Some(host), hosts) if !hosts.contains(host) => return Err(no_such_host(&run, host, hosts)),
+        (Some(host), _) => logs.alone(host),
+        (None, [host]) => logs.alone(host),
+        (None, hosts) => hosts.iter().try_for_each(|host| logs.named(host)),
+    };
+    match result {
+        Ok(()) => Ok(ExitCode::Success),
+        Err(Halt::Write(error)) => listing::printed(Err(error)),
+        Err(Halt::Ledger(error)) => Err(error),
+    }
+}
+
+fn no_such_host(run: &str, host: &str, hosts: &[String]) -> Error {
+    let error = Error::usage(format!("run {run} has no host `{host}`"));
+    let near = |name: &&String| strsim::damerau_levenshtein(name, host) <= 2;
+    match hosts.iter().find(near) {
+        Some(name) => error.hint(format!("cronium-run logs {run} {name}")),
+        None => error.hint(format!("cronium-run show {run}")),
+    }
+}
+
+struct Logs<'a> {
+    reader: &'a Reader,
+    run: &'a str,
+    term: &'a Term,
+    choice: Choice,
+}
+
+impl Logs<'_> {
+    /// The bytes of one host; where both streams are wanted, in the order they came.
+    fn alone(&self, host: &str) -> Result<(), Halt> {
+        match self.choice.streams() {
+            [stream] => self.copy(host, Printer::new(self.term, *stream, None)),
+            _ => {
+                let mut printers = Stream::ALL.map(|stream| Printer::new(self.term, stream, None));
+                for event in self.reader.host_events(self.run, host)? {
+                    if let EventKind::HostOutput { stream, data, .. } = event?.kind {
+                        printers[stream as usize].write(&data.0)?;
+                    }
+                }
+                printers.into_iter().try_for_each(|mut printer| printer.finish())
+            }
+        }
+    }
+
+    /// Every line behind the name of its host; first stdout, then stderr.
+    fn named(&self, host: &str) -> Result<(), Halt> {
+        self.choice
+            .streams()
+            .iter()
+            .try_for_each(|stream| self.copy(host, Printer::new(self.term, *stream, Some(host))))
+    }
+
+    fn copy(&self, host: &str, mut printer: Printer) -> Result<(), Halt> {
+        let mut output = self.reader.output(self.run, host, printer.stream())?;
+        let mut piece = vec![0; 64 << 10];
+        loop {
+            let length = output
+                .read(&mut piece)
+                .or_fail(|| format!("cannot read the output of {host} from the ledger"))?;
+            if length == 0 {
+                return printer.finish();
+            }
+            printer.write(&piece[..length])?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::show::tests::Recorded;
+    use crate::cli::{Context, Global};
+    use crate::term::{Captured, Color};
+
+    fn logs(term: (Term, Captured), run_id: &str, host: Option<&str>, stream: Choice) -> Result<Captured> {
+        let recorded = Recorded::new();
+        let global =
+            Global { ledger: Some(recorded.path()), color: Color::Never, log_file: None, verbose: 0 };
+        let args = Args { run: run_id.into(), host: host.map(str::to_owned), stream };
+        run(args, &Context { term: term.0, global })?;
+        Ok(term.1)
+    }
+
+    #[test]
+    fn one_host_to_the_byte() {
+        // run, host, stream, stdout, stderr
+        type Case = (&'static str, &'static str, Choice, &'static [u8], &'static [u8]);
+        const TABLE: &[Case] = &[
+            ("01JA", "web1", Choice::Both, b"one\ntwo\n", b"careful\x1b[31m\n"),
+            ("01JA", "web1", Choice::Stdout, b"one\ntwo\n", b""),
+            ("01ja", "web1", Choice::Stderr, b"", b"careful\x1b[31m\n"),
+            ("01JA", "web2", Choice::Both, b"", b""),
+            ("01JA", "web3", Choice::Both, b"\xff\x00", b""),
+            ("last", "web2", Choice::Both, b"so far", b""),
+            ("last", "web2", Choice::Stdout, b"so far", b""),
+        ];
+        for (run, host, stream, out, err) in TABLE {
+            let captured = logs(Term::captured(), run, Some(host), *stream).unwrap();
+            assert_eq!(captured.out_bytes(), *out, "{run} {host} {stream:?}");
+            assert_eq!(captured.err_bytes(), *err, "{run} {host} {stream:?}");
+        }
+    }
+
+    #[test]
+    fn several_hosts_are_named() {
+        let captured = logs(Term::captured(), "01JA", None, Choice::Both).unwrap();
+        assert_eq!(captured.out_bytes(), b"web1: one\nweb1: two\nweb3: \xff\x00\n");
+        assert_eq!(captured.err_bytes(), b"web1: careful\x1b[31m\n");
+    }
+
+    #[test]
+    fn a_terminal_is_not_steered() {
+        let captured = logs(Term::pretend(true, false), "01JA", None, Choice::Both).unwrap();
+        assert_eq!(captured.out(), "web1: one\nweb1: two\nweb3: \u{fffd}\\x00\n");
+        assert_eq!(captured.err(), "web1: careful\\x1b[31m\n");
+    }
+
+    #[test]
+    fn a_reader_who_leaves_is_no_error() {
+        let (term, captured) = Term::captured();
+        captured.close();
+        for host in [None, Some("web1")] {
+            assert!(logs((term.clone(), captured.clone()), "01JA", host, Choice::Both).is_ok());
+        }
+    }
+
+    #[test]
+    fn names_that_mean_nothing() {
+        // run, host, code, hint
+        const TABLE: &[(&str, Option<&str>, &str)] = &[
+            ("01JX", None, "cronium-run runs"),
+            ("01J", None, "cronium-run runs"),
+            ("01JA", Some("wbe1"), "cronium-run logs 01JA web1"),
+            ("01JA", Some("database"), "cronium-run show 01JA"),
+        ];
+        for (run, host, hint) in TABLE {
+            let error = logs(Term::captured(), run, *host, Choice::Both).unwrap_err();
+            assert_eq!(
+                (error.code, error.hints.as_slice()),
+                (ExitCode::Usage, [(*hint).to_owned()].as_slice())
+            );
+        }
+    }
 }

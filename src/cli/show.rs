@@ -1,10 +1,323 @@
 use super::Context;
-use crate::error::{Error, ExitCode, Result};
+use super::listing::{self, Format, Table, plain};
+use super::runs;
+use crate::error::{ExitCode, OrFail as _, Result};
+use crate::event::{HostResult, Outcome};
+use crate::ledger::{HostRow, Ledger, Run, RunStatus};
+use crate::term::{Term, Tone, visible_line};
 
-/// Show one run
+/// Show one run: what was run, and how each host ended
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+Examples:
+  cronium-run show last
+  cronium-run show 01JD2
+  cronium-run show last -o json | jq '.results[] | select(.outcome != \"succeeded\")'
 
-pub fn run(_args: Args, _context: &Context) -> Result<ExitCode> {
-    Err(Error::failure("not written yet"))
+The exit code is 0 however the run ended.")]
+pub struct Args {
+    /// The run's id, an unambiguous beginning of it, or `last`
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// What to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+}
+
+impl Args {
+    /// `show last`.
+    pub(super) fn last() -> Self {
+        Self { run: "last".into(), output: Format::Text }
+    }
+}
+
+pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
+    let reader = Ledger::open_read(&context.ledger_path()?)?;
+    let run = reader.run(&reader.resolve_run(&args.run)?)?;
+    let rows = reader.results(&run.id)?;
+    let text = match args.output {
+        Format::Json => {
+            let mut document = runs::document(&run)?;
+            document["results"] = serde_json::to_value(&rows).or_fail(|| "cannot write JSON")?;
+            listing::json(&document)?
+        }
+        Format::Text => text(&run, &rows, &context.term),
+    };
+    listing::printed(context.term.data(text.as_bytes()))
+}
+
+fn text(run: &Run, rows: &[HostRow], term: &Term) -> String {
+    let mut text = head(run, term);
+    text.push('\n');
+    text.push_str(&hosts(rows, term));
+    for row in rows {
+        text.push_str(&failure(row, term));
+    }
+    text
+}
+
+fn head(run: &Run, term: &Term) -> String {
+    let mut table = Table::default();
+    let mut line = |name: &str, value: Option<String>, tone| {
+        if let Some(value) = value {
+            table.row([(name.to_owned(), Some(Tone::Faint)), (value, tone)]);
+        }
+    };
+    line("run", Some(run.id.clone()), Some(Tone::Strong));
+    line("command", Some(run.command.clone()), None);
+    line("status", Some(status(run)), Some(runs::tone(run.status)));
+    line("started", Some(format!("{:.3}", run.started_at)), None);
+    line("took", run.finished_at.and(run.duration_ms()).map(runs::duration), None);
+    line("payload", payload(run), None);
+    line("signed by", run.signer.clone(), None);
+    line("commit", run.git_sha.clone(), None);
+    line("operator", run.operator.clone(), None);
+    table.text(term)
+}
+
+fn status(run: &Run) -> String {
+    let name = run.status.as_str();
+    match (run.exit_code, run.last_event_at) {
+        (Some(code), _) => format!("{name} (exit code {code})"),
+        (None, Some(at)) if run.status == RunStatus::Interrupted => {
+            format!("{name}: cronium-run died; known up to {at:.3}")
+        }
+        (None, None) if run.status == RunStatus::Interrupted => format!("{name}: cronium-run died"),
+        (None, _) => name.to_owned(),
+    }
+}
+
+fn payload(run: &Run) -> Option<String> {
+    let name = run.payload_name.as_ref()?;
+    let release = run.release.map(|release| format!(" release {release}")).unwrap_or_default();
+    let digest = run.payload_digest.as_ref().map(|digest| format!(", sha256 {digest}")).unwrap_or_default();
+    Some(format!("{name}{release}{digest}"))
+}
+
+fn hosts(rows: &[HostRow], term: &Term) -> String {
+    let mut table = Table::new(["HOST", "OUTCOME", "EXIT", "TOOK", "HELPERS", "TRUST"]);
+    for row in rows {
+        let or_dash = |text: Option<String>| plain(text.unwrap_or_else(|| "-".to_owned()));
+        let result = row.result.as_ref();
+        table.row([
+            plain(&row.host),
+            (outcome(row), Some(tone(row))),
+            or_dash(result.and_then(exit)),
+            or_dash(result.filter(|r| r.started_at.is_some()).map(|r| runs::duration(r.duration_ms))),
+            or_dash(result.and_then(|r| r.helper_mode).map(|mode| mode.as_str().to_owned())),
+            or_dash(result.and_then(|r| r.trust).map(|trust| trust.as_str().to_owned())),
+        ]);
+    }
+    table.text(term)
+}
+
+/// The outcome, or in brackets the state a host without one was last seen in.
+fn outcome(row: &HostRow) -> String {
+    match row.result {
+        Some(_) => row.status.replace('_', " "),
+        None => format!("({})", row.status),
+    }
+}
+
+fn tone(row: &HostRow) -> Tone {
+    match row.result.as_ref().map(|result| result.outcome) {
+        Some(Outcome::Succeeded) => Tone::Good,
+        Some(Outcome::Failed | Outcome::TimedOut | Outcome::Unreachable | Outcome::Rejected) => Tone::Bad,
+        Some(Outcome::Cancelled | Outcome::Skipped | Outcome::Unknown) | None => Tone::Doubtful,
+    }
+}
+
+fn exit(result: &HostResult) -> Option<String> {
+    match (result.exit_code, result.signal) {
+        (_, Some(signal)) => Some(format!("signal {signal}")),
+        (code, None) => code.map(|code| code.to_string()),
+    }
+}
+
+/// Why a host did not succeed, where that is more than an exit code.
+fn failure(row: &HostRow, term: &Term) -> String {
+    let Some(failure) = row.result.as_ref().and_then(|result| result.failure.as_ref()) else {
+        return String::new();
+    };
+    let mut text = format!(
+        "\n{}: {}: {}\n",
+        term.paint_out(Tone::Strong, &visible_line(&row.host)),
+        term.paint_out(Tone::Bad, failure.phase.as_str()),
+        visible_line(&failure.message)
+    );
+    for cause in &failure.causes {
+        text.push_str(&format!("  caused by: {}\n", visible_line(cause)));
+    }
+    if let Some(hint) = &failure.hint {
+        text.push_str(&format!("  {} {}\n", term.paint_out(Tone::Good, "hint:"), visible_line(hint)));
+    }
+    text
+}
+
+#[cfg(test)]
+pub(in crate::cli) mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::{
+        Bytes, Event, EventKind, Failure, HelperMode, HostState, PayloadInfo, Phase, Sink as _, Stream,
+        Summary, Trust,
+    };
+    use crate::ledger::{NewRun, Reader};
+
+    /// A ledger with two runs: `01JA`, finished, on three hosts; `01JB`, whose process died while
+    /// `web2` ran.
+    pub(in crate::cli) struct Recorded {
+        folder: tempfile::TempDir,
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_795_000_000 + second).unwrap()
+    }
+
+    impl Recorded {
+        pub(in crate::cli) fn new() -> Self {
+            let recorded = Self { folder: tempfile::tempdir().unwrap() };
+            let ledger = Ledger::open(&recorded.path()).unwrap();
+            let output = |host: &str, stream, data: &[u8]| EventKind::HostOutput {
+                host: host.into(),
+                stream,
+                data: Bytes(data.to_vec()),
+            };
+            let end =
+                |host: &str, result| EventKind::HostFinished { host: host.into(), result: Box::new(result) };
+            let state = |host: &str, state| EventKind::HostState { host: host.into(), state };
+            let bare = |outcome| HostResult {
+                started_at: Some(at(1)),
+                duration_ms: 1234,
+                ..HostResult::bare(outcome, at(2))
+            };
+            let good = HostResult {
+                exit_code: Some(0),
+                helper_mode: Some(HelperMode::Api),
+                trust: Some(Trust::Pinned),
+                ..bare(Outcome::Succeeded)
+            };
+            let unreachable = HostResult {
+                failure: Some(Failure {
+                    phase: Phase::Tcp,
+                    kind: "refused".into(),
+                    message: "connection to web2:22 refused".into(),
+                    causes: vec!["Connection refused (os error 111)".into()],
+                    hint: Some("ssh -v web2".into()),
+                }),
+                ..HostResult::bare(Outcome::Unreachable, at(2))
+            };
+            let killed = HostResult { signal: Some(9), ..bare(Outcome::Failed) };
+            let mut summary = Summary { hosts: 3, duration_ms: 4000, ..Summary::default() };
+            [Outcome::Succeeded, Outcome::Unreachable, Outcome::Failed]
+                .into_iter()
+                .for_each(|outcome| summary.add(outcome));
+            recorded.record(
+                &ledger,
+                "01JA",
+                &["web1", "web2", "web3"],
+                vec![
+                    output("web1", Stream::Stdout, b"one\ntw"),
+                    output("web1", Stream::Stderr, b"careful\x1b[31m\n"),
+                    output("web3", Stream::Stdout, b"\xff\x00"),
+                    output("web1", Stream::Stdout, b"o\n"),
+                    end("web1", good.clone()),
+                    end("web2", unreachable),
+                    end("web3", killed),
+                    EventKind::RunFinished { summary },
+                ],
+            );
+            let events = vec![
+                end("web1", good),
+                state("web2", HostState::Running),
+                output("web2", Stream::Stdout, b"so far"),
+            ];
+            recorded.record(&ledger, "01JB", &["web1", "web2", "web3"], events);
+            recorded
+        }
+
+        fn record(&self, ledger: &Ledger, id: &str, hosts: &[&str], kinds: Vec<EventKind>) {
+            let run = NewRun {
+                id: id.into(),
+                command: "cronium-run exec web[1-3] disk-report".into(),
+                payload: Some(PayloadInfo {
+                    name: "disk-report".into(),
+                    digest: "d1".repeat(32),
+                    bytes: 1234,
+                    release: Some(7),
+                    signer: Some("SHA256:abc".into()),
+                }),
+                git_sha: None,
+                operator: Some("ann@laptop".into()),
+                plan: json!({}),
+                hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+                started_at: at(0),
+            };
+            ledger.begin_run(run).unwrap();
+            let mut recorder = ledger.recorder(id);
+            let last = kinds.len() - 1;
+            for (seq, kind) in kinds.into_iter().enumerate() {
+                let at = if seq == last { at(4) } else { at(1) };
+                recorder.event(&Event { seq: seq as u64, at, kind }).unwrap();
+            }
+            recorder.finish().unwrap();
+        }
+
+        pub(in crate::cli) fn path(&self) -> std::path::PathBuf {
+            self.folder.path().join("ledger.db")
+        }
+
+        pub(in crate::cli) fn reader(&self) -> Reader {
+            Ledger::open_read(&self.path()).unwrap()
+        }
+    }
+
+    fn shown(id: &str) -> String {
+        let reader = Recorded::new();
+        let reader = reader.reader();
+        text(&reader.run(id).unwrap(), &reader.results(id).unwrap(), &Term::captured().0)
+    }
+
+    #[test]
+    fn a_run_that_ended() {
+        insta::assert_snapshot!(shown("01JA"), @r"
+        run        01JA
+        command    cronium-run exec web[1-3] disk-report
+        status     failed (exit code 4)
+        started    2026-11-18T11:06:40.000Z
+        took       4.0 s
+        payload    disk-report release 7, sha256 d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1
+        signed by  SHA256:abc
+        operator   ann@laptop
+
+        HOST  OUTCOME      EXIT      TOOK   HELPERS  TRUST
+        web1  succeeded    0         1.2 s  api      pinned
+        web2  unreachable  -         -      -        -
+        web3  failed       signal 9  1.2 s  -        -
+
+        web2: tcp: connection to web2:22 refused
+          caused by: Connection refused (os error 111)
+          hint: ssh -v web2
+        ");
+    }
+
+    #[test]
+    fn a_run_whose_process_died() {
+        insta::assert_snapshot!(shown("01JB"), @r"
+        run        01JB
+        command    cronium-run exec web[1-3] disk-report
+        status     interrupted: cronium-run died; known up to 2026-11-18T11:06:44.000Z
+        started    2026-11-18T11:06:40.000Z
+        payload    disk-report release 7, sha256 d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1
+        signed by  SHA256:abc
+        operator   ann@laptop
+
+        HOST  OUTCOME    EXIT  TOOK   HELPERS  TRUST
+        web1  succeeded  0     1.2 s  api      pinned
+        web2  (running)  -     -      -        -
+        web3  (queued)   -     -      -        -
+        ");
+    }
 }

@@ -68,24 +68,20 @@ mod tests {
 
     #[test]
     fn greetings() {
-        let table: &[(&[u8], Result<Option<(Greeting, &[u8])>, GreetingError>)] = &[
-            (READY, Ok(Some((Greeting::Ready, b"")))),
-            (b"Welcome!\ncronium-run:ready\n\x01\x02", Ok(Some((Greeting::Ready, b"\x01\x02")))),
-            (b"cronium-run:need x86_64\r\n", Ok(Some((Greeting::Need { machine: "x86_64".into() }, b"")))),
-            (b"cronium-run:fail no room\n", Ok(Some((Greeting::Fail { reason: "no room".into() }, b"")))),
+        let found = |greeting, behind: &[u8]| Ok(Some((greeting, behind.to_vec())));
+        let machine = "x86_64".to_owned();
+        let reason = "no room".to_owned();
+        let table = [
+            (READY, found(Greeting::Ready, b"")),
+            (b"Welcome!\ncronium-run:ready\n\x01\x02", found(Greeting::Ready, b"\x01\x02")),
+            (b"cronium-run:need x86_64\r\n", found(Greeting::Need { machine }, b"")),
+            (b"cronium-run:fail no room\n", found(Greeting::Fail { reason }, b"")),
             (b"cronium-run:later\n", Err(GreetingError::Unknown("later".into()))),
             (b"cronium-run:rea", Ok(None)),
             (b"", Ok(None)),
         ];
         for (bytes, want) in table {
-            let got = Greeter::default().push(bytes);
-            let got = got.map(|found| found.map(|(greeting, behind)| (greeting, behind)));
-            let want = match want {
-                Ok(found) => Ok(found.as_ref().map(|(greeting, behind)| (greeting.clone(), behind.to_vec()))),
-                Err(GreetingError::Noise) => Err(GreetingError::Noise),
-                Err(GreetingError::Unknown(line)) => Err(GreetingError::Unknown(line.clone())),
-            };
-            assert_eq!(got, want, "{}", String::from_utf8_lossy(bytes));
+            assert_eq!(Greeter::default().push(bytes), want, "{}", String::from_utf8_lossy(bytes));
         }
     }
 

@@ -1,0 +1,298 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_cronium_run_global_optspecs
+    string join \n ledger= color= log-file= v/verbose h/help V/version
+end
+
+function __fish_cronium_run_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_cronium_run_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_cronium_run_using_subcommand
+    set -l cmd (__fish_cronium_run_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "exec" -d 'Run a payload, a script or a command on many hosts'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "deploy" -d 'Put the stub, payloads and trusted keys on hosts, and run nothing'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "init" -d 'Make a payload folder from a template'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "pack" -d 'Pack a folder into a signed payload'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "sign" -d 'Sign a payload'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "verify" -d 'Verify a payload\'s signature and contents'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "inspect" -d 'Show what a payload holds'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "keygen" -d 'Make a signing key pair'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "hosts" -d 'Show which hosts a selection names, and how they are reached'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "runs" -d 'List past runs, newest first'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "show" -d 'Show one run: what was run, and how each host ended'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "logs" -d 'Print what hosts printed: their stdout on stdout, their stderr on stderr'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "demo" -d 'Run a signed sample payload on SSH hosts of our own'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "generate" -d 'Write man pages and completion scripts into a folder'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s i -l inventory -d 'A list of hosts, one host or range a line, in which patterns look (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s l -l limit -d 'Only those of the targets that this names, too' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s x -l exclude -d 'None of the targets that this names' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s p -l port -d 'The port; host:port says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l private-key -d 'A private key to try before those of ssh_config and the agent (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l host-key -d 'How host keys are checked [default: as ssh_config says, else strict]' -r -f -a "strict\t'An unknown or changed key is refused'
+accept-new\t'An unknown key is recorded, a changed one refused'
+off\t'No check at all'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s f -l forks -d 'How many hosts at once' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l timeout -d 'Kill the script with all it started after this time: 90s, 15m, 1h30m [default: the manifest\'s]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l input -d 'What `cronium input` gives: JSON, @FILE, or - for stdin' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l env -d 'A variable of the script\'s environment (repeat)' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l key -d 'The private key to sign with what is not signed yet [default: the operator\'s own]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l verify-key -d 'The public key that a signed payload must verify with [default: that of --key]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s o -l output -d 'What to print' -r -f -a "auto\t'Progress while the run goes on, then `grouped`'
+stream\t'Lines as they come, each behind the name of its host'
+grouped\t'At the end: identical output once, under the set of its hosts'
+json\t'At the end: one JSON document'
+jsonl\t'Every event as it comes, one line of JSON each'
+quiet\t'Nothing but errors'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l junit -d 'Write the outcome of every host as JUnit XML, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l events -d 'Write every event as a line of JSON, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l output-dir -d 'Write each host\'s output to files of its own, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l list-hosts -d 'Print the hosts and stop'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s C -l check -d 'Print what would be done and touch nothing'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s q -l quiet -d 'No progress and no summary: only data and errors'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l trust -d 'A public key to pin for the user on the hosts (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s i -l inventory -d 'A list of hosts, one host or range a line, in which patterns look (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s l -l limit -d 'Only those of the targets that this names, too' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s x -l exclude -d 'None of the targets that this names' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s p -l port -d 'The port; host:port says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l private-key -d 'A private key to try before those of ssh_config and the agent (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l host-key -d 'How host keys are checked [default: as ssh_config says, else strict]' -r -f -a "strict\t'An unknown or changed key is refused'
+accept-new\t'An unknown key is recorded, a changed one refused'
+off\t'No check at all'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s f -l forks -d 'How many hosts at once' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l key -d 'The private key to sign with what is not signed yet [default: the operator\'s own]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l verify-key -d 'The public key that a signed payload must verify with [default: that of --key]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s o -l output -d 'What to print' -r -f -a "auto\t'Progress while the run goes on, then `grouped`'
+stream\t'Lines as they come, each behind the name of its host'
+grouped\t'At the end: identical output once, under the set of its hosts'
+json\t'At the end: one JSON document'
+jsonl\t'Every event as it comes, one line of JSON each'
+quiet\t'Nothing but errors'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l junit -d 'Write the outcome of every host as JUnit XML, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l events -d 'Write every event as a line of JSON, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l output-dir -d 'Write each host\'s output to files of its own, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l list-hosts -d 'Print the hosts and stop'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s C -l check -d 'Print what would be done and touch nothing'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s q -l quiet -d 'No progress and no summary: only data and errors'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand init" -l interpreter -d 'What runs the script' -r -f -a "bash\t''
+python\t''
+node\t''"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand init" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand init" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand init" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand init" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand init" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand pack" -s o -l output-file -d 'Where to write the payload [default: NAME.tar.gz in this folder]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand pack" -l key -d 'The private key to sign with [default: the operator\'s own]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand pack" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand pack" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand pack" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand pack" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand pack" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand pack" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand sign" -l key -d 'The private key to sign with [default: the operator\'s own]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand sign" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand sign" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand sign" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand sign" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand sign" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand sign" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand verify" -l key -d 'The public key it must be signed with [default: the operator\'s own]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand verify" -l bundle -d 'The signature\'s file [default: the one beside the payload]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand verify" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand verify" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand verify" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand verify" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand verify" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand inspect" -l key -d 'The public key to verify with [default: the operator\'s own]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand inspect" -s o -l output -d 'How to tell it' -r -f -a "text\t''
+json\t''"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand inspect" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand inspect" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand inspect" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand inspect" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand inspect" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s o -l output -d 'What to print' -r -f -a "text\t'Name and address, one host a line'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s i -l inventory -d 'A list of hosts, one host or range a line, in which patterns look (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s l -l limit -d 'Only those of the targets that this names, too' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s x -l exclude -d 'None of the targets that this names' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s p -l port -d 'The port; host:port says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l private-key -d 'A private key to try before those of ssh_config and the agent (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l host-key -d 'How host keys are checked [default: as ssh_config says, else strict]' -r -f -a "strict\t'An unknown or changed key is refused'
+accept-new\t'An unknown key is recorded, a changed one refused'
+off\t'No check at all'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -s n -l limit -d 'How many to list; 0 lists all' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -l status -d 'Only runs with this status; `interrupted` are those whose process died, too' -r -f -a "running\t''
+succeeded\t''
+failed\t''
+stopped\t''
+unknown\t''
+interrupted\t''"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -l host -d 'Only runs on this host, named as it was in the run' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand show" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand show" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand show" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand show" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand show" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand show" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -l stream -d 'Which of the two streams' -r -f -a "stdout\t''
+stderr\t''
+both\t''"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -l hosts -d 'How many hosts to start, 200 at most' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -s o -l output -d 'What to print' -r -f -a "auto\t'Progress while the run goes on, then `grouped`'
+stream\t'Lines as they come, each behind the name of its host'
+grouped\t'At the end: identical output once, under the set of its hosts'
+json\t'At the end: one JSON document'
+jsonl\t'Every event as it comes, one line of JSON each'
+quiet\t'Nothing but errors'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -l junit -d 'Write the outcome of every host as JUnit XML, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -l events -d 'Write every event as a line of JSON, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -l output-dir -d 'Write each host\'s output to files of its own, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -s q -l quiet -d 'No progress and no summary: only data and errors'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand completions" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand completions" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand completions" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand completions" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand completions" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "exec" -d 'Run a payload, a script or a command on many hosts'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "deploy" -d 'Put the stub, payloads and trusted keys on hosts, and run nothing'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "init" -d 'Make a payload folder from a template'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "pack" -d 'Pack a folder into a signed payload'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "sign" -d 'Sign a payload'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "verify" -d 'Verify a payload\'s signature and contents'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "inspect" -d 'Show what a payload holds'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "keygen" -d 'Make a signing key pair'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "hosts" -d 'Show which hosts a selection names, and how they are reached'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "runs" -d 'List past runs, newest first'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "show" -d 'Show one run: what was run, and how each host ended'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "logs" -d 'Print what hosts printed: their stdout on stdout, their stderr on stderr'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "demo" -d 'Run a signed sample payload on SSH hosts of our own'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "generate" -d 'Write man pages and completion scripts into a folder'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

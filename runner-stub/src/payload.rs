@@ -1,0 +1,180 @@
+//! The payload's bytes: small ones come with the job, others lie in the cache by digest.
+//!
+//! The cache is kept small: what was used last stays.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use cronium_wire::message::Job;
+
+use crate::refusal::Refusal;
+use crate::run_folder::{private_all, random_word, xdg};
+use crate::stale;
+
+/// What the cache holds at most after something new was put into it. The new one stays, however
+/// large it is.
+const MAX_PAYLOADS: usize = 64;
+/// 512 MiB.
+const MAX_BYTES: u64 = 512 << 20;
+
+/// Bytes that can be read from their start again and again: once for the digest, once for the
+/// check, once for unpacking.
+pub enum Payload {
+    Memory(io::Cursor<Vec<u8>>),
+    Cached(File),
+}
+
+impl Read for Payload {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Memory(cursor) => cursor.read(buffer),
+            Self::Cached(file) => file.read(buffer),
+        }
+    }
+}
+
+impl Seek for Payload {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::Memory(cursor) => cursor.seek(to),
+            Self::Cached(file) => file.seek(to),
+        }
+    }
+}
+
+/// `~/.cache/cronium-run/payload/DIGEST`.
+pub struct Cache {
+    dir: PathBuf,
+}
+
+impl Cache {
+    pub fn open() -> Result<Self, Refusal> {
+        let dir = Self::dir();
+        private_all(&dir).map_err(|error| Refusal::folder("make", &dir, &error))?;
+        Ok(Self { dir })
+    }
+
+    pub fn dir() -> PathBuf {
+        xdg("XDG_CACHE_HOME", ".cache").join("payload")
+    }
+
+    fn path(&self, job: &Job) -> PathBuf {
+        self.dir.join(&job.digest)
+    }
+
+    /// The cached payload, whose digest the caller checks as it does a fresh one's.
+    pub fn find(&self, job: &Job) -> Option<Payload> {
+        let file = File::open(self.path(job)).ok()?;
+        let is_whole = file.metadata().ok()?.len() == job.size;
+        // For `shrink`: many file systems are mounted not to tell when a file was read.
+        let _ = file.set_modified(SystemTime::now());
+        is_whole.then_some(Payload::Cached(file))
+    }
+
+    /// Drops what turned out to be damaged, so that the next contact asks for it anew.
+    pub fn forget(&self, job: &Job) {
+        let _ = fs::remove_file(self.path(job));
+    }
+
+    pub fn receive(&self, job: &Job) -> Result<Incoming, Refusal> {
+        let word = random_word().map_err(|error| Refusal::folder("write", &self.dir, &error))?;
+        let part = self.dir.join(format!(".{}.{word}", job.digest));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&part);
+        let file = file.map_err(|error| Refusal::folder("write", &part, &error))?;
+        Ok(Incoming { file, part, path: self.path(job) })
+    }
+}
+
+/// A payload on its way into the cache.
+pub struct Incoming {
+    file: File,
+    part: PathBuf,
+    path: PathBuf,
+}
+
+impl Incoming {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        self.file.write_all(bytes).map_err(|error| Refusal::folder("write", &self.part, &error))
+    }
+
+    /// Under its name only once it is whole, so that two runs at once never see half of it.
+    pub fn finish(self) -> Result<Payload, Refusal> {
+        fs::rename(&self.part, &self.path).map_err(|error| Refusal::folder("write", &self.path, &error))?;
+        if let Some(dir) = self.path.parent() {
+            stale::remove_parts(dir);
+            shrink(dir, &self.path, MAX_PAYLOADS, MAX_BYTES);
+        }
+        let file = self.file.try_clone().map_err(|error| Refusal::folder("read", &self.path, &error))?;
+        Ok(Payload::Cached(file))
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // Gone already where it was finished.
+        let _ = fs::remove_file(&self.part);
+    }
+}
+
+/// Removes what was not used for the longest time until at most `payloads` of together `bytes`
+/// are left; `new` is among them. A run that reads one of those removed still has it open.
+fn shrink(dir: &Path, new: &Path, payloads: usize, bytes: u64) {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let is_part = entry.file_name().as_encoded_bytes().starts_with(b".");
+        match entry.metadata() {
+            Ok(meta) if meta.is_file() && !is_part => {
+                let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                found.push((entry.path() != new, std::cmp::Reverse(used), meta.len(), entry.path()));
+            }
+            _ => {}
+        }
+    }
+    // The new one first, then the one used last.
+    found.sort();
+    let mut sum = 0u64;
+    for (place, (is_old, _, length, path)) in found.into_iter().enumerate() {
+        sum = sum.saturating_add(length);
+        if is_old && (place >= payloads || sum > bytes) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_was_used_last_stays() {
+        let table: [(usize, u64, &[&str]); 5] = [
+            (9, 99, &["a", "b", "c", "new"]),
+            (3, 99, &["b", "c", "new"]),
+            (9, 30, &["b", "c", "new"]),
+            (9, 29, &["c", "new"]),
+            (1, 1, &["new"]),
+        ];
+        for (payloads, bytes, want) in table {
+            let dir = std::env::temp_dir().join(random_word().unwrap());
+            private_all(&dir).unwrap();
+            // "new" seems the oldest: it stays all the same. A part is none of our business here.
+            for (age, name) in [(1, ".part"), (4, "new"), (3, "a"), (2, "b"), (1, "c")] {
+                fs::write(dir.join(name), [0; 10]).unwrap();
+                let used = SystemTime::now() - Duration::from_secs(age * 60);
+                File::options().write(true).open(dir.join(name)).unwrap().set_modified(used).unwrap();
+            }
+            shrink(&dir, &dir.join("new"), payloads, bytes);
+            let names = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name());
+            let mut left: Vec<_> = names.filter_map(|name| name.into_string().ok()).collect();
+            left.sort();
+            assert_eq!(left[0], ".part");
+            assert_eq!(left[1..], *want, "{payloads} of {bytes} bytes");
+            fs::remove_dir_all(&dir).unwrap();
+        }
+    }
+}

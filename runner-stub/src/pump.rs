@@ -1,0 +1,144 @@
+//! Carries one output stream of the script to the operator.
+
+use std::io::{PipeReader, Read};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use cronium_wire::frame::CHUNK;
+use cronium_wire::message::FromStub;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::uplink::Uplink;
+
+/// How long a pipe that a background process still holds is watched after the script's end.
+const QUIET: Duration = Duration::from_millis(200);
+const AT_MOST: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum PumpEnd {
+    /// Everything that was written has been sent.
+    Whole,
+    /// A process that outlives the script keeps the stream open: not waited for.
+    Held,
+    OperatorGone,
+}
+
+/// Sends what comes on `pipe` until its end, or until a moment after `ended` is closed: when the
+/// script has ended, what stands in the pipe is all sent, however long the operator takes.
+pub fn pump(
+    mut pipe: PipeReader,
+    ended: &PipeReader,
+    uplink: &Uplink,
+    wrap: fn(Vec<u8>) -> FromStub,
+) -> PumpEnd {
+    let mut buffer = vec![0; CHUNK];
+    let mut deadline = None;
+    let mut owed = 0;
+    loop {
+        match wait(&pipe, ended, deadline.is_none()) {
+            Readable::Data => {}
+            Readable::Ended => {
+                deadline = Some(Instant::now() + AT_MOST);
+                owed = rustix::io::ioctl_fionread(&pipe).unwrap_or(0);
+                continue;
+            }
+            Readable::Quiet => return PumpEnd::Held,
+        }
+        if owed == 0 && deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            return PumpEnd::Held;
+        }
+        match pipe.read(&mut buffer) {
+            Ok(0) => return PumpEnd::Whole,
+            Ok(count) => {
+                owed = owed.saturating_sub(count as u64);
+                if uplink.send(&wrap(buffer[..count].to_vec())).is_err() {
+                    return PumpEnd::OperatorGone;
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return PumpEnd::Whole,
+        }
+    }
+}
+
+enum Readable {
+    Data,
+    Ended,
+    Quiet,
+}
+
+fn wait(pipe: &PipeReader, ended: &PipeReader, running: bool) -> Readable {
+    let quiet = Timespec { tv_sec: 0, tv_nsec: QUIET.as_nanos() as i64 };
+    let mut both = [PollFd::new(pipe, PollFlags::IN), PollFd::from_borrowed_fd(ended.as_fd(), PollFlags::IN)];
+    let (watched, limit) = if running { (&mut both[..], None) } else { (&mut both[..1], Some(&quiet)) };
+    loop {
+        match poll(watched, limit) {
+            Ok(0) => return Readable::Quiet,
+            // First: a background process that never stops writing must not hide the script's end.
+            Ok(_) if running && !watched[1].revents().is_empty() => return Readable::Ended,
+            Ok(_) => return Readable::Data,
+            Err(rustix::io::Errno::INTR) => {}
+            // Nothing to poll is nothing to read: the read that follows says why.
+            Err(_) => return Readable::Data,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::os::fd::OwnedFd;
+    use std::thread;
+
+    use cronium_wire::frame::Decoder;
+
+    use super::*;
+
+    /// What the operator gets, who starts to read after `patience`.
+    fn pumped(pipe: PipeReader, ended: PipeReader, patience: Duration) -> (PumpEnd, usize) {
+        let (mut link, out) = io::pipe().unwrap();
+        let operator = thread::spawn(move || {
+            thread::sleep(patience);
+            let mut bytes = Vec::new();
+            link.read_to_end(&mut bytes).unwrap();
+            let mut decoder = Decoder::default();
+            decoder.push(&bytes);
+            std::iter::from_fn(|| decoder.next().unwrap()).map(|frame| frame.body.len()).sum()
+        });
+        let end = pump(pipe, &ended, &Uplink::new(OwnedFd::from(out).into()), FromStub::Stdout);
+        (end, operator.join().unwrap())
+    }
+
+    #[test]
+    fn all_that_the_script_wrote_is_sent() {
+        let (pipe, mut script) = io::pipe().unwrap();
+        let (ended, _ended_writer) = io::pipe().unwrap();
+        let writer = thread::spawn(move || script.write_all(&[7; 300_000]));
+        assert_eq!(pumped(pipe, ended, Duration::ZERO), (PumpEnd::Whole, 300_000));
+        writer.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_slow_operator_loses_nothing() {
+        let (pipe, mut script) = io::pipe().unwrap();
+        let (ended, ended_writer) = io::pipe().unwrap();
+        let held = script.try_clone().unwrap();
+        let writer = thread::spawn(move || {
+            script.write_all(&[7; 2 * CHUNK]).unwrap();
+            drop(ended_writer);
+        });
+        assert_eq!(pumped(pipe, ended, AT_MOST * 2), (PumpEnd::Held, 2 * CHUNK));
+        writer.join().unwrap();
+        drop(held);
+    }
+
+    #[test]
+    fn a_background_process_that_never_stops_is_not_waited_for() {
+        let (pipe, mut background) = io::pipe().unwrap();
+        let (ended, ended_writer) = io::pipe().unwrap();
+        drop(ended_writer);
+        let flood = thread::spawn(move || while background.write_all(&[7; 4096]).is_ok() {});
+        assert_eq!(pumped(pipe, ended, Duration::ZERO).0, PumpEnd::Held);
+        flood.join().unwrap();
+    }
+}

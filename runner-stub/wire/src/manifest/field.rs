@@ -1,0 +1,204 @@
+//! One function for each kind of value: a node in, a checked value out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::node::{Content, Key, Node};
+use super::{Interpreter, KEYS, ManifestError, Place, duration, is_name};
+
+/// The pairs of the manifest's mapping that have not been read yet.
+pub struct Fields(BTreeMap<String, Node>);
+
+impl Fields {
+    pub fn new(root: Node) -> Result<Self, ManifestError> {
+        let place = root.place;
+        let pairs = match root.content {
+            Content::Mapping(pairs) => pairs,
+            _ => {
+                return Err(ManifestError::new(
+                    place,
+                    format!("expected a mapping, not {}", root.describe()),
+                ));
+            }
+        };
+        let mut fields = BTreeMap::new();
+        for (Key { place, text }, node) in pairs {
+            if !KEYS.contains(&text.as_str()) {
+                return Err(ManifestError::new(place, format!("unknown key '{text}'")).nearest(&text, &KEYS));
+            }
+            fields.insert(text, node);
+        }
+        Ok(Self(fields))
+    }
+
+    /// A key without a value counts as absent.
+    pub fn optional<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&str, Node) -> Result<T, ManifestError>,
+    ) -> Result<Option<T>, ManifestError> {
+        match self.0.remove(key) {
+            Some(node) if !node.is_null() => read(key, node).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    pub fn required<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&str, Node) -> Result<T, ManifestError>,
+    ) -> Result<T, ManifestError> {
+        match self.0.remove(key) {
+            Some(node) if node.is_null() => Err(node.fault(format!("key '{key}' has no value"))),
+            Some(node) => read(key, node),
+            None => Err(ManifestError::new(Place::START, format!("missing key '{key}'"))),
+        }
+    }
+}
+
+/// A scalar as it was written: `7`, `yes` and `1.10` are text where text is wanted.
+fn text(what: &str, node: Node) -> Result<String, ManifestError> {
+    if node.is_null() {
+        return Err(node.fault(format!("{what} must be text, put it in quotes")));
+    }
+    let wrong = node.fault(format!("{what} must be text, not {}", node.describe()));
+    let nul = node.fault(format!("{what} holds a NUL character"));
+    match node.content {
+        Content::Scalar { text, .. } if text.contains('\0') => Err(nul),
+        Content::Scalar { text, .. } => Ok(text),
+        _ => Err(wrong),
+    }
+}
+
+fn list(what: &str, node: Node) -> Result<Vec<String>, ManifestError> {
+    let wrong = node.fault(format!("{what} must be a list, not {}", node.describe()));
+    match node.content {
+        Content::Sequence(items) => {
+            let what = format!("an item of {what}");
+            items.into_iter().map(|item| text(&what, item)).collect()
+        }
+        _ => Err(wrong),
+    }
+}
+
+fn mapping(what: &str, node: Node) -> Result<Vec<(Key, Node)>, ManifestError> {
+    let wrong = node.fault(format!("{what} must be a mapping, not {}", node.describe()));
+    match node.content {
+        Content::Mapping(pairs) => Ok(pairs),
+        _ => Err(wrong),
+    }
+}
+
+pub fn version(key: &str, node: Node) -> Result<(), ManifestError> {
+    let place = node.place;
+    match text(key, node)?.as_str() {
+        "v1" => Ok(()),
+        other => Err(ManifestError::new(place, format!("version '{other}' is not supported, only 'v1'"))),
+    }
+}
+
+pub fn name(key: &str, node: Node) -> Result<String, ManifestError> {
+    let place = node.place;
+    let name = text(key, node)?;
+    if is_name(&name) {
+        return Ok(name);
+    }
+    let message = format!(
+        "name '{name}' must be 1 to 64 of 'a-z', '0-9', '.', '_' and '-', with a letter or digit first"
+    );
+    Err(ManifestError::new(place, message))
+}
+
+pub fn release(key: &str, node: Node) -> Result<u64, ManifestError> {
+    match node.to_json() {
+        Ok(Value::Number(number)) if number.is_u64() => Ok(number.as_u64().expect("it is one")),
+        Ok(Value::Number(_)) | Err(_) => Err(node.fault(format!("{key} must be a whole number from 0"))),
+        Ok(_) => Err(node.fault(format!("{key} must be a whole number, not {}", node.describe()))),
+    }
+}
+
+pub fn interpreter(key: &str, node: Node) -> Result<Interpreter, ManifestError> {
+    let place = node.place;
+    if let Content::Sequence(items) = &node.content {
+        if items.is_empty() {
+            return Err(node.fault("interpreter is an empty list"));
+        }
+        let argv = list(key, node)?;
+        if argv[0].is_empty() {
+            return Err(ManifestError::new(place, "the first word of interpreter is empty"));
+        }
+        return Ok(Interpreter::Exact(argv));
+    }
+    if matches!(node.content, Content::Mapping(_)) {
+        return Err(node.fault("interpreter must be text or a list, not a mapping"));
+    }
+    let word = text(key, node)?;
+    Interpreter::from_name(&word).ok_or_else(|| {
+        let names = Interpreter::NAMES;
+        let message = format!("unknown interpreter '{word}', known are {}", names.join(", "));
+        ManifestError::new(place, message).nearest(&word, &names)
+    })
+}
+
+/// Brings the path into one form: no `./`, no doubled `/`.
+pub fn entrypoint(key: &str, node: Node) -> Result<String, ManifestError> {
+    let place = node.place;
+    let path = text(key, node)?;
+    let fault = |message: &str| Err(ManifestError::new(place, format!("entrypoint '{path}' {message}")));
+    if path.starts_with('/') {
+        return fault("is absolute, it must be a path inside the payload");
+    }
+    if path.split('/').any(|part| part == "..") {
+        return fault("holds '..', it must be a path inside the payload");
+    }
+    if path.ends_with('/') {
+        return fault("is a folder");
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    if parts.is_empty() {
+        return fault("names no file");
+    }
+    Ok(parts.join("/"))
+}
+
+pub fn arguments(key: &str, node: Node) -> Result<Vec<String>, ManifestError> {
+    list(key, node)
+}
+
+pub fn environment(key: &str, node: Node) -> Result<BTreeMap<String, String>, ManifestError> {
+    let mut environment = BTreeMap::new();
+    for (Key { place, text: name }, node) in mapping(key, node)? {
+        let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if !starts || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            let message = format!(
+                "'{name}' is no name of an environment variable: letters, digits and '_', no digit first"
+            );
+            return Err(ManifestError::new(place, message));
+        }
+        // Nothing behind the colon is the empty string: that is what a shell would make of it.
+        let value = if node.is_null() && is_empty(&node) {
+            String::new()
+        } else {
+            text(&format!("environment.{name}"), node)?
+        };
+        environment.insert(name, value);
+    }
+    Ok(environment)
+}
+
+fn is_empty(node: &Node) -> bool {
+    matches!(&node.content, Content::Scalar { text, .. } if text.is_empty())
+}
+
+pub fn timeout(key: &str, node: Node) -> Result<Duration, ManifestError> {
+    let place = node.place;
+    let written = text(key, node)?;
+    duration::parse(&written)
+        .map_err(|reason| ManifestError::new(place, format!("timeout '{written}' {reason}")))
+}
+
+pub fn metadata(key: &str, node: Node) -> Result<BTreeMap<String, Value>, ManifestError> {
+    mapping(key, node)?.into_iter().map(|(key, value)| Ok((key.text, value.to_json()?))).collect()
+}

@@ -1,0 +1,335 @@
+//! "Choosing hosts" and "reaching them": the flags that exec, deploy, hosts and doctor share.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::inventory::selection::{self, Expr, Files, MAX_HOSTS, Selected, Sources};
+use crate::inventory::ssh_config::{self, Config};
+use crate::inventory::{Account, HostKeyPolicy, Reach, Resolved};
+
+/// Both groups of flags, for `#[command(flatten)]`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct HostArgs {
+    #[command(flatten)]
+    pub select: SelectArgs,
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+}
+
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Choosing hosts")]
+pub struct SelectArgs {
+    /// A list of hosts, one host or range a line, in which patterns look (repeat)
+    #[arg(short, long, value_name = "FILE", env = "CRONIUM_RUN_INVENTORY")]
+    pub inventory: Vec<PathBuf>,
+    /// Only those of the targets that this names, too
+    #[arg(short, long, value_name = "TARGETS", env = "CRONIUM_RUN_LIMIT")]
+    pub limit: Option<String>,
+    /// None of the targets that this names
+    #[arg(short = 'x', long, value_name = "TARGETS", env = "CRONIUM_RUN_EXCLUDE")]
+    pub exclude: Option<String>,
+}
+
+/// `--list-hosts` of commands that do something to hosts, for `#[command(flatten)]`.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct ListArgs {
+    /// Print the hosts and stop
+    #[arg(long, env = "CRONIUM_RUN_LIST_HOSTS", value_parser = clap::builder::BoolishValueParser::new(), help_heading = "Choosing hosts")]
+    pub list_hosts: bool,
+}
+
+/// A target wins over a flag (`ann@web1:2222` over `--user` and `--port`), a flag over
+/// `--ssh-option`, and that over the files of ssh_config.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Reaching hosts")]
+pub struct ConnectArgs {
+    /// The user to log in as; user@host says it for one target and wins
+    #[arg(short, long, value_name = "NAME", env = "CRONIUM_RUN_USER", value_parser = user)]
+    pub user: Option<String>,
+    /// The port; host:port says it for one target and wins
+    #[arg(short, long, value_name = "PORT", env = "CRONIUM_RUN_PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// A private key to try before those of ssh_config and the agent (repeat)
+    #[arg(long, value_name = "FILE", env = "CRONIUM_RUN_PRIVATE_KEY")]
+    pub private_key: Vec<PathBuf>,
+    /// The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]
+    #[arg(short = 'F', long, value_name = "FILE", env = "CRONIUM_RUN_SSH_CONFIG")]
+    pub ssh_config: Option<PathBuf>,
+    /// A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)
+    #[arg(long, value_name = "KEY=VALUE", env = "CRONIUM_RUN_SSH_OPTION")]
+    pub ssh_option: Vec<String>,
+    /// The only file of host keys; new ones are added to it [default: as ssh_config says]
+    #[arg(long, value_name = "FILE", env = "CRONIUM_RUN_KNOWN_HOSTS")]
+    pub known_hosts: Option<PathBuf>,
+    /// How host keys are checked [default: as ssh_config says, else strict]
+    #[arg(long, value_name = "POLICY", env = "CRONIUM_RUN_HOST_KEY")]
+    pub host_key: Option<HostKeyPolicy>,
+    /// How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]
+    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_CONNECT_TIMEOUT", value_parser = connect_timeout)]
+    pub connect_timeout: Option<Duration>,
+}
+
+impl HostArgs {
+    /// The hosts that `targets` names, ready to be connected to; at least one.
+    ///
+    /// Without `targets`, the whole inventory. `stdin` is read only where a list on it is named.
+    pub fn targets(&self, targets: Option<&str>, stdin: impl Read) -> Result<Resolved> {
+        self.targets_for(targets, stdin, &Account::current()?)
+    }
+
+    fn targets_for(&self, targets: Option<&str>, stdin: impl Read, account: &Account) -> Result<Resolved> {
+        let selected = self.select.hosts(targets, &mut Files::new(stdin))?;
+        let config = Config::load(&self.connect.source(account), &self.connect.ssh_option, account)?;
+        self.connect.reach(account)?.resolve(&selected, &config, account)
+    }
+}
+
+impl SelectArgs {
+    fn hosts(&self, targets: Option<&str>, sources: &mut impl Sources) -> Result<Vec<Selected>> {
+        let inventory = self.inventory(sources)?;
+        let expr = match targets {
+            Some(targets) => selection::parse(targets)?,
+            None if inventory.is_some() => Expr::default(),
+            None => {
+                return Err(Error::usage("no targets, and no inventory to take them from")
+                    .hint("cronium-run hosts web[01-20]")
+                    .hint("cronium-run hosts -i hosts.txt"));
+            }
+        };
+        let mut hosts = selection::resolve(&expr, sources, inventory.as_deref())?;
+        let named = hosts.len();
+        if let Some(limit) = &self.limit {
+            let limit = selection::parse_as("--limit", limit)?.read(sources)?.matcher();
+            hosts.retain(|host| limit.matches(host));
+        }
+        if let Some(exclude) = &self.exclude {
+            let exclude = selection::parse_as("--exclude", exclude)?.read(sources)?.matcher();
+            hosts.retain(|host| !exclude.matches(host));
+        }
+        match (hosts.is_empty(), named) {
+            (false, _) => Ok(hosts),
+            (true, 0) => Err(Error::usage("the targets name no host")
+                .hint("cronium-run hosts TARGETS  shows what a selection names")),
+            (true, named) => Err(Error::usage(format!("--limit and --exclude leave none of {named} hosts"))
+                .hint("cronium-run hosts TARGETS  shows what a selection names")),
+        }
+    }
+
+    /// The hosts of all files of `-i`, or `None` without one.
+    fn inventory(&self, sources: &mut impl Sources) -> Result<Option<Vec<Selected>>> {
+        if self.inventory.is_empty() {
+            return Ok(None);
+        }
+        let mut hosts = Vec::new();
+        for path in &self.inventory {
+            let with_hint = |error: Error| match is_structured(path) {
+                true => {
+                    error.hint("-i reads lists of hosts, one a line; YAML and INI inventories come later")
+                }
+                false => error,
+            };
+            let text = sources.list(path).map_err(with_hint)?;
+            let list = selection::parse_list(&path.display().to_string(), &text).map_err(with_hint)?;
+            for host in selection::resolve(&list, sources, None)? {
+                hosts.push(host);
+            }
+            if hosts.len() as u64 > MAX_HOSTS {
+                return Err(Error::usage(format!("the inventory has more than {MAX_HOSTS} hosts"))
+                    .hint("name fewer files with -i"));
+            }
+        }
+        Ok(Some(hosts))
+    }
+}
+
+fn is_structured(path: &Path) -> bool {
+    path.is_dir()
+        || path
+            .extension()
+            .is_some_and(|ending| ["yaml", "yml", "ini", "json", "toml"].iter().any(|known| ending == *known))
+}
+
+impl ConnectArgs {
+    fn source(&self, account: &Account) -> ssh_config::Source {
+        match &self.ssh_config {
+            None => ssh_config::Source::Standard,
+            Some(path) if path.as_os_str() == "none" => ssh_config::Source::Nothing,
+            Some(path) => ssh_config::Source::File(expanded(path, account)),
+        }
+    }
+
+    fn reach(&self, account: &Account) -> Result<Reach> {
+        let mut private_keys = Vec::with_capacity(self.private_key.len());
+        for path in &self.private_key {
+            let path = expanded(path, account);
+            if !path.is_file() {
+                return Err(Error::usage(format!("there is no private key {}", path.display()))
+                    .hint("ls ~/.ssh")
+                    .hint("ssh-keygen -t ed25519  makes one"));
+            }
+            private_keys.push(path);
+        }
+        Ok(Reach {
+            user: self.user.clone(),
+            port: self.port,
+            private_keys,
+            known_hosts: self.known_hosts.as_deref().map(|path| expanded(path, account)),
+            host_key: self.host_key,
+            connect_timeout: self.connect_timeout,
+        })
+    }
+}
+
+/// The shell expands `~` on the command line; in a configuration file nobody else does.
+fn expanded(path: &Path, account: &Account) -> PathBuf {
+    path.to_str().and_then(|path| account.expand_home(path)).unwrap_or_else(|| path.to_owned())
+}
+
+fn user(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("a user has a name".into()),
+        text if text.starts_with('-') || text.chars().any(|character| character.is_control()) => {
+            Err("this is no name of a user".into())
+        }
+        text => Ok(text.to_owned()),
+    }
+}
+
+fn connect_timeout(text: &str) -> Result<Duration, String> {
+    match ssh_config::time::parse(text) {
+        Some(time) if !time.is_zero() => Ok(time),
+        _ => Err("write seconds or a length of time above zero: 10, 10s, 1m30s".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::inventory::Address;
+
+    #[derive(Debug, clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        hosts: HostArgs,
+        targets: Option<String>,
+    }
+
+    /// A home folder with lists of hosts in it, so that no file of this machine plays a part.
+    fn home() -> tempfile::TempDir {
+        let home = tempfile::TempDir::new().unwrap();
+        for (name, text) in [
+            ("web.txt", "web[1-3]\n"),
+            ("db.txt", "root@db1 # the old one\nweb3\n"),
+            ("hosts.yaml", "all:\n  hosts: {}\n"),
+            ("hosts.ini", "[web]\nweb1 ansible_host=10.0.0.1\n"),
+            ("empty.txt", "\n"),
+            ("key", ""),
+        ] {
+            std::fs::write(home.path().join(name), text).unwrap();
+        }
+        home
+    }
+
+    /// `HOME` in a word is the folder of [`home`].
+    fn resolve(words: &str, stdin: &str) -> Result<Vec<String>> {
+        let home = home();
+        let words = words.replace("HOME", home.path().to_str().unwrap());
+        let mut cli = Cli::try_parse_from(["x"].into_iter().chain(words.split_whitespace())).unwrap();
+        cli.hosts.connect.ssh_config.get_or_insert("none".into());
+        let account = Account::pretend(home.path());
+        let resolved = cli.hosts.targets_for(cli.targets.as_deref(), stdin.as_bytes(), &account);
+        let shown = |address: &Address| match address {
+            Address::Local => "local".to_owned(),
+            Address::Ssh(ssh) => format!("{}@{}:{}", ssh.user, ssh.host, ssh.port),
+        };
+        resolved
+            .map(|resolved| resolved.targets.iter().map(|target| shown(&target.address)).collect())
+            .map_err(|mut error| {
+                error.message = error.message.replace(home.path().to_str().unwrap(), "HOME");
+                error
+            })
+    }
+
+    #[test]
+    fn targets_are_chosen_and_reached() {
+        for (words, expected) in [
+            ("web1,ann@web2:2222,local", "me@web1:22 ann@web2:2222 local"),
+            ("-u root -p 2200 web1,ann@web2,web3:22", "root@web1:2200 ann@web2:2200 root@web3:22"),
+            ("--ssh-option User=opt --ssh-option Port=7 web1", "opt@web1:7"),
+            ("--ssh-option User=opt -u flag web1", "flag@web1:22"),
+            ("-", "me@a:22 me@b:22"),
+            ("^HOME/web.txt", "me@web1:22 me@web2:22 me@web3:22"),
+            ("-i HOME/web.txt", "me@web1:22 me@web2:22 me@web3:22"),
+            ("-i HOME/web.txt -i HOME/db.txt", "me@web1:22 me@web2:22 me@web3:22 root@db1:22"),
+            ("-i HOME/web.txt -i HOME/db.txt d*,web?,!web1", "root@db1:22 me@web2:22 me@web3:22"),
+            ("-i HOME/web.txt other", "me@other:22"),
+            ("web[1-4] --limit web[2-9] --exclude web3", "me@web2:22 me@web4:22"),
+            ("web[1-4] -l !web2 -x ^HOME/db.txt", "me@web1:22 me@web4:22"),
+            ("web[1-4] -l web?,!web2", "me@web1:22 me@web3:22 me@web4:22"),
+            ("a,b,c -x -", "me@c:22"),
+        ] {
+            assert_eq!(resolve(words, "a\nb\n").unwrap().join(" "), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_chosen_or_reached_is_a_usage_error() {
+        for (words, message) in [
+            ("", "no targets, and no inventory to take them from"),
+            ("web1,!web1", "the targets name no host"),
+            ("-i HOME/empty.txt", "the targets name no host"),
+            ("web[1-3] -l db1", "--limit and --exclude leave none of 3 hosts"),
+            ("web1 -l web[", "invalid --limit, column 4: this bracket has no partner\n  web[\n     ^"),
+            ("-i HOME/none.txt", "cannot read the list of hosts HOME/none.txt"),
+            ("--private-key HOME/none web1", "there is no private key HOME/none"),
+            ("-F HOME/none web1", "cannot read the SSH configuration HOME/none"),
+            (
+                "--ssh-option ProxyJump=x web1",
+                "cannot reach web1 as configured: ProxyJump is not supported yet",
+            ),
+        ] {
+            let error = resolve(words, "").expect_err(words);
+            assert_eq!(error.message, message, "{words}");
+            assert_eq!(error.code, crate::error::ExitCode::Usage);
+            assert!(!error.hints.is_empty(), "{words}");
+        }
+        for words in ["-i HOME/hosts.yaml", "-i HOME/hosts.ini", "-i HOME"] {
+            let error = resolve(words, "").expect_err(words);
+            assert!(error.hints.iter().any(|hint| hint.contains("come later")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_tilde_that_no_shell_has_seen_is_expanded() {
+        let home = home();
+        let account = Account::pretend(home.path());
+        let cli =
+            Cli::parse_from(["x", "--private-key", "~/key", "--known-hosts", "~/known", "-F", "~/none"]);
+        let reach = cli.hosts.connect.reach(&account).unwrap();
+        assert_eq!(reach.private_keys, [home.path().join("key")]);
+        assert_eq!(reach.known_hosts, Some(home.path().join("known")));
+        assert_eq!(cli.hosts.connect.source(&account), ssh_config::Source::File(home.path().join("none")));
+    }
+
+    #[test]
+    fn values_are_checked_while_parsing() {
+        for words in [
+            &["--port", "0"][..],
+            &["--port", "65536"],
+            &["--connect-timeout", "0"],
+            &["--connect-timeout", "soon"],
+            &["--user", ""],
+            &["--user", "-x"],
+            &["--host-key", "maybe"],
+        ] {
+            assert!(Cli::try_parse_from([&["x"], words].concat()).is_err(), "{words:?}");
+        }
+        let cli = Cli::parse_from(["x", "--connect-timeout", "1m30s", "--host-key", "accept-new"]);
+        assert_eq!(cli.hosts.connect.connect_timeout, Some(Duration::from_secs(90)));
+        assert_eq!(cli.hosts.connect.host_key, Some(HostKeyPolicy::AcceptNew));
+    }
+}

@@ -1,0 +1,155 @@
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::connect::{HostArgs, ListArgs};
+use super::launch::{self, Telling};
+use super::task::TrustArgs;
+use super::{Context, hosts};
+use crate::error::{Error, ExitCode, Result};
+use crate::payload;
+use crate::plan::{Plan, Run, Task};
+
+/// As JSON; a job's frame holds it with room to spare.
+const DATA_MAX: usize = 2 << 20;
+
+/// Run a payload, a script or a command on many hosts
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "cronium-run exec [OPTIONS] <TARGETS> <PAYLOAD> [-- ARGS...]\n       \
+                            cronium-run exec [OPTIONS] <TARGETS> -- <COMMAND>...",
+    after_help = "\
+Examples:
+  cronium-run exec web[01-20] -- uptime
+  cronium-run exec web[01-20] -- 'df -h / | tail -1'
+  cronium-run exec ^hosts.txt ./disk-report --timeout 2m -- --verbose
+  cronium-run exec local check.py --input '{\"limit\": 90}' -o json
+
+One COMMAND word is a shell line, several are exact arguments. A folder or a script is packed and
+signed in memory. Exit codes: 0 all succeeded, 3 a script failed, 4 a host was unreachable, 5 timed
+out, 6 refused, 8 a host is unknown, 130 interrupted; of several 6 > 7 > 8 > 4 > 5 > 3."
+)]
+pub struct Args {
+    /// Hosts: web1, ann@web1:2222, web[01-20,30], ^FILE, - (stdin), local, a,b,!c
+    #[arg(value_name = "TARGETS")]
+    targets: String,
+    /// A .tar.gz, a folder with a manifest.yaml, or one script file
+    #[arg(value_name = "PAYLOAD")]
+    payload: Option<PathBuf>,
+    /// The payload's arguments, or the command
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<String>,
+    #[command(flatten)]
+    hosts: HostArgs,
+    #[command(flatten)]
+    list: ListArgs,
+    #[command(flatten)]
+    rollout: RolloutArgs,
+    /// Kill the script with all it started after this time: 90s, 15m, 1h30m [default: the manifest's]
+    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_TIMEOUT", value_parser = launch::duration, help_heading = "Rollout")]
+    timeout: Option<Duration>,
+    /// What `cronium input` gives: JSON, @FILE, or - for stdin
+    #[arg(long, value_name = "JSON", env = "CRONIUM_RUN_INPUT", help_heading = "Data for the script")]
+    input: Option<String>,
+    /// A variable of the script's environment (repeat)
+    #[arg(long, value_name = "NAME=VALUE", env = "CRONIUM_RUN_ENV", value_parser = variable, help_heading = "Data for the script")]
+    env: Vec<(String, String)>,
+    #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
+    telling: Telling,
+}
+
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = "Rollout")]
+pub struct RolloutArgs {
+    /// How many hosts at once
+    #[arg(short, long, value_name = "N", env = "CRONIUM_RUN_FORKS", default_value = "100", value_parser = clap::value_parser!(u16).range(1..))]
+    pub forks: u16,
+    /// Print what would be done and touch nothing
+    #[arg(short = 'C', long, env = "CRONIUM_RUN_CHECK", value_parser = clap::builder::BoolishValueParser::new())]
+    pub check: bool,
+}
+
+pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
+    let Args { targets, payload, args, hosts, list, rollout, timeout, input, env, trust, telling } = args;
+    if input.as_deref() == Some("-") && targets == "-" {
+        return Err(Error::usage("stdin can be the targets or the input, not both").hint("--input @FILE"));
+    }
+    let resolved = hosts.targets(Some(&targets), io::stdin().lock())?;
+    if list.list_hosts {
+        return hosts::print(&resolved.targets, hosts::Format::Text, &context.term);
+    }
+    for warning in &resolved.warnings {
+        context.term.note(&format!("warning: {warning}"));
+    }
+    let run = match payload {
+        Some(payload) => {
+            let signed = trust.signed(&payload, rollout.check).map_err(|error| mistaken(error, &payload))?;
+            Run { args, one_off: false, ..new(signed) }
+        }
+        None => Run { one_off: true, ..new(trust.sign(payload::pack_command(&args)?, rollout.check)?) },
+    };
+    let timeout = timeout.or(run.payload.packed.manifest.timeout);
+    let environment: BTreeMap<String, String> = env.into_iter().collect();
+    fits(&run.args, &environment)?;
+    let run = Run { environment, timeout, input: launch::input(input.as_deref())?, ..run };
+    let plan = Plan {
+        run: launch::new_run(),
+        command: launch::command_line(),
+        targets: resolved.targets,
+        task: Task::Run(Box::new(run)),
+        forks: rollout.forks.into(),
+    };
+    match rollout.check {
+        true => launch::check(&plan, context),
+        false => launch::launch(plan, &telling, &context.ledger_path()?, context),
+    }
+}
+
+/// Arguments and environment travel in one message.
+fn fits(args: &[String], environment: &BTreeMap<String, String>) -> Result<()> {
+    let bytes = serde_json::json!([args, environment]).to_string().len();
+    if bytes > DATA_MAX {
+        return Err(Error::usage(format!(
+            "arguments and environment take {} KiB, more than {} KiB",
+            bytes >> 10,
+            DATA_MAX >> 10
+        ))
+        .hint("--input @FILE  takes more"));
+    }
+    Ok(())
+}
+
+fn new(payload: std::sync::Arc<payload::Signed>) -> Run {
+    Run {
+        payload,
+        args: Vec::new(),
+        environment: BTreeMap::new(),
+        timeout: None,
+        input: serde_json::Value::Null,
+        one_off: false,
+    }
+}
+
+/// `exec web1 uptime` is a command without its `--`.
+fn mistaken(error: Error, payload: &Path) -> Error {
+    match payload.exists() {
+        true => error,
+        false => {
+            error.hint(format!("cronium-run exec TARGETS -- {}  runs it as a command", payload.display()))
+        }
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    let valid = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    match valid {
+        _ if name.starts_with("CRONIUM_") => Err("names that begin with CRONIUM_ are ours".into()),
+        true => Ok((name.to_owned(), value.to_owned())),
+        false => Err(format!("'{name}' is no name of a variable")),
+    }
+}

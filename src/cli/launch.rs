@@ -1,0 +1,273 @@
+//! Plan → ledger → fleet → reports → exit code: the way of every command that runs on hosts.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Context;
+use super::variables::LedgerVariables;
+use crate::error::{Error, ExitCode, OrFail, Result};
+use crate::event::{Event, EventKind, PayloadInfo, Sink};
+use crate::fleet;
+use crate::helper_api::{Api, Limits, RunContext};
+use crate::inventory::Account;
+use crate::ledger::{Ledger, NewRun, RunRecorder};
+use crate::payload::Signed;
+use crate::plan::{Plan, Task};
+use crate::report::{Output, Reporters};
+
+/// How a run is told.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Telling")]
+pub struct Telling {
+    /// What to print
+    #[arg(short, long, value_name = "FORMAT", env = "CRONIUM_RUN_OUTPUT", default_value = "auto")]
+    pub output: Output,
+    /// No progress and no summary: only data and errors
+    #[arg(short, long, env = "CRONIUM_RUN_QUIET", value_parser = clap::builder::BoolishValueParser::new())]
+    pub quiet: bool,
+    /// Write the outcome of every host as JUnit XML, too
+    #[arg(long, value_name = "FILE", env = "CRONIUM_RUN_JUNIT")]
+    pub junit: Option<PathBuf>,
+    /// Write every event as a line of JSON, too
+    #[arg(long, value_name = "FILE", env = "CRONIUM_RUN_EVENTS")]
+    pub events: Option<PathBuf>,
+    /// Write each host's output to files of its own, too
+    #[arg(long, value_name = "DIR", env = "CRONIUM_RUN_OUTPUT_DIR")]
+    pub output_dir: Option<PathBuf>,
+}
+
+impl Telling {
+    fn reporters(&self, context: &Context) -> Result<Reporters> {
+        let mut reporters = match self.quiet {
+            true => Reporters::terse(self.output, &context.term),
+            false => Reporters::live(self.output, &context.term),
+        };
+        if let Some(path) = &self.events {
+            reporters.events_file(path)?;
+        }
+        if let Some(path) = &self.junit {
+            reporters.junit(path)?;
+        }
+        if let Some(path) = &self.output_dir {
+            reporters.output_dir(path)?;
+        }
+        Ok(reporters)
+    }
+}
+
+/// `--check`: prints the plan and touches nothing.
+pub fn check(plan: &Plan, context: &Context) -> Result<ExitCode> {
+    super::listing::printed(context.term.data(super::listing::json(&plan.to_json())?.as_bytes()))
+}
+
+/// Carries the plan out and says how it went.
+pub fn launch(plan: Plan, telling: &Telling, ledger: &Path, context: &Context) -> Result<ExitCode> {
+    let plan = Arc::new(plan);
+    // Files to write are opened before any host is touched.
+    let mut reporters = telling.reporters(context)?;
+    let ledger = Ledger::open(ledger)?;
+    let api = Api::new(run_context(&plan), Arc::new(LedgerVariables(ledger.variables())), Limits::default())?;
+    let payload = payload(&plan.task).map(info);
+    ledger.begin_run(NewRun {
+        id: plan.run.clone(),
+        command: plan.command.clone(),
+        payload: payload.clone(),
+        git_sha: git_sha(),
+        operator: operator(),
+        plan: plan.to_json(),
+        hosts: plan.hosts(),
+        started_at: Timestamp::now(),
+    })?;
+    let started = EventKind::RunStarted {
+        run: plan.run.clone(),
+        command: plan.command.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        payload,
+        hosts: plan.hosts(),
+    };
+    let mut sink = LedgerFirst { recorder: ledger.recorder(&plan.run), reporters: &mut reporters };
+    let summary = fleet::run(&plan, &api, started, &mut sink)?;
+    sink.recorder.finish()?;
+    if let Some(error) = reporters.failure() {
+        context.term.error(error);
+        return Ok(ExitCode::Failure);
+    }
+    Ok(summary.exit_code())
+}
+
+/// What is on disk is told; a ledger that fails stops the run, a reporter that fails does not.
+struct LedgerFirst<'a> {
+    recorder: RunRecorder,
+    reporters: &'a mut Reporters,
+}
+
+impl Sink for LedgerFirst<'_> {
+    fn event(&mut self, event: &Event) -> Result<()> {
+        let recorded = self.recorder.event(event);
+        self.reporters.event(event)?;
+        recorded
+    }
+}
+
+fn run_context(plan: &Plan) -> RunContext {
+    let Task::Run(run) = &plan.task else {
+        return RunContext { run: plan.run.clone(), ..RunContext::default() };
+    };
+    let metadata = &run.payload.packed.manifest.metadata;
+    let text = |name: &str| match metadata.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => String::new(),
+    };
+    RunContext {
+        run: plan.run.clone(),
+        input: run.input.clone(),
+        // As the stub has it in CRONIUM_JOB_ID.
+        job_id: Some(text("jobId")).filter(|id| !id.is_empty()).unwrap_or_else(|| plan.run.clone()),
+        event_id: text("eventId"),
+        event_name: metadata
+            .get("eventName")
+            .map_or_else(|| run.payload.packed.name.clone(), |_| text("eventName")),
+        event_type: text("trigger"),
+        user_id: operator().unwrap_or_default(),
+        started_at: Timestamp::now(),
+        metadata: json!(metadata),
+    }
+}
+
+/// The payload the ledger names the run after.
+fn payload(task: &Task) -> Option<&Signed> {
+    match task {
+        Task::Run(run) => Some(&run.payload),
+        Task::Deploy { payloads, .. } => payloads.first().map(Arc::as_ref),
+    }
+}
+
+fn info(signed: &Signed) -> PayloadInfo {
+    PayloadInfo {
+        name: signed.packed.name.clone(),
+        digest: signed.packed.digest_hex(),
+        bytes: signed.packed.bytes.len() as u64,
+        release: signed.packed.manifest.release,
+        signer: Some(signed.public_key.fingerprint()),
+    }
+}
+
+/// `user@machine`, for people who share a ledger.
+fn operator() -> Option<String> {
+    let account = Account::current().ok()?;
+    Some(format!("{}@{}", account.user, account.machine))
+}
+
+/// The commit of the folder we are in, where it is one of git.
+fn git_sha() -> Option<String> {
+    // Without a repository above us there is no need to start git.
+    std::env::current_dir().ok()?.ancestors().find(|dir| dir.join(".git").exists())?;
+    let output = Command::new("git").args(["rev-parse", "HEAD"]).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The command line as typed, quoted so that a shell reads it back. It is kept and shown, so values
+/// that may be secret are left out of it.
+pub fn command_line() -> String {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let words = without_values(words);
+    let quoted = shlex::try_join(words.iter().map(String::as_str));
+    format!("cronium-run {}", quoted.unwrap_or_else(|_| words.join(" ")))
+}
+
+/// Hides what `--env` and `--input` were given; names and files stay.
+fn without_values(mut words: Vec<String>) -> Vec<String> {
+    const HIDDEN: &str = "***";
+    let hide_env = |value: &str| match value.split_once('=') {
+        Some((name, _)) => format!("{name}={HIDDEN}"),
+        None => HIDDEN.to_owned(),
+    };
+    let hide_input = |value: &str| match value.starts_with('@') || value == "-" {
+        true => value.to_owned(),
+        false => HIDDEN.to_owned(),
+    };
+    // Behind `--` stand the script's own words.
+    let ours = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    for index in 0..ours {
+        if let Some(value) = words[index].strip_prefix("--env=") {
+            words[index] = format!("--env={}", hide_env(value));
+        } else if let Some(value) = words[index].strip_prefix("--input=") {
+            words[index] = format!("--input={}", hide_input(value));
+        } else if index > 0 && words[index - 1] == "--env" {
+            words[index] = hide_env(&words[index]);
+        } else if index > 0 && words[index - 1] == "--input" {
+            words[index] = hide_input(&words[index]);
+        }
+    }
+    words
+}
+
+/// A new run's id.
+pub fn new_run() -> String {
+    ulid::Ulid::generate().to_string()
+}
+
+/// `--timeout`: as a manifest writes it.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    match cronium_wire::manifest::duration::parse(text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) => Err("a time above zero is meant".into()),
+        Err(reason) => Err(reason.to_string()),
+    }
+}
+
+/// `--input`: JSON, `@FILE`, or `-` for stdin.
+pub fn input(text: Option<&str>) -> Result<Value> {
+    let Some(text) = text else { return Ok(Value::Null) };
+    let (what, json) = match (text, text.strip_prefix('@')) {
+        ("-", _) => (
+            "stdin".to_owned(),
+            std::io::read_to_string(std::io::stdin()).or_fail(|| "cannot read the input from stdin")?,
+        ),
+        (_, Some(path)) => (
+            path.to_owned(),
+            std::fs::read_to_string(path).map_err(|error| {
+                Error::usage(format!("cannot read the input from {path}"))
+                    .because(error)
+                    .hint("--input @FILE  takes a file of JSON")
+            })?,
+        ),
+        (text, None) => ("--input".to_owned(), text.to_owned()),
+    };
+    serde_json::from_str(&json).map_err(|error| {
+        Error::usage(format!("{what} is not JSON"))
+            .because(error)
+            .hint("--input '{\"name\": \"value\"}', --input @FILE, or --input -")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_may_be_secret_are_not_kept() {
+        let words =
+            ["exec", "a", "--env", "PW=x", "--env=Q=y", "--input", "{}", "--input=@f", "--", "--env", "Z=1"];
+        let kept = without_values(words.map(str::to_owned).to_vec());
+        let want = [
+            "exec",
+            "a",
+            "--env",
+            "PW=***",
+            "--env=Q=***",
+            "--input",
+            "***",
+            "--input=@f",
+            "--",
+            "--env",
+            "Z=1",
+        ];
+        assert_eq!(kept, want);
+    }
+}

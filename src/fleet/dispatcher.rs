@@ -1,0 +1,108 @@
+//! Orders, stamps and counts what hosts report; the only one who tells the sink.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+
+use super::{Report, Stop};
+use crate::event::{Event, EventKind, Failure, HostResult, Outcome, Phase, Sink, StopReason, Summary};
+use crate::plan::Plan;
+
+pub struct Dispatcher<'a> {
+    plan: Arc<Plan>,
+    stop: Arc<watch::Sender<Stop>>,
+    sink: &'a mut dyn Sink,
+    next_seq: u64,
+    begun: Instant,
+    /// Hosts of the plan that have not ended.
+    open: BTreeSet<usize>,
+    /// Hosts that have been connected to.
+    begun_hosts: BTreeSet<usize>,
+    summary: Summary,
+}
+
+impl<'a> Dispatcher<'a> {
+    pub fn new(plan: &Arc<Plan>, stop: Arc<watch::Sender<Stop>>, sink: &'a mut dyn Sink) -> Self {
+        let open = (0..plan.targets.len()).collect::<BTreeSet<_>>();
+        let summary = Summary { hosts: open.len() as u64, ..Summary::default() };
+        Self {
+            plan: Arc::clone(plan),
+            stop,
+            sink,
+            next_seq: 0,
+            begun: Instant::now(),
+            open,
+            begun_hosts: BTreeSet::new(),
+            summary,
+        }
+    }
+
+    /// Tells everything until the last host has hung up, then what never started, then the end.
+    pub fn run(mut self, started: EventKind, mut inbox: mpsc::Receiver<Report>) -> Summary {
+        self.tell(started);
+        while let Some(report) = inbox.blocking_recv() {
+            match report {
+                Report::Host { index, kind } => {
+                    match &kind {
+                        EventKind::HostFinished { result, .. } => {
+                            self.open.remove(&index);
+                            self.summary.add(result.outcome);
+                        }
+                        EventKind::HostState { .. } => drop(self.begun_hosts.insert(index)),
+                        _ => {}
+                    }
+                    self.tell(kind);
+                }
+                Report::Stopping { reason } => self.stopping(reason),
+            }
+        }
+        for index in std::mem::take(&mut self.open) {
+            self.untold(index);
+        }
+        self.summary.duration_ms = self.begun.elapsed().as_millis() as u64;
+        self.tell(EventKind::RunFinished { summary: self.summary.clone() });
+        self.summary
+    }
+
+    /// A host that never said how it ended: one that never began, or that was left behind.
+    fn untold(&mut self, index: usize) {
+        let mut result = HostResult::bare(Outcome::Skipped, Timestamp::now());
+        if self.begun_hosts.contains(&index) {
+            result.outcome = Outcome::Unknown;
+            result.failure = Some(Failure {
+                phase: Phase::Lost,
+                kind: "left".into(),
+                message: "cronium-run left before the host had ended".into(),
+                causes: Vec::new(),
+                hint: Some("the script may have finished: look at the host before you run it again".into()),
+            });
+        }
+        self.summary.add(result.outcome);
+        let host = self.plan.targets[index].name.clone();
+        self.tell(EventKind::HostFinished { host, result: Box::new(result) });
+    }
+
+    fn tell(&mut self, kind: EventKind) {
+        let event = Event { seq: self.next_seq, at: Timestamp::now(), kind };
+        self.next_seq += 1;
+        if let Err(error) = self.sink.event(&event) {
+            tracing::error!(%error, "an event could not be recorded");
+            self.stop.send_if_modified(|stop| {
+                let first = *stop < Stop::Drain;
+                *stop = (*stop).max(Stop::Drain);
+                first
+            });
+            self.stopping(StopReason::Ledger);
+        }
+    }
+
+    fn stopping(&mut self, reason: StopReason) {
+        if self.summary.stopped.is_none() {
+            self.summary.stopped = Some(reason);
+            self.tell(EventKind::RunStopping { reason });
+        }
+    }
+}

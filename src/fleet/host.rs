@@ -1,0 +1,364 @@
+//! One host, from its first connection to its result.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cronium_wire::message::{Finished, FromStub, Hello, ToStub};
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::job::{First, pieces};
+use super::outcome::Verdict;
+use super::{Fleet, Report, Stop};
+use crate::event::{Bytes, EventKind, HelperMode, HostResult, HostState, Outcome, Stream, Trust};
+use crate::plan::{GRACE, Task};
+use crate::transport::{Connection, Fault, Link, Phase, Step, Tunnel, tunnel};
+
+/// The stub keeps the deadlines; a host that is later than its own by this is lost.
+const LATE: Duration = Duration::from_secs(60);
+/// From the runner's hello to its script's start: verifying and unpacking, on a slow disk.
+const STAGING: Duration = Duration::from_secs(300);
+/// How long a piece of the payload may wait for the host to take it.
+const PIECE_WITHIN: Duration = Duration::from_secs(60);
+const TUNNEL_WITHIN: Duration = Duration::from_secs(15);
+
+/// Runs the plan's task on one host and reports everything, its end last and always.
+pub async fn run(fleet: &Arc<Fleet>, index: usize, reports: mpsc::Sender<Report>) {
+    let mut host = Host::new(fleet, index, reports);
+    let verdict = host.run(fleet).await.unwrap_or_else(Verdict::from);
+    host.finish(fleet, verdict).await;
+}
+
+struct Host {
+    index: usize,
+    name: String,
+    reports: mpsc::Sender<Report>,
+    left: watch::Receiver<Stop>,
+    started_at: Timestamp,
+    begun: Instant,
+    clock: Clock,
+    hello: Option<Hello>,
+    trust: Option<Trust>,
+    finished: Option<Finished>,
+    bytes: [u64; 2],
+}
+
+impl Host {
+    fn new(fleet: &Fleet, index: usize, reports: mpsc::Sender<Report>) -> Self {
+        Self {
+            index,
+            name: fleet.plan.targets[index].name.clone(),
+            reports,
+            left: fleet.stopped.clone(),
+            started_at: Timestamp::now(),
+            begun: Instant::now(),
+            clock: Clock::default(),
+            hello: None,
+            trust: None,
+            finished: None,
+            bytes: [0; 2],
+        }
+    }
+
+    async fn run(&mut self, fleet: &Arc<Fleet>) -> Result<Verdict, Fault> {
+        let firsts = fleet.first_messages(&self.name);
+        let mut verdict = Verdict::cancelled();
+        for first in firsts {
+            verdict = self.converse(fleet, &first).await?;
+            if verdict.outcome != Outcome::Succeeded {
+                break;
+            }
+        }
+        Ok(verdict)
+    }
+
+    async fn converse(&mut self, fleet: &Arc<Fleet>, first: &First<'_>) -> Result<Verdict, Fault> {
+        let target = &fleet.plan.targets[self.index];
+        let mut stopped = fleet.stopped.clone();
+        // There are six steps at most, so it never fills.
+        let (steps, mut seen) = mpsc::channel(8);
+        let start = fleet.transport.start(target, &first.flight, |step| {
+            let _ = steps.try_send(step);
+        });
+        let mut start = std::pin::pin!(start);
+        let mut delivered = false;
+        let (connection, mut link, hello) = loop {
+            tokio::select! {
+                biased;
+                Some(step) = seen.recv() => {
+                    delivered = step == Step::Delivered;
+                    if let Some(state) = state(step) {
+                        self.enter(state).await;
+                    }
+                }
+                () = reached(&mut stopped, Stop::Cancel) => {
+                    return match delivered {
+                        true => Err(Fault::lost("cronium-run was interrupted while the runner started")),
+                        false => Ok(Verdict::cancelled()),
+                    };
+                }
+                session = &mut start => break session?,
+            }
+        };
+        self.hello = Some(hello);
+        let connection = Arc::new(connection);
+        let verdict = self.listen(fleet, &mut link, &connection, first).await;
+        self.enter(HostState::Collecting).await;
+        drop(link);
+        connection.close().await;
+        verdict
+    }
+
+    /// Hears the stub out.
+    async fn listen(
+        &mut self,
+        fleet: &Arc<Fleet>,
+        link: &mut Link,
+        connection: &Arc<Connection>,
+        first: &First<'_>,
+    ) -> Result<Verdict, Fault> {
+        let (mut stopped, mut left) = (fleet.stopped.clone(), fleet.stopped.clone());
+        let (mut tunnel, mut opening, mut cancelled, mut started) = (None, None, false, false);
+        let mut deadline = Some(Instant::now() + STAGING);
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = reached(&mut left, Stop::Leave) => {
+                    return Err(Fault::lost("cronium-run was interrupted before the host had ended"));
+                }
+                () = reached(&mut stopped, Stop::Cancel), if !cancelled => {
+                    cancelled = true;
+                    deadline = Some(Instant::now() + GRACE + LATE);
+                    link.send(&ToStub::Cancel).await;
+                    continue;
+                }
+                opened = answer(&mut opening) => {
+                    opening = None;
+                    let message = match opened {
+                        Ok(open) => {
+                            tunnel = Some(open);
+                            ToStub::TunnelOpen
+                        }
+                        Err(fault) => ToStub::TunnelRefused { reason: fault.message },
+                    };
+                    link.send(&message).await;
+                    continue;
+                }
+                stream = accept(&mut tunnel) => {
+                    match stream {
+                        Some(stream) => self.serve(fleet, stream),
+                        None => tunnel = None,
+                    }
+                    continue;
+                }
+                () = overdue(deadline) => return Err(late(started)),
+                message = link.receive() => message?,
+            };
+            match message {
+                FromStub::Hello(_) => return Err(Fault::lost("the runner said hello twice")),
+                FromStub::NeedPayload => {
+                    tokio::select! {
+                        biased;
+                        // Nothing runs yet; a stub whose link closes now ends without a trace.
+                        () = reached(&mut stopped, Stop::Cancel) => return Ok(Verdict::cancelled()),
+                        sent = send_payload(link, first.payload) => sent?,
+                    }
+                    deadline = Some(Instant::now() + STAGING);
+                }
+                FromStub::Started(_) if started => return Err(Fault::lost("the runner started twice")),
+                FromStub::Started(word) => {
+                    started = true;
+                    self.trust = Some(if word.pinned { Trust::Pinned } else { Trust::Session });
+                    if !cancelled {
+                        deadline = fleet.script_deadline();
+                    }
+                    self.enter(HostState::Running).await;
+                }
+                FromStub::Stdout(data) => self.output(Stream::Stdout, data).await,
+                FromStub::Stderr(data) => self.output(Stream::Stderr, data).await,
+                FromStub::OpenTunnel { .. } if tunnel.is_some() || opening.is_some() => {
+                    return Err(Fault::lost("the runner asked for a second tunnel"));
+                }
+                FromStub::OpenTunnel { path } => opening = Some(open_tunnel(connection, path)),
+                FromStub::Warning { message } => {
+                    self.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
+                }
+                FromStub::Finished(finished) => {
+                    let verdict = Verdict::from(finished.end.clone());
+                    self.finished = Some(finished);
+                    return Ok(verdict);
+                }
+            }
+        }
+    }
+
+    /// Answers one connection of helpers in a task of its own.
+    fn serve(&self, fleet: &Arc<Fleet>, stream: Box<dyn tunnel::Stream>) {
+        let (api, host) = (Arc::clone(&fleet.api), self.name.clone());
+        tokio::spawn(async move { api.serve(stream, &host).await });
+    }
+
+    async fn enter(&mut self, state: HostState) {
+        tracing::debug!(host = self.name, state = state.as_str());
+        self.clock.enter(state);
+        self.report(EventKind::HostState { host: self.name.clone(), state }).await;
+    }
+
+    async fn output(&mut self, stream: Stream, data: Vec<u8>) {
+        self.bytes[stream as usize] += data.len() as u64;
+        self.report(EventKind::HostOutput { host: self.name.clone(), stream, data: Bytes(data) }).await;
+    }
+
+    async fn report(&self, kind: EventKind) {
+        let mut left = self.left.clone();
+        tokio::select! {
+            biased;
+            // The dispatcher outlives every host.
+            _ = self.reports.send(Report::Host { index: self.index, kind }) => {}
+            // A reader that has stopped reading holds nobody who is told to leave; the dispatcher
+            // says of this host what is known then.
+            () = reached(&mut left, Stop::Leave) => {}
+        }
+    }
+
+    async fn finish(mut self, fleet: &Fleet, verdict: Verdict) {
+        let failure = verdict.failure.as_ref();
+        tracing::info!(
+            host = self.name,
+            outcome = verdict.outcome.as_str(),
+            exit_code = verdict.exit_code,
+            signal = verdict.signal,
+            phase = failure.map(|failure| failure.phase.as_str()),
+            reason = failure.map(|failure| failure.message.as_str()),
+            ms = self.begun.elapsed().as_millis() as u64,
+            "ended"
+        );
+        let hello = self.hello.take().unwrap_or_default();
+        let known = |text: String| (!text.is_empty()).then_some(text);
+        let finished = self.finished.take();
+        let result = HostResult {
+            outcome: verdict.outcome,
+            attempt: 1,
+            exit_code: verdict.exit_code,
+            signal: verdict.signal,
+            failure: verdict.failure,
+            started_at: Some(self.started_at),
+            finished_at: Timestamp::now(),
+            duration_ms: self.begun.elapsed().as_millis() as u64,
+            timings: self.clock.stop(),
+            cpu_ms: finished.as_ref().and_then(|finished| finished.cpu_ms),
+            max_rss_kb: finished.as_ref().and_then(|finished| finished.max_rss_kb),
+            helper_mode: finished
+                .as_ref()
+                .and_then(|finished| finished.tunnel_used.then_some(HelperMode::Api)),
+            trust: self.trust,
+            stub_digest: known(hello.stub_digest),
+            arch: known(hello.arch),
+            output: fleet.api.take_output(&self.name),
+            stdout_bytes: self.bytes[0],
+            stderr_bytes: self.bytes[1],
+        };
+        self.report(EventKind::HostFinished { host: self.name.clone(), result: Box::new(result) }).await;
+    }
+}
+
+/// The state that a step begins, if it begins one.
+fn state(step: Step) -> Option<HostState> {
+    match step {
+        Step::Connecting => Some(HostState::Connecting),
+        Step::Authenticating => Some(HostState::Authenticating),
+        Step::Bootstrapping => Some(HostState::Bootstrapping),
+        Step::Delivered => None,
+    }
+}
+
+/// A runner that is later than all its deadlines.
+fn late(started: bool) -> Fault {
+    match started {
+        true => Fault::lost("the runner kept none of its deadlines"),
+        false => Fault::lost(format!("the runner did not start the script within {} s", STAGING.as_secs()))
+            .hint("df -h; uptime  on the host"),
+    }
+}
+
+impl Fleet {
+    /// When a script that has just started is overdue, seen from here: the stub kills it far sooner.
+    fn script_deadline(&self) -> Option<Instant> {
+        let Task::Run(run) = &self.plan.task else { return None };
+        run.timeout.map(|timeout| Instant::now() + timeout + GRACE + LATE)
+    }
+}
+
+/// Waits until the run is stopped so far.
+pub async fn reached(stopped: &mut watch::Receiver<Stop>, level: Stop) {
+    // An error means that nobody can stop it any more.
+    if stopped.wait_for(|stop| *stop >= level).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+async fn send_payload(link: &mut Link, payload: &[u8]) -> Result<(), Fault> {
+    for piece in pieces(payload) {
+        let sent = timeout(PIECE_WITHIN, link.send(&piece)).await;
+        sent.map_err(|_| Fault::new(Phase::Upload, "timeout", "the host stopped taking the payload"))?;
+    }
+    Ok(())
+}
+
+type Opening = oneshot::Receiver<Result<Tunnel, Fault>>;
+
+/// Opens the tunnel without letting the link wait: a link that is not read stops the whole
+/// connection, the answer to this request with it.
+fn open_tunnel(connection: &Arc<Connection>, path: String) -> Opening {
+    let (done, opening) = oneshot::channel();
+    let connection = Arc::clone(connection);
+    tokio::spawn(async move {
+        let opened = timeout(TUNNEL_WITHIN, connection.open_tunnel(&path)).await;
+        let _ = done.send(opened.unwrap_or_else(|_| Err(Fault::lost("the host did not answer in time"))));
+    });
+    opening
+}
+
+async fn answer(opening: &mut Option<Opening>) -> Result<Tunnel, Fault> {
+    match opening {
+        Some(opening) => opening.await.unwrap_or_else(|_| Err(Fault::lost("the operator gave up"))),
+        None => std::future::pending().await,
+    }
+}
+
+async fn accept(tunnel: &mut Option<Tunnel>) -> Option<Box<dyn tunnel::Stream>> {
+    match tunnel {
+        Some(tunnel) => tunnel.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn overdue(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Milliseconds spent in each state.
+#[derive(Default)]
+struct Clock {
+    since: Option<(HostState, Instant)>,
+    timings: BTreeMap<String, u64>,
+}
+
+impl Clock {
+    fn enter(&mut self, state: HostState) {
+        let now = Instant::now();
+        if let Some((before, since)) = self.since.replace((state, now)) {
+            *self.timings.entry(before.as_str().into()).or_default() += (now - since).as_millis() as u64;
+        }
+    }
+
+    fn stop(&mut self) -> BTreeMap<String, u64> {
+        self.enter(HostState::Ended);
+        std::mem::take(&mut self.timings)
+    }
+}

@@ -1,0 +1,94 @@
+//! The first messages a host is sent.
+
+use std::time::Duration;
+
+use base64ct::{Base64, Encoding};
+use cronium_wire::frame::CHUNK;
+use cronium_wire::message::{Deploy, Job, ToStub};
+use jiff::Timestamp;
+
+use super::Fleet;
+use crate::payload::Signed;
+use crate::plan::{FOLLOWS_UP_TO, GRACE, Plan, Task};
+use crate::transport::Flight;
+
+/// Between making the token and the script's start: connecting and sending the payload.
+const SETTING_OUT: Duration = Duration::from_secs(600);
+/// Without a `--timeout` a script may run this long and still call its helpers.
+const TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The messages that start the task on `host`, and the payload it may ask for.
+pub struct First<'a> {
+    pub flight: Flight,
+    pub payload: &'a [u8],
+}
+
+impl Fleet {
+    /// One list for each conversation with the host: one, or one a payload for `deploy`.
+    pub fn first_messages(&self, host: &str) -> Vec<First<'_>> {
+        match &self.plan.task {
+            Task::Run(run) => {
+                let signed = &run.payload;
+                let deadline = Timestamp::now() + run.timeout.unwrap_or(TOKEN_LIFE) + SETTING_OUT;
+                let job = Job {
+                    args: run.args.clone(),
+                    environment: run.environment.clone(),
+                    timeout_ms: run.timeout.map(|timeout| timeout.as_millis() as u64),
+                    token: self.api.token(host, deadline),
+                    execution: self.api.register(host).execution_id,
+                    tunnel_now: !run.one_off,
+                    ..self.job(host, signed)
+                };
+                let flight = Flight::new(&ToStub::Job(Box::new(job))).then(&self.following);
+                vec![First { flight, payload: &signed.packed.bytes }]
+            }
+            Task::Deploy { payloads, trust } if payloads.is_empty() => {
+                let deploy = Deploy { payload: None, trust: trust.clone() };
+                vec![First { flight: Flight::new(&ToStub::Deploy(Box::new(deploy))), payload: &[] }]
+            }
+            Task::Deploy { payloads, trust } => payloads
+                .iter()
+                .enumerate()
+                .map(|(index, signed)| {
+                    // Keys are pinned last: the payloads may be signed by the session's key alone.
+                    let trust = if index + 1 == payloads.len() { trust.clone() } else { Vec::new() };
+                    let job = Job { payload_follows: false, ..self.job(host, signed) };
+                    let deploy = Deploy { payload: Some(job), trust };
+                    First {
+                        flight: Flight::new(&ToStub::Deploy(Box::new(deploy))),
+                        payload: &signed.packed.bytes,
+                    }
+                })
+                .collect(),
+        }
+    }
+
+    fn job(&self, host: &str, signed: &Signed) -> Job {
+        Job {
+            run: self.plan.run.clone(),
+            host: host.to_owned(),
+            digest: signed.packed.digest_hex(),
+            size: signed.packed.bytes.len() as u64,
+            payload_follows: signed.packed.bytes.len() <= FOLLOWS_UP_TO,
+            signature: Base64::encode_string(&signed.signature_der),
+            session_key: signed.public_key.to_pem(),
+            grace_ms: GRACE.as_millis() as u64,
+            ..Job::default()
+        }
+    }
+}
+
+/// What goes behind the job of every host: the payload, where it is small.
+pub fn following(plan: &Plan) -> Flight {
+    match &plan.task {
+        Task::Run(run) if run.payload.packed.bytes.len() <= FOLLOWS_UP_TO => {
+            Flight::from_number(1, pieces(&run.payload.packed.bytes))
+        }
+        _ => Flight::default(),
+    }
+}
+
+/// The payload as messages.
+pub fn pieces(payload: &[u8]) -> impl Iterator<Item = ToStub> {
+    payload.chunks(CHUNK).map(|piece| ToStub::Payload(piece.to_vec()))
+}

@@ -1,0 +1,92 @@
+//! What the wire and the transport say, in the words of events.
+
+use cronium_wire::message::End;
+
+use crate::event::{Failure, Outcome, Phase};
+use crate::transport::{self, Fault};
+
+/// How a host ended, with exit code, signal and reason where there are.
+pub struct Verdict {
+    pub outcome: Outcome,
+    pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
+    pub failure: Option<Failure>,
+}
+
+impl Verdict {
+    fn of(outcome: Outcome) -> Self {
+        Self { outcome, exit_code: None, signal: None, failure: None }
+    }
+
+    fn because(outcome: Outcome, failure: Failure) -> Self {
+        Self { failure: Some(failure), ..Self::of(outcome) }
+    }
+
+    pub fn cancelled() -> Self {
+        Self::of(Outcome::Cancelled)
+    }
+
+    /// `after_ms` of the script's wall time.
+    fn timed_out(after_ms: u64) -> Self {
+        let message =
+            format!("the script was killed with all it started after {} s", after_ms as f64 / 1000.0);
+        let failure = Failure {
+            phase: Phase::Timeout,
+            kind: "timeout".into(),
+            message,
+            causes: Vec::new(),
+            hint: Some("--timeout DURATION".into()),
+        };
+        Self::because(Outcome::TimedOut, failure)
+    }
+}
+
+impl From<End> for Verdict {
+    fn from(end: End) -> Self {
+        match end {
+            End::Exited { code: 0 } => Self { exit_code: Some(0), ..Self::of(Outcome::Succeeded) },
+            End::Exited { code } => Self { exit_code: Some(code), ..Self::of(Outcome::Failed) },
+            End::Signalled { signal } => Self { signal: Some(signal), ..Self::of(Outcome::Failed) },
+            End::TimedOut { after_ms } => Self::timed_out(after_ms),
+            End::Cancelled => Self::cancelled(),
+            End::Deployed { .. } => Self::of(Outcome::Succeeded),
+            End::Refused { phase, kind, message, causes, hint } => {
+                let phase = match phase.as_str() {
+                    "verify" => Phase::Verify,
+                    "policy" => Phase::Policy,
+                    "tempdir" => Phase::Tempdir,
+                    "upload" => Phase::Upload,
+                    _ => Phase::Exec,
+                };
+                let outcome = match phase {
+                    Phase::Verify | Phase::Policy => Outcome::Rejected,
+                    // As when the shell finds no place for the runner: nothing ran.
+                    Phase::Tempdir | Phase::Upload => Outcome::Unreachable,
+                    _ => Outcome::Failed,
+                };
+                Self::because(outcome, Failure { phase, kind, message, causes, hint })
+            }
+        }
+    }
+}
+
+impl From<Fault> for Verdict {
+    fn from(fault: Fault) -> Self {
+        let Fault { phase, kind, message, causes, hint } = fault;
+        let (phase, outcome) = match phase {
+            transport::Phase::Dns => (Phase::Dns, Outcome::Unreachable),
+            transport::Phase::Tcp => (Phase::Tcp, Outcome::Unreachable),
+            transport::Phase::Banner => (Phase::Banner, Outcome::Unreachable),
+            transport::Phase::Hostkey => (Phase::Hostkey, Outcome::Unreachable),
+            transport::Phase::Auth => (Phase::Auth, Outcome::Unreachable),
+            transport::Phase::Tempdir => (Phase::Tempdir, Outcome::Unreachable),
+            transport::Phase::Upload => (Phase::Upload, Outcome::Unreachable),
+            transport::Phase::Lost => (Phase::Lost, Outcome::Unknown),
+        };
+        let hint = hint.or_else(|| {
+            (outcome == Outcome::Unknown)
+                .then(|| "the script may have finished: look at the host before you run it again".into())
+        });
+        Self::because(outcome, Failure { phase, kind: kind.into(), message, causes, hint })
+    }
+}

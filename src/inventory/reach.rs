@@ -1,0 +1,254 @@
+//! Flags over ssh_config over defaults: how each selected host is reached.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::selection::{Host, Selected};
+use super::ssh_config::{Config, HostConfig, Names, Place, Question, Weight};
+use super::{Account, Address, HostKeyPolicy, Ssh, Target};
+use crate::error::{Error, Result};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Tried where nobody names a key, in this order, if they exist.
+const IDENTITIES: &[&str] = &["id_ed25519", "id_ecdsa", "id_rsa"];
+
+/// What the operator says for all hosts. It loses to what a target itself says and wins over
+/// ssh_config.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    pub user: Option<String>,
+    pub port: Option<u16>,
+    /// Tried before those of ssh_config.
+    pub private_keys: Vec<PathBuf>,
+    /// In place of all files that ssh_config or the defaults name.
+    pub known_hosts: Option<PathBuf>,
+    pub host_key: Option<HostKeyPolicy>,
+    pub connect_timeout: Option<Duration>,
+}
+
+/// The hosts of a run, and what a person should know about them.
+#[derive(Debug)]
+pub struct Resolved {
+    pub targets: Vec<Target>,
+    pub warnings: Vec<String>,
+}
+
+impl Reach {
+    /// An error, for all hosts, where one of them cannot be reached as it is configured.
+    pub fn resolve(&self, selected: &[Selected], config: &Config, account: &Account) -> Result<Resolved> {
+        let hosts: Vec<&Host> = selected
+            .iter()
+            .filter_map(|selected| match selected {
+                Selected::Ssh(host) => Some(host),
+                Selected::Local => None,
+            })
+            .collect();
+        let questions: Vec<Question<'_>> = hosts
+            .iter()
+            .map(|host| Question {
+                host: &host.name,
+                user: host.user.as_deref().or(self.user.as_deref()),
+                port: host.port.or(self.port),
+            })
+            .collect();
+        let configs = if questions.is_empty() { Vec::new() } else { config.for_hosts(&questions)? };
+        let mut warnings = config.warnings.clone();
+        warnings.extend(unsupported(&hosts, &configs)?);
+
+        let defaults = Defaults::of(account);
+        let mut answers = questions.iter().zip(&configs);
+        let targets = selected
+            .iter()
+            .map(|selected| {
+                let address = match selected {
+                    Selected::Local => Address::Local,
+                    Selected::Ssh(_) => {
+                        let (question, config) = answers.next().expect("there is one for each SSH host");
+                        Address::Ssh(Box::new(self.ssh(question, config, &defaults)?))
+                    }
+                };
+                Ok(Target { name: selected.to_string(), address })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Resolved { targets, warnings })
+    }
+
+    fn ssh(&self, question: &Question<'_>, config: &HostConfig, defaults: &Defaults<'_>) -> Result<Ssh> {
+        let account = defaults.account;
+        let typed = question.host;
+        let wrong = |place: &Place, message: String| {
+            Error::usage(format!("cannot work out how to reach {typed}"))
+                .cause(format!("{place}: {message}"))
+                .hint(format!("cronium-run hosts -F none {typed}  reads no SSH configuration"))
+        };
+        let host = match &config.host_name {
+            None => typed.to_owned(),
+            Some(name) => super::ssh_config::host_name(&name.value, typed)
+                .and_then(|name| {
+                    match name.contains(|character: char| character.is_control() || character == ' ') {
+                        true => Err("the host name has characters that no host name has".to_owned()),
+                        false => Ok(name),
+                    }
+                })
+                .map_err(|message| wrong(&name.place, message))?,
+        }
+        .to_ascii_lowercase();
+        let port = question.port.or(config.port).unwrap_or(22);
+        let user = question
+            .user
+            .map(str::to_owned)
+            .or_else(|| config.user.clone())
+            .unwrap_or_else(|| account.user.clone());
+        let names = Names {
+            account,
+            typed,
+            host: &host,
+            port,
+            user: &user,
+            host_key_alias: config.host_key_alias.as_deref(),
+        };
+
+        let mut identities = self.private_keys.clone();
+        for file in config.identity_files.iter().filter(|file| !file.value.eq_ignore_ascii_case("none")) {
+            let path = names.path(&file.value).map_err(|message| wrong(&file.place, message))?;
+            if !identities.contains(&path) {
+                identities.push(path);
+            }
+        }
+        if self.private_keys.is_empty() && config.identity_files.is_empty() {
+            identities.clone_from(&defaults.identities);
+        }
+
+        let agent = match &config.identity_agent {
+            None => account.agent(),
+            Some(agent) => match agent.value.as_str() {
+                "none" => None,
+                "SSH_AUTH_SOCK" => account.agent(),
+                variable if variable.starts_with('$') && !variable.starts_with("${") => {
+                    account.environment.get(&variable[1..]).map(PathBuf::from)
+                }
+                path => Some(names.path(path).map_err(|message| wrong(&agent.place, message))?),
+            },
+        };
+
+        let known_hosts = match &self.known_hosts {
+            Some(file) => vec![file.clone()],
+            None => {
+                let mut files = match &config.user_known_hosts {
+                    None => defaults.user_known_hosts.clone(),
+                    // New keys go to the first file, and the system's is not meant.
+                    Some(files) if files.value.is_empty() => vec![PathBuf::from("/dev/null")],
+                    Some(files) => files
+                        .value
+                        .iter()
+                        .map(|file| names.path(file).map_err(|message| wrong(&files.place, message)))
+                        .collect::<Result<_>>()?,
+                };
+                match &config.global_known_hosts {
+                    None => files.extend(GLOBAL_KNOWN_HOSTS.iter().map(PathBuf::from)),
+                    Some(global) => {
+                        for file in &global.value {
+                            files.push(names.home(file).map_err(|message| wrong(&global.place, message))?);
+                        }
+                    }
+                }
+                files
+            }
+        };
+
+        Ok(Ssh {
+            port,
+            // As OpenSSH does, and names in known_hosts are compared in lower case.
+            host_key_alias: config.host_key_alias.as_ref().map(|alias| alias.to_ascii_lowercase()),
+            identities,
+            agent,
+            identities_only: config.identities_only.unwrap_or(false),
+            known_hosts,
+            host_key: self.host_key.or(config.host_key).unwrap_or_default(),
+            connect_timeout: self.connect_timeout.or(config.connect_timeout).unwrap_or(CONNECT_TIMEOUT),
+            host,
+            user,
+        })
+    }
+}
+
+const GLOBAL_KNOWN_HOSTS: &[&str] = &["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"];
+
+/// What holds where nobody says anything, looked up once for all hosts.
+struct Defaults<'a> {
+    account: &'a Account,
+    identities: Vec<PathBuf>,
+    user_known_hosts: Vec<PathBuf>,
+}
+
+impl<'a> Defaults<'a> {
+    fn of(account: &'a Account) -> Self {
+        let in_ssh_dir = |name: &str| account.ssh_dir().join(name);
+        Self {
+            account,
+            identities: IDENTITIES
+                .iter()
+                .map(|name| in_ssh_dir(name))
+                .filter(|path| Path::exists(path))
+                .collect(),
+            user_known_hosts: vec![in_ssh_dir("known_hosts"), in_ssh_dir("known_hosts2")],
+        }
+    }
+}
+
+/// Warns of settings that we leave out, once for each line that holds one; refuses hosts that we
+/// would reach in a wrong way without them.
+fn unsupported(hosts: &[&Host], configs: &[HostConfig]) -> Result<Vec<String>> {
+    let mut found: BTreeMap<(&Place, &str), (Weight, Vec<&Host>)> = BTreeMap::new();
+    for (host, config) in hosts.iter().zip(configs) {
+        for setting in config.unsupported.iter().filter(|setting| setting.value.weight != Weight::None) {
+            let key = (&setting.place, setting.value.keyword);
+            found.entry(key).or_insert((setting.value.weight, Vec::new())).1.push(host);
+        }
+    }
+    let refused: Vec<_> = found.iter().filter(|(_, (weight, _))| *weight == Weight::Refuse).collect();
+    if let Some(&(&(_, keyword), _)) = refused.first() {
+        let is_refused = |config: &HostConfig| {
+            config.unsupported.iter().any(|setting| setting.value.weight == Weight::Refuse)
+        };
+        let all: Vec<&Host> = hosts
+            .iter()
+            .zip(configs)
+            .filter(|(_, config)| is_refused(config))
+            .map(|(&host, _)| host)
+            .collect();
+        let mut error = Error::usage(format!(
+            "cannot reach {} as configured: {keyword} is not supported yet",
+            some(&all)
+        ));
+        for ((place, keyword), (_, hosts)) in &refused {
+            error = error.cause(format!("{place}: {keyword} applies to {}", some(hosts)));
+        }
+        if keyword != "RefuseConnection" {
+            error = error.hint(format!("--ssh-option {keyword}=none  goes without it"));
+        }
+        let names: Vec<String> = all.iter().map(ToString::to_string).collect();
+        return Err(error.hint(match names.len() {
+            1..=8 => format!("--exclude {}  leaves them out", names.join(",")),
+            _ => "--exclude EXPR  leaves hosts out".to_owned(),
+        }));
+    }
+    Ok(found
+        .iter()
+        .map(|((place, keyword), (_, hosts))| {
+            format!("{place}: {keyword} is not supported yet, left out for {}", some(hosts))
+        })
+        .collect())
+}
+
+/// The first few by name, the others as a number.
+fn some(hosts: &[&Host]) -> String {
+    const NAMED: usize = 3;
+    let named: Vec<String> = hosts.iter().take(NAMED).map(ToString::to_string).collect();
+    match hosts.len().checked_sub(NAMED) {
+        None | Some(0) => named.join(", "),
+        Some(more) => format!("{} and {more} more", named.join(", ")),
+    }
+}

@@ -1,0 +1,170 @@
+//! OpenSSH's client configuration, read once and asked for any number of hosts.
+//!
+//! The format is that of ssh_config(5). The first value of a keyword wins; `IdentityFile` adds up.
+//! What OpenSSH would follow and we cannot is never dropped in silence: see [`Weight`]. A
+//! configuration with `Match` or `CanonicalizeHostname` is answered by `ssh -G`.
+
+mod expansion;
+mod host_config;
+mod keyword;
+mod line;
+mod openssh;
+mod reader;
+#[cfg(test)]
+mod tests;
+pub mod time;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Account, wildcard};
+use crate::error::{Error, Result};
+
+pub use expansion::{Names, host_name};
+pub use host_config::{HostConfig, Placed};
+pub use keyword::{Unsupported, Weight};
+
+use keyword::Setting;
+use openssh::OpenSsh;
+
+/// `-F`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Source {
+    /// `~/.ssh/config`, then `/etc/ssh/ssh_config`; either may be missing.
+    #[default]
+    Standard,
+    File(PathBuf),
+    /// `-F none`.
+    Nothing,
+}
+
+/// Everything that the files say, for all hosts.
+#[derive(Debug)]
+pub struct Config {
+    sections: Vec<Section>,
+    scopes: Vec<Scope>,
+    openssh: Option<OpenSsh>,
+    /// What a person should know of the files themselves.
+    pub warnings: Vec<String>,
+}
+
+/// Settings that hold under the same conditions.
+#[derive(Debug)]
+struct Section {
+    /// Indices of scopes that must all hold: the block, and the blocks around its `Include`.
+    scopes: Vec<usize>,
+    settings: Vec<(Setting, Place)>,
+}
+
+#[derive(Debug)]
+enum Scope {
+    /// The patterns of a `Host` line.
+    Host(Vec<String>),
+    /// A `Match` line, which only OpenSSH answers.
+    Match,
+}
+
+/// `file:line`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    pub file: Arc<str>,
+    /// Counted from 1; 0 where there are no lines.
+    pub line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}", self.file),
+        }
+    }
+}
+
+/// What is asked about: a host as it was typed, and what was said about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    pub host: &'a str,
+    pub user: Option<&'a str>,
+    pub port: Option<u16>,
+}
+
+impl Config {
+    /// Reads all files. `options` are values of `--ssh-option`, which come before every file.
+    pub fn load(source: &Source, options: &[String], account: &Account) -> Result<Self> {
+        let mut config = reader::read(source, options, account)?;
+        if let Some(openssh) = &mut config.openssh {
+            openssh.ask_with(source, options);
+        }
+        Ok(config)
+    }
+
+    /// What holds for one host, not yet expanded.
+    pub fn for_host(&self, question: Question<'_>) -> Result<HostConfig> {
+        match &self.openssh {
+            Some(openssh) => openssh.ask(question),
+            None => Ok(self.look_up(question.host)),
+        }
+    }
+
+    /// [`for_host`](Self::for_host) for many, in order. Asks OpenSSH several times at once.
+    pub fn for_hosts(&self, questions: &[Question<'_>]) -> Result<Vec<HostConfig>> {
+        const AT_ONCE: usize = 8;
+        if self.openssh.is_none() || questions.len() < 2 {
+            return questions.iter().map(|&question| self.for_host(question)).collect();
+        }
+        let chunks = questions.chunks(questions.len().div_ceil(AT_ONCE));
+        let answers = std::thread::scope(|scope| {
+            let threads: Vec<_> = chunks
+                .map(|chunk| {
+                    scope.spawn(move || {
+                        chunk.iter().map(|&question| self.for_host(question)).collect::<Result<Vec<_>>>()
+                    })
+                })
+                .collect();
+            let ended = |thread: std::thread::ScopedJoinHandle<'_, Result<Vec<HostConfig>>>| {
+                thread.join().unwrap_or_else(|_| Err(Error::failure("a thread that asked ssh -G panicked")))
+            };
+            threads.into_iter().map(ended).collect::<Result<Vec<_>>>()
+        })?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    fn look_up(&self, host: &str) -> HostConfig {
+        // Unknown yet, or whether the scope holds: each is asked once.
+        let mut holds: Vec<Option<bool>> = vec![None; self.scopes.len()];
+        let mut found = HostConfig::default();
+        for section in &self.sections {
+            let applies = section
+                .scopes
+                .iter()
+                .all(|&scope| *holds[scope].get_or_insert_with(|| self.scopes[scope].holds(host)));
+            if applies {
+                for (setting, place) in &section.settings {
+                    found.add(setting, place);
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Scope {
+    fn holds(&self, host: &str) -> bool {
+        match self {
+            Self::Match => false,
+            Self::Host(patterns) => {
+                let mut holds = false;
+                for pattern in patterns {
+                    match pattern.strip_prefix('!') {
+                        Some(pattern) if wildcard::matches(pattern, host) => return false,
+                        Some(_) => {}
+                        None => holds |= wildcard::matches(pattern, host),
+                    }
+                }
+                holds
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The settings that hold for one host.
+
+use std::time::Duration;
+
+use super::Place;
+use super::keyword::{PROXY_COMMAND, PROXY_JUMP, Setting, Unsupported, Weight};
+use crate::inventory::HostKeyPolicy;
+
+/// A value and where it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed<T> {
+    pub value: T,
+    pub place: Place,
+}
+
+/// As written: neither `~` nor tokens are expanded yet. `None` or empty: nobody said anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostConfig {
+    pub host_name: Option<Placed<String>>,
+    pub port: Option<u16>,
+    pub user: Option<String>,
+    pub identity_files: Vec<Placed<String>>,
+    pub identities_only: Option<bool>,
+    pub identity_agent: Option<Placed<String>>,
+    pub user_known_hosts: Option<Placed<Vec<String>>>,
+    pub global_known_hosts: Option<Placed<Vec<String>>>,
+    pub host_key: Option<HostKeyPolicy>,
+    pub host_key_alias: Option<String>,
+    pub connect_timeout: Option<Duration>,
+    pub unsupported: Vec<Placed<Unsupported>>,
+}
+
+impl HostConfig {
+    /// Adds a setting that comes after all that were added before.
+    pub(super) fn add(&mut self, setting: &Setting, place: &Place) {
+        fn first<T>(slot: &mut Option<T>, value: impl FnOnce() -> T) {
+            if slot.is_none() {
+                *slot = Some(value());
+            }
+        }
+        fn placed<T: Clone>(value: &T, place: &Place) -> Placed<T> {
+            Placed { value: value.clone(), place: place.clone() }
+        }
+        match setting {
+            Setting::HostName(name) => first(&mut self.host_name, || placed(name, place)),
+            Setting::Port(port) => first(&mut self.port, || *port),
+            Setting::User(user) => first(&mut self.user, || user.clone()),
+            Setting::IdentityFile(file) => {
+                if !self.identity_files.iter().any(|known| known.value == *file) {
+                    self.identity_files.push(placed(file, place));
+                }
+            }
+            Setting::IdentitiesOnly(only) => first(&mut self.identities_only, || *only),
+            Setting::IdentityAgent(agent) => first(&mut self.identity_agent, || placed(agent, place)),
+            Setting::UserKnownHostsFile(files) => first(&mut self.user_known_hosts, || placed(files, place)),
+            Setting::GlobalKnownHostsFile(files) => {
+                first(&mut self.global_known_hosts, || placed(files, place));
+            }
+            Setting::HostKey(policy) => first(&mut self.host_key, || *policy),
+            Setting::HostKeyAlias(alias) => first(&mut self.host_key_alias, || alias.clone()),
+            Setting::ConnectTimeout(timeout) => first(&mut self.connect_timeout, || *timeout),
+            Setting::Unsupported(setting) => {
+                let is_taken = self.unsupported.iter().map(|known| &known.value).any(|known| {
+                    known.keyword == setting.keyword
+                        // Of these two the first counts, but a jump through nothing is no jump.
+                        || known.keyword == PROXY_COMMAND && setting.keyword == PROXY_JUMP
+                        || known.keyword == PROXY_JUMP
+                            && known.weight != Weight::None
+                            && setting.keyword == PROXY_COMMAND
+                });
+                if !is_taken {
+                    self.unsupported.push(placed(setting, place));
+                }
+            }
+        }
+    }
+}

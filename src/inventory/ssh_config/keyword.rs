@@ -1,0 +1,396 @@
+//! What each keyword of OpenSSH means to us.
+
+use std::time::Duration;
+
+use super::time;
+use crate::inventory::HostKeyPolicy;
+
+/// A keyword with its arguments, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    HostName(String),
+    Port(u16),
+    User(String),
+    IdentityFile(String),
+    IdentitiesOnly(bool),
+    IdentityAgent(String),
+    /// Empty for `none`.
+    UserKnownHostsFile(Vec<String>),
+    GlobalKnownHostsFile(Vec<String>),
+    HostKey(HostKeyPolicy),
+    HostKeyAlias(String),
+    ConnectTimeout(Duration),
+    Unsupported(Unsupported),
+}
+
+/// A setting that OpenSSH would follow and that we cannot, yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsupported {
+    /// As OpenSSH writes it.
+    pub keyword: &'static str,
+    pub weight: Weight,
+}
+
+/// What leaving a setting out would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// Nothing: this value asks for what we do anyway.
+    None,
+    /// We connect to the right host, in another way than OpenSSH would.
+    Warn,
+    /// We would connect to the wrong place or trust what was distrusted.
+    Refuse,
+}
+
+/// What a line says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Meaning {
+    Host(Vec<String>),
+    /// `Match all`, which needs no OpenSSH to be understood.
+    MatchAll,
+    Match,
+    Include(Vec<String>),
+    IgnoreUnknown(String),
+    /// `CanonicalizeHostname`, in effect.
+    Canonicalize,
+    Setting(Setting),
+    /// Changes nothing about how we connect.
+    Cosmetic,
+    Unknown,
+}
+
+/// `keyword` is in lower case. The error says what is wrong with the arguments.
+pub fn understand(keyword: &str, arguments: &[String]) -> Result<Meaning, String> {
+    use Setting as S;
+    // Before all else: what an unknown keyword takes is not ours to judge.
+    if !is_known(keyword) {
+        return Ok(Meaning::Unknown);
+    }
+    if arguments.is_empty() {
+        return Err(format!("{keyword} needs an argument"));
+    }
+    let one = || match arguments {
+        [argument] if argument.is_empty() => Err(format!("{keyword} has an empty argument")),
+        [argument] => Ok(argument.as_str()),
+        _ => Err(format!("{keyword} takes one argument, here are {}", arguments.len())),
+    };
+    let setting = match keyword {
+        "host" if arguments.iter().any(String::is_empty) => return Err("host has an empty pattern".into()),
+        "host" => return Ok(Meaning::Host(arguments.to_vec())),
+        "match" if arguments.len() == 1 && arguments[0].eq_ignore_ascii_case("all") => {
+            return Ok(Meaning::MatchAll);
+        }
+        "match" => return Ok(Meaning::Match),
+        "include" => return Ok(Meaning::Include(arguments.to_vec())),
+        "ignoreunknown" => return Ok(Meaning::IgnoreUnknown(one()?.to_owned())),
+        "canonicalizehostname" => {
+            return Ok(if is_off(one()?) { Meaning::Cosmetic } else { Meaning::Canonicalize });
+        }
+        "hostname" => S::HostName(one()?.to_owned()),
+        "user" => S::User(one()?.to_owned()),
+        "port" => S::Port(port(one()?)?),
+        "identityfile" => S::IdentityFile(one()?.to_owned()),
+        "identitiesonly" => S::IdentitiesOnly(yes_no(keyword, one()?)?),
+        "identityagent" => S::IdentityAgent(one()?.to_owned()),
+        "userknownhostsfile" => S::UserKnownHostsFile(files(keyword, arguments)?),
+        "globalknownhostsfile" => S::GlobalKnownHostsFile(files(keyword, arguments)?),
+        "hostkeyalias" => S::HostKeyAlias(one()?.to_owned()),
+        "stricthostkeychecking" => S::HostKey(match one()?.to_ascii_lowercase().as_str() {
+            // Nobody is there to be asked.
+            "yes" | "true" | "ask" => HostKeyPolicy::Strict,
+            "accept-new" => HostKeyPolicy::AcceptNew,
+            "no" | "false" | "off" => HostKeyPolicy::Off,
+            other => return Err(format!("{keyword} is yes, ask, accept-new, no or off, not {other}")),
+        }),
+        "connecttimeout" => S::ConnectTimeout(match one()? {
+            // As if nothing was said: a later value still counts.
+            "none" => return Ok(Meaning::Cosmetic),
+            text => time::parse(text).ok_or_else(|| format!("{text} is no length of time"))?,
+        }),
+        _ => match unsupported(keyword, arguments) {
+            Some(unsupported) => S::Unsupported(unsupported),
+            None => return Ok(Meaning::Cosmetic),
+        },
+    };
+    Ok(Meaning::Setting(setting))
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(format!("a port is a number from 1 to 65535, not {text}")),
+    }
+}
+
+fn yes_no(keyword: &str, text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "true" => Ok(true),
+        "no" | "false" => Ok(false),
+        _ => Err(format!("{keyword} is yes or no, not {text}")),
+    }
+}
+
+fn files(keyword: &str, arguments: &[String]) -> Result<Vec<String>, String> {
+    let none = |argument: &String| argument.eq_ignore_ascii_case("none");
+    if arguments.iter().any(String::is_empty) {
+        return Err(format!("{keyword} has an empty argument"));
+    }
+    match arguments {
+        [only] if none(only) => Ok(Vec::new()),
+        many if many.iter().any(none) => Err(format!("{keyword} takes none only where it stands alone")),
+        many => Ok(many.to_vec()),
+    }
+}
+
+fn is_off(value: &str) -> bool {
+    ["no", "none", "false"].iter().any(|off| value.eq_ignore_ascii_case(off))
+}
+
+pub const PROXY_JUMP: &str = "ProxyJump";
+pub const PROXY_COMMAND: &str = "ProxyCommand";
+
+/// Keywords that change how OpenSSH connects and that we do not follow.
+fn unsupported(keyword: &str, arguments: &[String]) -> Option<Unsupported> {
+    use Weight::{Refuse, Warn};
+    let value = arguments[0].as_str();
+    let off = is_off(value);
+    let (keyword, heavy, neutral) = match keyword {
+        "proxyjump" => (PROXY_JUMP, Refuse, off),
+        "proxycommand" => (PROXY_COMMAND, Refuse, off),
+        "revokedhostkeys" => ("RevokedHostKeys", Refuse, off),
+        "refuseconnection" => ("RefuseConnection", Refuse, false),
+        "certificatefile" => ("CertificateFile", Warn, off),
+        "addressfamily" => ("AddressFamily", Warn, value.eq_ignore_ascii_case("any")),
+        "bindaddress" => ("BindAddress", Warn, off),
+        "bindinterface" => ("BindInterface", Warn, off),
+        "knownhostscommand" => ("KnownHostsCommand", Warn, off),
+        "verifyhostkeydns" => ("VerifyHostKeyDNS", Warn, off),
+        "checkhostip" => ("CheckHostIP", Warn, off),
+        "nohostauthenticationforlocalhost" => ("NoHostAuthenticationForLocalhost", Warn, off),
+        "pkcs11provider" | "smartcarddevice" => ("PKCS11Provider", Warn, off),
+        "securitykeyprovider" => ("SecurityKeyProvider", Warn, off || value == "internal"),
+        "pubkeyauthentication" => ("PubkeyAuthentication", Warn, !off),
+        "preferredauthentications" => ("PreferredAuthentications", Warn, value.contains("publickey")),
+        "ciphers" | "cipher" => ("Ciphers", Warn, false),
+        "macs" => ("MACs", Warn, false),
+        "kexalgorithms" => ("KexAlgorithms", Warn, false),
+        "hostkeyalgorithms" => ("HostKeyAlgorithms", Warn, false),
+        "casignaturealgorithms" => ("CASignatureAlgorithms", Warn, false),
+        "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" => ("PubkeyAcceptedAlgorithms", Warn, false),
+        "requiredrsasize" => ("RequiredRSASize", Warn, false),
+        _ => return None,
+    };
+    Some(Unsupported { keyword, weight: if neutral { Weight::None } else { heavy } })
+}
+
+/// Lists of algorithms, which `ssh -G` prints whether somebody configured them or not.
+pub fn is_always_printed(keyword: &str) -> bool {
+    matches!(
+        keyword,
+        "ciphers"
+            | "macs"
+            | "kexalgorithms"
+            | "hostkeyalgorithms"
+            | "casignaturealgorithms"
+            | "pubkeyacceptedalgorithms"
+            | "requiredrsasize"
+    )
+}
+
+/// Every keyword that an OpenSSH up to 10.2 knows, and UseKeychain of macOS.
+fn is_known(keyword: &str) -> bool {
+    const KNOWN: &[&str] = &[
+        "addkeystoagent",
+        "addressfamily",
+        "afstokenpassing",
+        "batchmode",
+        "bindaddress",
+        "bindinterface",
+        "canonicaldomains",
+        "canonicalizefallbacklocal",
+        "canonicalizehostname",
+        "canonicalizemaxdots",
+        "canonicalizepermittedcnames",
+        "casignaturealgorithms",
+        "certificatefile",
+        "challengeresponseauthentication",
+        "channeltimeout",
+        "checkhostip",
+        "cipher",
+        "ciphers",
+        "clearallforwardings",
+        "compression",
+        "compressionlevel",
+        "connectionattempts",
+        "connecttimeout",
+        "controlmaster",
+        "controlpath",
+        "controlpersist",
+        "dsaauthentication",
+        "dynamicforward",
+        "enableescapecommandline",
+        "enablesshkeysign",
+        "escapechar",
+        "exitonforwardfailure",
+        "fallbacktorsh",
+        "fingerprinthash",
+        "forkafterauthentication",
+        "forwardagent",
+        "forwardx11",
+        "forwardx11timeout",
+        "forwardx11trusted",
+        "gatewayports",
+        "globalknownhostsfile",
+        "globalknownhostsfile2",
+        "gssapiauthentication",
+        "gssapiclientidentity",
+        "gssapidelegatecredentials",
+        "gssapikexalgorithms",
+        "gssapikeyexchange",
+        "gssapirenewalforcesrekey",
+        "gssapiserveridentity",
+        "gssapitrustdns",
+        "hashknownhosts",
+        "host",
+        "hostbasedacceptedalgorithms",
+        "hostbasedauthentication",
+        "hostbasedkeytypes",
+        "hostkeyalgorithms",
+        "hostkeyalias",
+        "hostname",
+        "identitiesonly",
+        "identityagent",
+        "identityfile",
+        "ignoreunknown",
+        "include",
+        "ipqos",
+        "kbdinteractiveauthentication",
+        "kbdinteractivedevices",
+        "keepalive",
+        "kexalgorithms",
+        "knownhostscommand",
+        "localcommand",
+        "localforward",
+        "loglevel",
+        "logverbose",
+        "macs",
+        "match",
+        "nohostauthenticationforlocalhost",
+        "numberofpasswordprompts",
+        "obscurekeystroketiming",
+        "passwordauthentication",
+        "permitlocalcommand",
+        "permitremoteopen",
+        "pkcs11provider",
+        "port",
+        "preferredauthentications",
+        "protocol",
+        "protocolkeepalives",
+        "proxycommand",
+        "proxyjump",
+        "proxyusefdpass",
+        "pubkeyacceptedalgorithms",
+        "pubkeyacceptedkeytypes",
+        "pubkeyauthentication",
+        "refuseconnection",
+        "rekeylimit",
+        "remotecommand",
+        "remoteforward",
+        "requesttty",
+        "requiredrsasize",
+        "revokedhostkeys",
+        "rhostsauthentication",
+        "rhostsrsaauthentication",
+        "rsaauthentication",
+        "securitykeyprovider",
+        "sendenv",
+        "serveralivecountmax",
+        "serveraliveinterval",
+        "sessiontype",
+        "setenv",
+        "setupttimeout",
+        "skeyauthentication",
+        "smartcarddevice",
+        "stdinnull",
+        "streamlocalbindmask",
+        "streamlocalbindunlink",
+        "stricthostkeychecking",
+        "syslogfacility",
+        "tag",
+        "tcpkeepalive",
+        "tisauthentication",
+        "tunnel",
+        "tunneldevice",
+        "updatehostkeys",
+        "usekeychain",
+        "useprivilegedport",
+        "user",
+        "userknownhostsfile",
+        "userknownhostsfile2",
+        "useroaming",
+        "usersh",
+        "verifyhostkeydns",
+        "versionaddendum",
+        "visualhostkey",
+        "warnweakcrypto",
+        "xauthlocation",
+    ];
+    KNOWN.binary_search(&keyword).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meaning(keyword: &str, argument: &str) -> Result<Meaning, String> {
+        understand(keyword, &[argument.to_owned()])
+    }
+
+    #[test]
+    fn what_is_configured_as_we_do_anyway_weighs_nothing() {
+        for (keyword, value, weight) in [
+            ("proxyjump", "bastion", Weight::Refuse),
+            ("proxyjump", "none", Weight::None),
+            ("revokedhostkeys", "/etc/ssh/revoked", Weight::Refuse),
+            ("certificatefile", "~/.ssh/cert.pub", Weight::Warn),
+            ("addressfamily", "inet6", Weight::Warn),
+            ("addressfamily", "any", Weight::None),
+            ("pubkeyauthentication", "no", Weight::Warn),
+            ("pubkeyauthentication", "yes", Weight::None),
+            ("checkhostip", "no", Weight::None),
+        ] {
+            match meaning(keyword, value) {
+                Ok(Meaning::Setting(Setting::Unsupported(unsupported))) => {
+                    assert_eq!(unsupported.weight, weight, "{keyword} {value}");
+                }
+                other => panic!("{keyword} {value}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for (keyword, value) in [
+            ("port", "0"),
+            ("port", "ssh"),
+            ("identitiesonly", "perhaps"),
+            ("stricthostkeychecking", "maybe"),
+            ("connecttimeout", "soon"),
+            ("user", ""),
+            ("host", ""),
+        ] {
+            assert!(meaning(keyword, value).is_err(), "{keyword} {value}");
+        }
+        assert!(understand("user", &[]).is_err());
+        assert!(understand("user", &["a".into(), "b".into()]).is_err());
+        assert!(understand("userknownhostsfile", &["a".into(), "none".into()]).is_err());
+    }
+
+    #[test]
+    fn the_rest_is_cosmetic_or_unknown() {
+        assert_eq!(meaning("controlmaster", "auto"), Ok(Meaning::Cosmetic));
+        assert_eq!(meaning("xauthlocation", "/x"), Ok(Meaning::Cosmetic));
+        assert_eq!(meaning("addkeystoagent", "yes"), Ok(Meaning::Cosmetic));
+        assert_eq!(meaning("hostnam", "x"), Ok(Meaning::Unknown));
+    }
+}

@@ -1,0 +1,113 @@
+//! Asking the installed OpenSSH: `ssh -G` prints what it would do for a host.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use super::keyword::{self, Meaning};
+use super::{HostConfig, Place, Question, Source};
+use crate::error::{Error, Result};
+
+/// Printed where nobody configured an `IdentityFile`.
+const DEFAULT_IDENTITIES: &[&str] = &[
+    "~/.ssh/id_dsa",
+    "~/.ssh/id_ecdsa",
+    "~/.ssh/id_ecdsa_sk",
+    "~/.ssh/id_ed25519",
+    "~/.ssh/id_ed25519_sk",
+    "~/.ssh/id_mldsa44_ed25519",
+    "~/.ssh/id_rsa",
+    "~/.ssh/id_xmss",
+];
+
+/// How to ask, and why.
+#[derive(Debug)]
+pub struct OpenSsh {
+    /// The line that only OpenSSH understands.
+    because: Place,
+    arguments: Vec<OsString>,
+}
+
+impl OpenSsh {
+    pub fn because_of(place: Place) -> Self {
+        Self { because: place, arguments: Vec::new() }
+    }
+
+    /// What every question is asked with.
+    pub fn ask_with(&mut self, source: &Source, options: &[String]) {
+        match source {
+            Source::Standard => {}
+            Source::File(path) => self.arguments.extend(["-F".into(), path.into()]),
+            Source::Nothing => self.arguments.extend(["-F".into(), "none".into()]),
+        }
+        for option in options {
+            self.arguments.extend(["-o".into(), option.into()]);
+        }
+    }
+
+    pub fn ask(&self, question: Question<'_>) -> Result<HostConfig> {
+        let mut command = Command::new("ssh");
+        command.arg("-G").args(&self.arguments);
+        if let Some(user) = question.user {
+            command.args(["-l", user]);
+        }
+        if let Some(port) = question.port {
+            command.args(["-p", &port.to_string()]);
+        }
+        command.arg("--").arg(question.host).stdin(Stdio::null());
+        let output = command.output().map_err(|error| {
+            let missing = error.kind() == ErrorKind::NotFound;
+            let error = Error::usage(format!("cannot ask ssh -G about {}", question.host))
+                .because(error)
+                .cause(format!("{} has a condition that only OpenSSH can answer", self.because));
+            if missing {
+                error.hint("install OpenSSH's client (ssh), or give another file with -F")
+            } else {
+                error
+            }
+        })?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let mut error = Error::usage(format!("ssh -G cannot answer for {}", question.host))
+                .hint(format!("ssh -G {}  shows what is wrong", question.host));
+            for line in said.lines().map(str::trim).filter(|line| !line.is_empty()) {
+                error = error.cause(line.escape_debug().to_string());
+            }
+            return Err(error);
+        }
+        self.read(&String::from_utf8_lossy(&output.stdout)).map_err(|message| {
+            Error::failure(format!("cannot read what ssh -G says of {}", question.host))
+                .cause(message)
+                .hint("please report it with the output of ssh -V")
+        })
+    }
+
+    /// The answer: a keyword in lower case and a value without quotes on each line.
+    fn read(&self, answer: &str) -> Result<HostConfig, String> {
+        let place = Place { file: Arc::from(format!("ssh -G, asked because of {}", self.because)), line: 0 };
+        let mut found = HostConfig::default();
+        for line in answer.lines() {
+            let Some((keyword, value)) = line.split_once(' ') else { continue };
+            if keyword::is_always_printed(keyword) {
+                continue;
+            }
+            let arguments: Vec<String> = match keyword {
+                "userknownhostsfile" | "globalknownhostsfile" => {
+                    value.split(' ').map(str::to_owned).collect()
+                }
+                // Always expanded already. Of the others it depends on the version, and they are
+                // expanded again: a path with a literal % is rarer than an old OpenSSH.
+                "hostname" => vec![value.replace('%', "%%")],
+                _ => vec![value.to_owned()],
+            };
+            if let Meaning::Setting(setting) = keyword::understand(keyword, &arguments)? {
+                found.add(&setting, &place);
+            }
+        }
+        if found.identity_files.iter().all(|file| DEFAULT_IDENTITIES.contains(&file.value.as_str())) {
+            found.identity_files.clear();
+        }
+        Ok(found)
+    }
+}

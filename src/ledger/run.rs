@@ -1,0 +1,133 @@
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::ExitCode;
+use crate::event::{HostResult, PayloadInfo};
+
+/// What is known of a run before any host is touched.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Letters, digits, `-` and `_`; a ULID sorts by time.
+    pub id: String,
+    /// The command line as typed, without values of secrets.
+    pub command: String,
+    pub payload: Option<PayloadInfo>,
+    pub git_sha: Option<String>,
+    /// Who runs it, such as `ann@laptop`.
+    pub operator: Option<String>,
+    pub plan: Value,
+    /// Every host of the plan, in the plan's order.
+    pub hosts: Vec<String>,
+    pub started_at: Timestamp,
+}
+
+/// The ledger's `runs.status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Not finished, and its process is not known to be gone.
+    Running,
+    /// Exit code 0.
+    Succeeded,
+    /// Some host did not succeed, or we failed.
+    Failed,
+    /// By canary or `--max-fail`: exit code 7.
+    Stopped,
+    /// A host's link was lost while its job ran: exit code 8.
+    Unknown,
+    /// By Ctrl-C or SIGTERM (exit code 130), or its process died (no exit code): hosts without an
+    /// outcome show the state they were last seen in.
+    Interrupted,
+}
+
+impl RunStatus {
+    pub const ALL: [Self; 6] =
+        [Self::Running, Self::Succeeded, Self::Failed, Self::Stopped, Self::Unknown, Self::Interrupted];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+            Self::Unknown => "unknown",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// `None` for a name that no version up to this one writes.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+
+    pub(super) fn of(code: ExitCode) -> Self {
+        match code {
+            ExitCode::Success => Self::Succeeded,
+            ExitCode::Stopped => Self::Stopped,
+            ExitCode::Unknown => Self::Unknown,
+            ExitCode::Interrupted => Self::Interrupted,
+            ExitCode::Failure
+            | ExitCode::Usage
+            | ExitCode::HostFailed
+            | ExitCode::Unreachable
+            | ExitCode::TimedOut
+            | ExitCode::Rejected => Self::Failed,
+        }
+    }
+}
+
+/// A run as it is in the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Run {
+    pub id: String,
+    pub command: String,
+    pub status: RunStatus,
+    pub exit_code: Option<u8>,
+    pub started_at: Timestamp,
+    pub finished_at: Option<Timestamp>,
+    /// When the last event came; for a run without `finished_at`, how far it is known.
+    pub last_event_at: Option<Timestamp>,
+    /// SHA-256 of the payload's tar.gz, lower-case hex.
+    pub payload_digest: Option<String>,
+    pub payload_name: Option<String>,
+    pub release: Option<u64>,
+    pub signer: Option<String>,
+    pub git_sha: Option<String>,
+    pub operator: Option<String>,
+    pub plan: Value,
+    /// How many hosts have each `results.status`.
+    pub hosts: BTreeMap<String, u64>,
+}
+
+impl Run {
+    /// Milliseconds from the start to the end, or to the last event where there is no end.
+    pub fn duration_ms(&self) -> Option<u64> {
+        let end = self.finished_at.or(self.last_event_at)?;
+        u64::try_from(end.duration_since(self.started_at).as_millis()).ok()
+    }
+}
+
+/// One host of a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HostRow {
+    pub host: String,
+    /// An [`crate::event::Outcome`] by name, or, for a host that has not ended, the
+    /// [`crate::event::HostState`] it was last seen in.
+    pub status: String,
+    /// `None` for a host that has not ended, as far as is known.
+    #[serde(flatten)]
+    pub result: Option<HostResult>,
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    /// `None`: all.
+    pub limit: Option<usize>,
+    pub status: Option<RunStatus>,
+    /// Runs with this host in their plan.
+    pub host: Option<String>,
+}

@@ -1,0 +1,67 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Ledger;
+use super::fault::again;
+use super::writer::Message;
+use crate::error::Result;
+use crate::event::{Event, EventKind, Sink, Stream};
+
+/// Records the events of one run. An event is on disk some 25 ms after it was told, and all of
+/// them once [`RunRecorder::finish`] returns. Blocks while the disk cannot follow.
+pub struct RunRecorder {
+    ledger: Ledger,
+    run: Arc<str>,
+    /// How much of each stream of each host has come.
+    offsets: HashMap<String, [u64; Stream::ALL.len()]>,
+}
+
+impl RunRecorder {
+    pub(super) fn new(ledger: Ledger, run: &str) -> Self {
+        Self { ledger, run: run.into(), offsets: HashMap::new() }
+    }
+
+    /// Waits until every event told so far is committed.
+    pub fn finish(&mut self) -> Result<()> {
+        self.ledger.call(|_| Ok(()))?;
+        self.healthy()
+    }
+
+    fn healthy(&self) -> Result<()> {
+        match self.ledger.inner.shared.failed.get() {
+            Some(error) => Err(again(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the bytes of a `host_output` begin; counts them.
+    fn place(&mut self, host: &str, stream: Stream, bytes: usize) -> u64 {
+        if !self.offsets.contains_key(host) {
+            self.offsets.insert(host.to_owned(), Default::default());
+        }
+        let offsets = self.offsets.get_mut(host).expect("it was just put there");
+        let offset = &mut offsets[stream as usize];
+        let begin = *offset;
+        *offset += bytes as u64;
+        begin
+    }
+}
+
+impl Sink for RunRecorder {
+    /// Fails once the writer has failed (disk full, file locked, …): nothing is recorded any more.
+    fn event(&mut self, event: &Event) -> Result<()> {
+        self.healthy()?;
+        let offset = match &event.kind {
+            EventKind::HostOutput { host, stream, data } => self.place(host, *stream, data.0.len()),
+            _ => 0,
+        };
+        let (run, event) = (self.run.clone(), Box::new(event.clone()));
+        self.ledger.send(Message::Event { run, event, offset })
+    }
+}
+
+impl Drop for RunRecorder {
+    fn drop(&mut self) {
+        let _ = self.ledger.send(Message::Release { run: self.run.clone() });
+    }
+}

@@ -1,0 +1,114 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::{HelperMode, StopReason, Trust};
+
+/// What may happen to one of three hosts; applied in order where the grammar allows it.
+#[derive(Debug, Clone)]
+enum Step {
+    State(HostState),
+    Output(Stream, Vec<u8>),
+    Warning(String),
+    Finished(Outcome, bool),
+    Stopping,
+    Later,
+}
+
+fn step() -> impl Strategy<Value = (usize, Step)> {
+    let states = [HostState::Connecting, HostState::Running, HostState::Ended];
+    let step = prop_oneof![
+        1 => prop::sample::select(states.to_vec()).prop_map(Step::State),
+        6 => (prop::sample::select(Stream::ALL.to_vec()), prop::collection::vec(any::<u8>(), 0..40))
+            .prop_map(|(stream, data)| Step::Output(stream, data)),
+        1 => ".*".prop_map(Step::Warning),
+        1 => (prop::sample::select(Outcome::ALL.to_vec()), any::<bool>())
+            .prop_map(|(outcome, rich)| Step::Finished(outcome, rich)),
+        1 => Just(Step::Stopping),
+        1 => Just(Step::Later),
+    ];
+    (0usize..3, step)
+}
+
+const HOSTS: [&str; 3] = ["web1", "ann@web2:2222", "žluťoučký 'host'"];
+
+fn result(outcome: Outcome, rich: bool) -> HostResult {
+    if !rich {
+        return HostResult::bare(outcome, at(3));
+    }
+    HostResult {
+        attempt: 2,
+        exit_code: Some(-1),
+        signal: Some(9),
+        cpu_ms: Some(u64::from(u32::MAX) + 1),
+        max_rss_kb: Some(1),
+        helper_mode: Some(HelperMode::Tcp),
+        trust: Some(Trust::Session),
+        stub_digest: Some("s".repeat(64)),
+        arch: Some("linux/arm64".into()),
+        output: Some(json!({"a": [1, null, "b"], "c": 1.5})),
+        finished_at: Timestamp::from_nanosecond(1_795_000_000_123_456_789).unwrap(),
+        ..refused()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever was told comes back exactly, while the run goes on, when it is cut off anywhere
+    /// (hosts that never ended), and when it is over.
+    #[test]
+    fn a_stored_run_replays_as_it_was_told(
+        steps in prop::collection::vec(step(), 0..60),
+        look in 0usize..60,
+        over in any::<bool>(),
+    ) {
+        let place = Place::new();
+        let ledger = place.ledger();
+        let mut teller = Teller::new(&ledger, new_run("R1", &HOSTS));
+        let mut ends = [false; HOSTS.len()];
+        for (index, (host, step)) in steps.into_iter().enumerate() {
+            if index == look {
+                teller.recorder.finish().unwrap();
+                let stored: Vec<Event> = ledger.reader().unwrap().events("R1").unwrap().map(Result::unwrap).collect();
+                prop_assert_eq!(&stored, &teller.told);
+            }
+            let name = HOSTS[host];
+            match step {
+                Step::Stopping => teller.tell(EventKind::RunStopping { reason: StopReason::Limit }),
+                Step::Later => {
+                    let later = json!({"kind": "host_moved", "host": name, "to": {"rack": 3}});
+                    teller.tell(EventKind::Other(later.as_object().unwrap().clone()));
+                }
+                _ if ends[host] => {}
+                Step::State(state) => teller.state(name, state),
+                Step::Output(stream, data) => teller.print(name, stream, &data),
+                Step::Warning(message) => teller.tell(EventKind::HostWarning { host: name.into(), message }),
+                Step::Finished(outcome, rich) => {
+                    ends[host] = true;
+                    teller.end(name, result(outcome, rich));
+                }
+            }
+        }
+        let told = if over { teller.end_run(&[]) } else { teller.finish() };
+        drop(ledger);
+        let reader = place.reader();
+        let stored: Vec<Event> = reader.events("R1").unwrap().map(Result::unwrap).collect();
+        prop_assert_eq!(&stored, &told);
+        for host in HOSTS {
+            let about: Vec<Event> = reader.host_events("R1", host).unwrap().map(Result::unwrap).collect();
+            let wanted: Vec<Event> = told.iter().filter(|event| match &event.kind {
+                EventKind::Other(map) => map["host"] == host,
+                kind => kind.host() == Some(host),
+            }).cloned().collect();
+            prop_assert_eq!(about, wanted);
+            for stream in Stream::ALL {
+                let printed: Vec<u8> = told.iter().filter_map(|event| match &event.kind {
+                    EventKind::HostOutput { host: name, stream: which, data }
+                        if name == host && *which == stream => Some(data.0.clone()),
+                    _ => None,
+                }).flatten().collect();
+                prop_assert_eq!(reader.output_bytes("R1", host, stream).unwrap(), printed);
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+use super::*;
+
+/// Three hosts, one of each kind of end.
+fn mixed(ledger: &Ledger, id: &str) {
+    let mut teller = Teller::new(ledger, new_run(id, &["web1", "web2", "web3"]));
+    teller.state("web1", HostState::Running);
+    teller.print("web1", Stream::Stdout, b"hello\n");
+    let done = HostResult {
+        exit_code: Some(0),
+        stub_digest: Some("s".repeat(64)),
+        arch: Some("linux/amd64".into()),
+        output: Some(json!({"free": 7})),
+        timings: [("running".to_owned(), 12)].into(),
+        stdout_bytes: 6,
+        ..ended(Outcome::Succeeded)
+    };
+    teller.end("web1", done);
+    teller.end("web2", refused());
+    teller.end("web3", HostResult { exit_code: Some(7), ..ended(Outcome::Failed) });
+    teller.end_run(&[Outcome::Succeeded, Outcome::Unreachable, Outcome::Failed]);
+}
+
+#[test]
+fn the_rows_are_there_before_any_host_is_touched() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    ledger.begin_run(new_run("R1", &["web2", "web1"])).unwrap();
+    assert_eq!(place.sql::<String>("SELECT status FROM runs WHERE id = 'R1'"), "running");
+    assert_eq!(
+        place.sql::<String>("SELECT group_concat(host || ':' || status, ' ' ORDER BY rowid) FROM results"),
+        "web2:queued web1:queued"
+    );
+    assert_eq!(place.sql::<String>("SELECT name || ' ' || release FROM payloads"), "disk-report 7");
+    let error = ledger.begin_run(new_run("R1", &[])).unwrap_err();
+    assert_eq!(error.code, crate::error::ExitCode::Failure, "{error}");
+    assert!(ledger.begin_run(new_run("../R1", &[])).is_err());
+}
+
+#[test]
+fn a_finished_run_can_be_queried_in_sql() {
+    let place = Place::new();
+    mixed(&place.ledger(), "R1");
+    let table = [
+        ("SELECT status || ' ' || exit_code || ' ' || finished_at FROM runs", "failed 4 2026-11-18T11:06:46.000Z"),
+        (
+            "SELECT group_concat(host || ' ' || status || ' ' || coalesce(exit_code, '-'), ', ' ORDER BY rowid)
+             FROM results",
+            "web1 succeeded 0, web2 unreachable -, web3 failed 7",
+        ),
+        ("SELECT phase || ': ' || error FROM results WHERE host = 'web2'", "tcp: connection refused"),
+        ("SELECT json_extract(output, '$.free') || json_extract(timings, '$.running') FROM results", "712"),
+        ("SELECT host || ' ' || arch || ' ' || deployed_at FROM deployments", "web1 linux/amd64 2026-11-18T11:06:41.000Z"),
+        ("SELECT stream || ' ' || bytes || ' ' || truncated FROM outputs", "stdout 6 0"),
+        ("SELECT count(*) || ' chunks' FROM chunks", "0 chunks"),
+    ];
+    for (query, wanted) in table {
+        assert_eq!(place.sql::<String>(query), wanted, "{query}");
+    }
+}
+
+#[test]
+fn queries() {
+    let place = Place::new();
+    mixed(&place.ledger(), "R1");
+    let reader = place.reader();
+    let run = reader.run("R1").unwrap();
+    assert_eq!((run.status, run.exit_code, run.release), (RunStatus::Failed, Some(4), Some(7)));
+    assert_eq!(run.duration_ms(), Some(6000));
+    assert_eq!(
+        run.hosts,
+        [("failed", 1), ("succeeded", 1), ("unreachable", 1)].map(|(k, n)| (k.to_owned(), n)).into()
+    );
+    let rows = reader.results("R1").unwrap();
+    assert_eq!(rows.iter().map(|row| row.host.as_str()).collect::<Vec<_>>(), ["web1", "web2", "web3"]);
+    assert_eq!(rows[1].result, Some(refused()));
+    assert_eq!(reader.output_bytes("R1", "web1", Stream::Stdout).unwrap(), b"hello\n");
+    assert_eq!(reader.output_bytes("R1", "web2", Stream::Stdout).unwrap(), b"");
+}
+
+#[test]
+fn runs_are_listed_newest_first() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    for (second, id) in ["A", "B", "C"].into_iter().enumerate() {
+        ledger
+            .begin_run(NewRun {
+                started_at: at(second as i64),
+                ..new_run(id, &["web1", &format!("only-{id}")])
+            })
+            .unwrap();
+    }
+    drop(ledger.recorder("B"));
+    drop(ledger.recorder("C"));
+    // Answered behind what came before it.
+    ledger.variables().list(None).unwrap();
+    let list = |filter: RunFilter| -> String {
+        place.reader().runs(&filter).unwrap().into_iter().map(|run| run.id).collect()
+    };
+    assert_eq!(list(RunFilter::default()), "CBA");
+    assert_eq!(list(RunFilter { limit: Some(2), ..RunFilter::default() }), "CB");
+    assert_eq!(list(RunFilter { host: Some("only-A".into()), ..RunFilter::default() }), "A");
+    // Nobody records B and C any longer.
+    assert_eq!(list(RunFilter { status: Some(RunStatus::Running), ..RunFilter::default() }), "A");
+    assert_eq!(list(RunFilter { status: Some(RunStatus::Interrupted), ..RunFilter::default() }), "CB");
+}
+
+#[test]
+fn names_of_runs() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let reader = place.reader();
+    assert!(reader.resolve_run("last").is_err());
+    for (second, id) in ["01JAB", "01JAC", "01JA"].into_iter().enumerate() {
+        ledger.begin_run(NewRun { started_at: at(second as i64), ..new_run(id, &[]) }).unwrap();
+    }
+    // typed, meant
+    let table = [
+        ("last", Ok("01JA")),
+        ("01JAB", Ok("01JAB")),
+        ("01jac", Ok("01JAC")),
+        ("01JA", Ok("01JA")),
+        ("01J", Err("3 runs begin with `01J`")),
+        ("x", Err("no run begins with `x`")),
+        ("%", Err("no run begins with `%`")),
+        ("", Err("a run has no empty name")),
+    ];
+    for (typed, meant) in table {
+        match reader.resolve_run(typed) {
+            Ok(id) => assert_eq!(Ok(id.as_str()), meant, "{typed}"),
+            Err(error) => {
+                assert_eq!(Err(error.message.as_str()), meant, "{typed}");
+                assert_eq!((error.code, error.hints.len()), (crate::error::ExitCode::Usage, 1));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_writer_that_fails_says_so_from_then_on() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let mut teller = Teller::new(&ledger, new_run("R1", &["web1"]));
+    // The same number twice: as good a failure as a full disk.
+    let event = teller.told[0].clone();
+    teller.recorder.event(&event).unwrap();
+    let error = teller.recorder.finish().unwrap_err();
+    assert!(error.message.contains("cannot write the ledger"), "{error}");
+    assert!(teller.recorder.event(&event).is_err());
+    assert_eq!(place.sql::<i64>("SELECT count(*) FROM events"), 1);
+    // What does not hang on a gapless record goes on.
+    ledger.variables().set("s", "k", &json!(1), None, "me").unwrap();
+}
+
+/// 1,000 hosts with 20 events each. Less than a second in the dev profile; the
+/// bound leaves room for busy machines.
+#[test]
+fn a_thousand_hosts_are_recorded_in_passing() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let hosts: Vec<String> = (0..1000).map(|host| format!("web{host}")).collect();
+    let names: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let begin = std::time::Instant::now();
+    let mut teller = Teller::new(&ledger, new_run("R1", &names));
+    for piece in 0..19 {
+        for host in &names {
+            match piece {
+                0 => teller.state(host, HostState::Connecting),
+                1 => teller.state(host, HostState::Running),
+                _ => teller.print(host, Stream::Stdout, b"a line of output\n"),
+            }
+        }
+    }
+    names.iter().for_each(|host| teller.end(host, ended(Outcome::Succeeded)));
+    teller.end_run(&[Outcome::Succeeded; 1000]);
+    let took = begin.elapsed();
+    assert!(took.as_secs() < 20, "{took:?}");
+}

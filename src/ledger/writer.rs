@@ -1,0 +1,182 @@
+//! The one thread that writes. Everyone else sends it work; it groups what has come into
+//! transactions, so that a thousand hosts cost a few commits, not thousands.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::fault::{Fault, again};
+use super::record;
+use super::run_lock::RunLock;
+use crate::error::Error;
+use crate::event::{Event, EventKind};
+
+/// How many messages may wait: with output in pieces of 64 KiB, 8 MiB.
+pub(super) const QUEUE: usize = 128;
+/// An event waits at most this long for others to share its transaction.
+const WINDOW: Duration = Duration::from_millis(25);
+/// A transaction is closed once it holds this many messages or bytes of output.
+const BATCH: usize = 1000;
+const BATCH_BYTES: usize = 1 << 20;
+
+pub(super) enum Message {
+    Event {
+        run: Arc<str>,
+        event: Box<Event>,
+        /// Where a `host_output` begins in its stream.
+        offset: u64,
+    },
+    /// Someone waits for the answer.
+    Call(Call),
+    /// Nobody records the run any longer.
+    Release { run: Arc<str> },
+}
+
+/// Works in a transaction, or is told why there is none.
+pub(super) type Call = Box<dyn FnOnce(Result<&Connection, &Error>) -> Answer + Send>;
+
+pub(super) struct Answer {
+    /// Whether to keep what was written.
+    pub(super) keep: bool,
+    /// Called once the transaction is committed, or with the reason why it is not.
+    pub(super) tell: Tell,
+}
+
+pub(super) type Tell = Box<dyn FnOnce(Result<(), &Error>)>;
+
+/// What the writer shares with the handles.
+pub(super) struct Shared {
+    pub(super) path: PathBuf,
+    /// Why events are no longer recorded: a gap would make the rest worthless.
+    pub(super) failed: OnceLock<Error>,
+    /// Of the runs that this process records.
+    pub(super) locks: Mutex<HashMap<String, RunLock>>,
+}
+
+impl Shared {
+    pub(super) fn release(&self, run: &str) {
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner).remove(run);
+    }
+
+    fn fail(&self, fault: Fault) -> &Error {
+        let error = fault.on(&self.path, "write");
+        self.failed.get_or_init(|| error)
+    }
+}
+
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) queue: Receiver<Message>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Writer {
+    /// Until every handle is gone and the queue is empty.
+    pub(super) fn run(mut self) {
+        while let Ok(first) = self.queue.recv() {
+            let batch = self.collect(first);
+            self.write(batch);
+        }
+    }
+
+    /// Takes what else is there. Waits for more only while nobody waits for an answer.
+    fn collect(&self, first: Message) -> Vec<Message> {
+        let deadline = Instant::now() + WINDOW;
+        let (mut batch, mut bytes, mut awaited) = (Vec::new(), 0, false);
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match &message {
+                Message::Event { event, .. } => {
+                    if let EventKind::HostOutput { data, .. } = &event.kind {
+                        bytes += data.0.len();
+                    }
+                }
+                Message::Call(_) => awaited = true,
+                Message::Release { .. } => {}
+            }
+            batch.push(message);
+            next = if batch.len() >= BATCH || bytes >= BATCH_BYTES {
+                None
+            } else if awaited {
+                self.queue.try_recv().map_err(|_: TryRecvError| ()).ok()
+            } else {
+                let left = deadline.saturating_duration_since(Instant::now());
+                self.queue.recv_timeout(left).map_err(|_: RecvTimeoutError| ()).ok()
+            };
+        }
+        batch
+    }
+
+    /// One transaction for the batch. A call that fails is undone alone; an event that fails ends
+    /// the recording of events.
+    fn write(&mut self, batch: Vec<Message>) {
+        let (mut answers, mut over, mut recorded) = (Vec::new(), Vec::new(), false);
+        let shared = &self.shared;
+        let mut transaction = match self.connection.transaction_with_behavior(TransactionBehavior::Immediate)
+        {
+            Ok(transaction) => transaction,
+            Err(error) => return refuse(batch, shared, error.into()),
+        };
+        for message in batch {
+            match message {
+                Message::Event { run, event, offset } => {
+                    if shared.failed.get().is_some() {
+                        continue;
+                    }
+                    let written = transaction.savepoint().map_err(Fault::from).and_then(|savepoint| {
+                        record::event(&savepoint, &run, &event, offset)?;
+                        Ok(savepoint.commit()?)
+                    });
+                    match written {
+                        Ok(()) => recorded = true,
+                        Err(fault) => _ = shared.fail(fault),
+                    }
+                    if matches!(event.kind, EventKind::RunFinished { .. }) {
+                        over.push(run);
+                    }
+                }
+                Message::Call(call) => match transaction.savepoint() {
+                    Ok(savepoint) => {
+                        let answer = call(Ok(&savepoint));
+                        // A savepoint that is dropped is rolled back; an error shows at the commit.
+                        if answer.keep {
+                            let _ = savepoint.commit();
+                        }
+                        answers.push(answer);
+                    }
+                    Err(error) => {
+                        let error = Fault::from(error).on(&shared.path, "write");
+                        answers.push(call(Err(&error)));
+                    }
+                },
+                Message::Release { run } => over.push(run),
+            }
+        }
+        let committed = transaction.commit().map_err(|error| Fault::from(error).on(&shared.path, "write"));
+        if let Err(error) = &committed
+            && recorded
+        {
+            _ = shared.failed.set(again(error));
+        }
+        over.iter().for_each(|run| shared.release(run));
+        for answer in answers {
+            (answer.tell)(committed.as_ref().copied());
+        }
+    }
+}
+
+/// Nothing could be written: whoever waits is told, and recording ends if there was an event.
+fn refuse(batch: Vec<Message>, shared: &Shared, fault: Fault) {
+    let error = fault.on(&shared.path, "write");
+    for message in batch {
+        match message {
+            Message::Event { .. } => _ = shared.failed.set(again(&error)),
+            Message::Call(call) => (call(Err(&error)).tell)(Err(&error)),
+            Message::Release { run } => shared.release(&run),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, Write};
+use std::path::Path;
+
+use super::Reporter;
+use super::fate::Fate;
+use super::recorder::{Recorder, Written};
+use super::spool::{Spool, TextId};
+use crate::error::{OrFail, Result};
+use crate::event::{Event, EventKind, HostResult, Outcome, Summary};
+use crate::term::Visible;
+
+/// `--junit FILE`: the run as a test suite, each host a test case, as CI systems read it. A
+/// script's failure and a timeout are a `failure`; a host not reached, refused or not known is an
+/// `error`; one that was not started or was cancelled is `skipped`.
+///
+/// The elements are those that Jenkins and GitLab agree on: `testsuites`, `testsuite`,
+/// `testcase`, `failure`, `error`, `skipped`, `system-out`, `system-err`.
+pub struct Junit {
+    out: BufWriter<File>,
+    run: String,
+    payload: String,
+    recorder: Recorder,
+    cases: Vec<Case>,
+}
+
+struct Case {
+    host: String,
+    result: HostResult,
+    written: Written,
+}
+
+impl Junit {
+    /// Creates or empties the file; it is written when the run has ended.
+    pub fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path)
+            .or_fail(|| format!("cannot create {}", path.display()))
+            .map_err(|error| error.hint("name a file in a folder you may write to: --junit ./junit.xml"))?;
+        Ok(Self {
+            out: BufWriter::new(file),
+            run: String::new(),
+            payload: String::new(),
+            recorder: Recorder::default(),
+            cases: Vec::new(),
+        })
+    }
+
+    fn write(&mut self, summary: &Summary) -> io::Result<()> {
+        let out = &mut self.out;
+        out.rewind()?;
+        let counts =
+            |wanted: Kind| self.cases.iter().filter(|case| kind(case.result.outcome) == Some(wanted)).count();
+        let numbers = format!(
+            r#"tests="{}" failures="{}" errors="{}" skipped="{}" time="{}""#,
+            self.cases.len(),
+            counts(Kind::Failure),
+            counts(Kind::Error),
+            counts(Kind::Skipped),
+            seconds(summary.duration_ms),
+        );
+        let (run, payload) = (escape(&self.run), escape(&self.payload));
+        writeln!(out, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
+        writeln!(out, r#"<testsuites name="cronium-run {run}" {numbers}>"#)?;
+        writeln!(out, r#"<testsuite name="{payload}" {numbers}>"#)?;
+        for case in &self.cases {
+            let time = seconds(case.result.duration_ms);
+            let host = escape(&case.host);
+            writeln!(out, r#"<testcase name="{host}" classname="{payload}" time="{time}">"#)?;
+            case.write_end(out)?;
+            write_text(out, &self.recorder.spool, "system-out", case.written.stdout)?;
+            write_text(out, &self.recorder.spool, "system-err", case.written.stderr)?;
+            writeln!(out, "</testcase>")?;
+        }
+        writeln!(out, "</testsuite>\n</testsuites>")?;
+        out.flush()
+    }
+}
+
+impl Reporter for Junit {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        match &event.kind {
+            EventKind::RunStarted { run, payload, command, .. } => {
+                self.run.clone_from(run);
+                self.payload = payload.as_ref().map_or(command, |payload| &payload.name).clone();
+            }
+            EventKind::HostOutput { host, stream, data } => self.recorder.output(host, *stream, &data.0)?,
+            EventKind::HostFinished { host, result } => {
+                let written = self.recorder.end(host)?;
+                self.cases.push(Case { host: host.clone(), result: (**result).clone(), written });
+            }
+            EventKind::RunFinished { summary } => self.write(summary)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Failure,
+    Error,
+    Skipped,
+}
+
+fn kind(outcome: Outcome) -> Option<Kind> {
+    match outcome {
+        Outcome::Succeeded => None,
+        Outcome::Failed | Outcome::TimedOut => Some(Kind::Failure),
+        Outcome::Unreachable | Outcome::Rejected | Outcome::Unknown => Some(Kind::Error),
+        Outcome::Cancelled | Outcome::Skipped => Some(Kind::Skipped),
+    }
+}
+
+impl Case {
+    fn write_end(&self, out: &mut impl Write) -> io::Result<()> {
+        let message = escape(&Fate::of(&self.host, &self.result).text(&[&self.host]));
+        let element = match kind(self.result.outcome) {
+            None => return Ok(()),
+            Some(Kind::Skipped) => return writeln!(out, r#"<skipped message="{message}"/>"#),
+            Some(Kind::Failure) => "failure",
+            Some(Kind::Error) => "error",
+        };
+        let failure = self.result.failure.as_ref();
+        let class = escape(failure.map_or("exit", |failure| &failure.kind));
+        write!(out, r#"<{element} message="{message}" type="{class}">"#)?;
+        let more = failure.map_or(&[][..], |failure| &failure.causes);
+        out.write_all(escape(&more.join("\n")).as_bytes())?;
+        writeln!(out, "</{element}>")
+    }
+}
+
+fn write_text(out: &mut impl Write, spool: &Spool, element: &str, id: Option<TextId>) -> io::Result<()> {
+    let Some(id) = id else { return Ok(()) };
+    write!(out, "<{element}>")?;
+    // XML has no place for most control characters, not even escaped.
+    let mut visible = Visible::default();
+    spool.read(id, |piece| {
+        let mut text = String::new();
+        visible.push(piece, &mut text);
+        out.write_all(escape(&text).as_bytes())
+    })?;
+    let mut rest = String::new();
+    visible.finish(&mut rest);
+    out.write_all(escape(&rest).as_bytes())?;
+    writeln!(out, "</{element}>")
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000)
+}
+
+/// Text of XML, in an element or an attribute.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' => out.push(character),
+            // Not characters of XML 1.0.
+            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push(char::REPLACEMENT_CHARACTER),
+            _ => out.push(character),
+        }
+    }
+    out
+}

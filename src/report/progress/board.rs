@@ -1,0 +1,262 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use crate::event::{HostState, Outcome, Summary};
+use crate::report::{fate, fold, units};
+use crate::term::{Term, Tone, visible_line};
+
+/// Hosts named in a frame, with the line that counts the others.
+const NAMED: usize = 12;
+
+/// Longest text of a set of hosts in a line.
+const SET: usize = 60;
+
+/// Columns of the bar.
+const BAR: usize = 24;
+
+/// Where every host stands. An event costs the logarithm of the hosts at work, a frame no more
+/// than the lines it has.
+pub struct Board {
+    begun: Instant,
+    hosts: Vec<Place>,
+    index: HashMap<String, usize>,
+    /// Started and not ended, the longest at work first.
+    at_work: BTreeSet<(Instant, usize)>,
+    ended: Summary,
+    stopping: bool,
+    over: bool,
+}
+
+struct Place {
+    name: String,
+    state: HostState,
+    started: Option<Instant>,
+}
+
+impl Board {
+    pub fn new(hosts: &[String], now: Instant) -> Self {
+        let place = |name: &String| Place { name: name.clone(), state: HostState::Queued, started: None };
+        Self {
+            begun: now,
+            index: hosts.iter().enumerate().map(|(index, host)| (host.clone(), index)).collect(),
+            hosts: hosts.iter().map(place).collect(),
+            at_work: BTreeSet::new(),
+            ended: Summary { hosts: hosts.len() as u64, ..Summary::default() },
+            stopping: false,
+            over: false,
+        }
+    }
+
+    pub fn entered(&mut self, host: &str, state: HostState, now: Instant) {
+        let Some(index) = self.index.get(host).copied() else { return };
+        let place = &mut self.hosts[index];
+        if place.state == HostState::Ended {
+            return;
+        }
+        // `Ended` is for `finished` to say: a host is counted once.
+        if !matches!(state, HostState::Queued | HostState::Ended) {
+            place.state = state;
+            if place.started.is_none() {
+                place.started = Some(now);
+                self.at_work.insert((now, index));
+            }
+        }
+    }
+
+    pub fn finished(&mut self, host: &str, outcome: Outcome) {
+        let Some(index) = self.index.get(host).copied() else { return };
+        let place = &mut self.hosts[index];
+        if let Some(started) = place.started.take() {
+            self.at_work.remove(&(started, index));
+        }
+        if place.state != HostState::Ended {
+            place.state = HostState::Ended;
+            self.ended.add(outcome);
+        }
+    }
+
+    pub fn stopping(&mut self) {
+        self.stopping = true;
+    }
+
+    pub fn end(&mut self) {
+        self.over = true;
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.begun)
+    }
+
+    fn done(&self) -> u64 {
+        self.ended.outcomes.values().sum()
+    }
+
+    fn queued(&self) -> usize {
+        self.hosts.len() - usize::try_from(self.done()).unwrap_or(0) - self.at_work.len()
+    }
+
+    /// `2 failed, 1 unreachable`: what is no success, and whether the run is being stopped.
+    fn troubles(&self) -> Vec<(Tone, String)> {
+        let mut troubles: Vec<(Tone, String)> = Outcome::ALL
+            .into_iter()
+            .filter(|outcome| *outcome != Outcome::Succeeded && self.ended.count(*outcome) > 0)
+            .map(|outcome| (Tone::Bad, format!("{} {}", self.ended.count(outcome), fate::word(outcome))))
+            .collect();
+        if self.stopping {
+            troubles.push((Tone::Doubtful, "stopping".to_owned()));
+        }
+        troubles
+    }
+
+    /// The lines of the live display: totals, then the hosts longest at work.
+    pub fn frame(&self, term: &Term, now: Instant) -> Vec<String> {
+        let width = term.width().saturating_sub(1);
+        let mut lines = vec![self.totals(term, width, now)];
+        let named = if self.at_work.len() > NAMED { NAMED - 1 } else { NAMED };
+        let shown: Vec<&(Instant, usize)> = self.at_work.iter().take(named).collect();
+        let name = |index: usize| cut(&visible_line(&self.hosts[index].name), width / 2);
+        let column = shown.iter().map(|(_, index)| name(*index).chars().count()).max().unwrap_or(0);
+        for (started, index) in shown {
+            let text = format!(
+                "  {:<column$}  {:<14} {}",
+                name(*index),
+                self.hosts[*index].state.as_str(),
+                clock(now.saturating_duration_since(*started)),
+            );
+            lines.push(cut(&text, width));
+        }
+        if self.at_work.len() > named {
+            lines.push(cut(&format!("  and {} more", units::hosts(self.at_work.len() - named)), width));
+        }
+        lines
+    }
+
+    /// `━━━─── 61/64 hosts, 2 failed, 1 queued, 12 s`; the bar is as long as there is room.
+    fn totals(&self, term: &Term, width: usize, now: Instant) -> String {
+        let done = self.done();
+        let mut counts = vec![(None, format!("{done}/{}", units::hosts(self.hosts.len())))];
+        counts.extend(self.troubles().into_iter().map(|(tone, text)| (Some(tone), text)));
+        if self.queued() > 0 {
+            counts.push((None, format!("{} queued", self.queued())));
+        }
+        counts.push((None, clock(self.age(now))));
+        let taken: usize = counts.iter().map(|(_, text)| text.len() + 2).sum();
+        let bar = BAR.min(width.saturating_sub(taken));
+        let filled = match self.hosts.len() {
+            0 => bar,
+            total => bar * usize::try_from(done).unwrap_or(0) / total,
+        };
+        let counts: Vec<String> = counts
+            .into_iter()
+            .map(|(tone, text)| match tone {
+                Some(tone) => term.paint_err(tone, &text),
+                None => text,
+            })
+            .collect();
+        format!(
+            "{}{} {}",
+            term.paint_err(Tone::Good, &"━".repeat(filled)),
+            term.paint_err(Tone::Faint, &"─".repeat(bar - filled)),
+            counts.join(", "),
+        )
+    }
+
+    /// `20 s: 61 of 64 hosts done, 2 failed; running: web[07-09]; queued: db1`
+    pub fn line(&self, now: Instant) -> String {
+        let mut line =
+            format!("{}: {} of {} done", clock(self.age(now)), self.done(), units::hosts(self.hosts.len()));
+        for (_, trouble) in self.troubles() {
+            line += &format!(", {trouble}");
+        }
+        let mut pending: BTreeMap<HostState, Vec<&str>> = BTreeMap::new();
+        for place in &self.hosts {
+            if place.state != HostState::Ended {
+                pending.entry(place.state).or_default().push(&place.name);
+            }
+        }
+        // What is nearest to its end first; the queue is last.
+        for (state, names) in pending.into_iter().rev() {
+            let set = fold::fold_within(names.iter().copied(), SET);
+            let count = if names.len() > 1 { format!(" ({})", names.len()) } else { String::new() };
+            line += &format!("; {}: {}{count}", state.as_str(), visible_line(&set));
+        }
+        line
+    }
+}
+
+/// A running clock has no tenths.
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 10 { format!("{seconds} s") } else { units::duration(seconds * 1000) }
+}
+
+fn cut(text: &str, width: usize) -> String {
+    match text.char_indices().nth(width) {
+        Some((end, _)) if width > 0 => {
+            let end = text[..end].char_indices().next_back().map_or(0, |(at, _)| at);
+            format!("{}…", &text[..end])
+        }
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board(hosts: usize, at_work: usize) -> (Board, Instant) {
+        let names: Vec<String> = (1..=hosts).map(|n| format!("web{n:02}")).collect();
+        let begun = Instant::now();
+        let mut board = Board::new(&names, begun);
+        for (n, host) in names.iter().enumerate().take(at_work) {
+            let now = begun + Duration::from_secs(n as u64);
+            board.entered(host, HostState::Connecting, now);
+            board.entered(host, HostState::Running, now);
+        }
+        (board, begun)
+    }
+
+    #[test]
+    fn a_frame_names_the_longest_at_work() {
+        let (mut board, begun) = board(40, 20);
+        board.finished("web01", Outcome::Succeeded);
+        board.finished("web02", Outcome::Failed);
+        board.entered("web02", HostState::Ended, begun);
+        let (term, _) = Term::captured();
+        insta::assert_snapshot!(board.frame(&term, begun + Duration::from_secs(75)).join("\n"), @r"
+        ━─────────────────────── 2/40 hosts, 1 failed, 20 queued, 1 min 15 s
+          web03  running        1 min 13 s
+          web04  running        1 min 12 s
+          web05  running        1 min 11 s
+          web06  running        1 min 10 s
+          web07  running        1 min 9 s
+          web08  running        1 min 8 s
+          web09  running        1 min 7 s
+          web10  running        1 min 6 s
+          web11  running        1 min 5 s
+          web12  running        1 min 4 s
+          web13  running        1 min 3 s
+          and 7 hosts more
+        ");
+    }
+
+    #[test]
+    fn a_line_names_all_who_are_pending() {
+        let (mut board, begun) = board(40, 20);
+        (1..=18).for_each(|n| board.finished(&format!("web{n:02}"), Outcome::Succeeded));
+        board.entered("web21", HostState::Connecting, begun);
+        board.stopping();
+        insta::assert_snapshot!(board.line(begun + Duration::from_secs(20)), @r"20 s: 18 of 40 hosts done, stopping; running: web[19-20] (2); connecting: web21; queued: web[22-40] (19)");
+    }
+
+    #[test]
+    fn a_frame_is_never_wider_than_asked() {
+        assert_eq!(cut("abcdef", 6), "abcdef");
+        assert_eq!(cut("abcdefg", 6), "abcde…");
+        assert_eq!(cut("馬馬馬", 2), "馬…");
+    }
+}

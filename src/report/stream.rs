@@ -1,0 +1,146 @@
+use std::collections::HashMap;
+use std::io;
+
+use super::Reporter;
+use crate::event::{Event, EventKind, Stream};
+use crate::term::{Term, Tone, visible};
+
+/// A line without an end in sight is written on once this much of it is held.
+const LONGEST_HELD: usize = 64 << 10;
+
+/// `-o stream`: the hosts' lines as they come, each behind `host: `, padded to the widest name;
+/// stdout on stdout, stderr on stderr.
+///
+/// A line is written when it is whole. A line longer than 64 KiB is written in parts: they stay
+/// one line as long as no other host comes between, otherwise it is broken and goes on behind a
+/// new prefix. A last line without a newline is ended when its host ends. Bytes are passed on
+/// unchanged, except on a terminal, where control characters are made visible.
+pub struct Streamed {
+    term: Term,
+    hosts: HashMap<String, usize>,
+    widest: usize,
+    /// Beginnings of lines whose end has not come.
+    held: HashMap<(String, Stream), Vec<u8>>,
+    /// Whose line was begun and not ended on stdout and on stderr.
+    open: [Option<String>; 2],
+}
+
+impl Streamed {
+    pub fn new(term: &Term) -> Self {
+        Self {
+            term: term.clone(),
+            hosts: HashMap::new(),
+            widest: 0,
+            held: HashMap::new(),
+            open: [None, None],
+        }
+    }
+
+    fn output(&mut self, host: &str, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        let key = (host.to_owned(), stream);
+        let mut text = self.held.remove(&key).unwrap_or_default();
+        // What was held has no newline in it.
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| text.len() + at + 1);
+        text.extend_from_slice(bytes);
+        let mut rest = text.split_off(whole);
+        let mut out = Vec::new();
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            self.piece(host, stream, line, &mut out);
+        }
+        if rest.len() > LONGEST_HELD {
+            let cut = rest.split_off(character_boundary(&rest));
+            self.piece(host, stream, &rest, &mut out);
+            rest = cut;
+        }
+        self.held.insert(key, rest);
+        self.write(stream, &out)
+    }
+
+    /// A host has ended: its last line needs no newline.
+    fn end(&mut self, host: &str) -> io::Result<()> {
+        for stream in Stream::ALL {
+            let Some(text) = self.held.remove(&(host.to_owned(), stream)) else { continue };
+            let mut out = Vec::new();
+            if !text.is_empty() {
+                self.piece(host, stream, &text, &mut out);
+            }
+            if self.open[stream as usize].take_if(|open| open == host).is_some() {
+                out.push(b'\n');
+            }
+            self.write(stream, &out)?;
+        }
+        Ok(())
+    }
+
+    /// Appends a line, or a part of one, to `out`.
+    fn piece(&mut self, host: &str, stream: Stream, text: &[u8], out: &mut Vec<u8>) {
+        let open = &mut self.open[stream as usize];
+        if open.as_deref() != Some(host) {
+            if open.take().is_some() {
+                out.push(b'\n');
+            }
+            let label = format!("{:<width$} ", format!("{host}:"), width = self.widest + 1);
+            let tone = Tone::Host(self.hosts.get(host).copied().unwrap_or_default());
+            let prefix = match stream {
+                Stream::Stdout => self.term.paint_out(tone, &label),
+                Stream::Stderr => self.term.paint_err(tone, &label),
+            };
+            out.extend_from_slice(prefix.as_bytes());
+        }
+        let is_tty = match stream {
+            Stream::Stdout => self.term.out_is_tty(),
+            Stream::Stderr => self.term.err_is_tty(),
+        };
+        if is_tty {
+            out.extend_from_slice(visible(text).as_bytes());
+        } else {
+            out.extend_from_slice(text);
+        }
+        self.open[stream as usize] = None;
+        if !text.ends_with(b"\n") {
+            // The live display stands right below: on a terminal no line is left open above it.
+            if is_tty { out.push(b'\n') } else { self.open[stream as usize] = Some(host.to_owned()) }
+        }
+    }
+
+    fn write(&self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        match stream {
+            Stream::Stdout => self.term.data(bytes),
+            Stream::Stderr => {
+                // A closed stderr is no reason to keep stdout from its reader.
+                let _ = self.term.data_err(bytes);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Where to cut so that no character of UTF-8 is torn: at most 3 bytes before the end.
+fn character_boundary(text: &[u8]) -> usize {
+    let lead = text.iter().rev().take(4).position(|byte| *byte & 0xc0 != 0x80).unwrap_or(0);
+    let wanted = match text[text.len() - 1 - lead] {
+        0xc0..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf7 => 4,
+        _ => 0,
+    };
+    if lead + 1 < wanted { text.len() - 1 - lead } else { text.len() }
+}
+
+impl Reporter for Streamed {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        match &event.kind {
+            EventKind::RunStarted { hosts, .. } => {
+                self.widest = hosts.iter().map(|host| host.chars().count()).max().unwrap_or(0);
+                self.hosts = hosts.iter().enumerate().map(|(index, host)| (host.clone(), index)).collect();
+                Ok(())
+            }
+            EventKind::HostOutput { host, stream, data } => self.output(host, *stream, &data.0),
+            EventKind::HostFinished { host, .. } => self.end(host),
+            _ => Ok(()),
+        }
+    }
+}

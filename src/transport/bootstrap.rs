@@ -1,0 +1,178 @@
+//! Gets the runner stub to a host.
+//!
+//! Warm, in one flight: open a channel, exec a shell line that becomes the cached stub, and send
+//! it the first frames without waiting. Where there is no stub the line says so and what machine
+//! it is on. Cold, over the same connection: exec a second line, send the compressed stub behind
+//! it and the first frames behind that. The lines need a POSIX sh, `dd`, `gzip` and what else is
+//! in busybox; they hold no quote, so that every login shell passes them on unharmed.
+
+use std::io::Read;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use cronium_wire::message::Hello;
+
+use super::greet::{Answer, greet};
+use super::link::{Carrier, Link};
+use super::{Fault, Flight, Phase, Step, ssh};
+
+/// A stub as the build embedded it.
+pub struct Embedded {
+    /// `amd64` or `arm64`.
+    pub arch: &'static str,
+    /// SHA-256 of the program, lower-case hex: its name on hosts.
+    pub digest: &'static str,
+    /// Size of the program in bytes.
+    pub size: usize,
+    pub gzip: &'static [u8],
+}
+
+include!(concat!(env!("OUT_DIR"), "/stubs.rs"));
+
+impl Embedded {
+    /// The program itself.
+    pub fn program(&self) -> Vec<u8> {
+        let mut program = Vec::with_capacity(self.size);
+        let mut gzip = flate2::read::GzDecoder::new(self.gzip);
+        gzip.read_to_end(&mut program).expect("the build wrote it");
+        program
+    }
+}
+
+/// The stub for `machine`, which is what `uname -m` prints.
+pub fn stub(machine: &str) -> Option<&'static Embedded> {
+    let arch = match machine {
+        "x86_64" | "amd64" => "amd64",
+        "aarch64" | "arm64" => "arm64",
+        _ => return None,
+    };
+    STUBS.iter().find(|stub| stub.arch == arch)
+}
+
+/// Runs the cached stub of whichever architecture is there and whole, or asks for one. Where the
+/// host cannot compute a digest, the stub looks at itself.
+static WARM: LazyLock<String> = LazyLock::new(|| {
+    let digests: Vec<&str> = STUBS.iter().map(|stub| stub.digest).collect();
+    format!(
+        "exec sh -c 'd=${{XDG_CACHE_HOME:-$HOME/.cache}}/cronium-run/stub; for s in {}; do \
+         if [ -x \"$d/$s\" ]; then case $(sha256sum < \"$d/$s\" 2>/dev/null || echo none) in \
+         $s*) exec \"$d/$s\" run checked;; none) exec \"$d/$s\" run;; esac; fi; done; \
+         echo \"cronium-run:need $(uname -m)\"'",
+        digests.join(" ")
+    )
+});
+
+/// Reads the stub from stdin into the first folder that can hold a program, and becomes it.
+///
+/// `dd` takes exactly the stub's bytes and leaves the frames behind it unread. In a folder that
+/// others share, the stub gets one of its own without a name that could be guessed, and no cache.
+/// Where two starts put the same stub in its place at once, either one's is run.
+fn cold_line(stub: &Embedded) -> String {
+    let Embedded { digest, gzip, .. } = stub;
+    let length = gzip.len();
+    format!(
+        "exec sh -c 'umask 077; s={digest}; t=; a=; \
+         drop() {{ rm -f \"$t\"; case $a in temporary*) rmdir \"$d\";; esac; }} 2>/dev/null; \
+         fail() {{ drop; echo \"cronium-run:fail $1\"; exit 1; }}; \
+         for b in \"${{XDG_CACHE_HOME:-$HOME/.cache}}\" /var/tmp /tmp; do \
+         case $b in \
+         /var/tmp|/tmp) d=$(mktemp -d $b/cronium-run.XXXXXXXXXX) || continue; a=temporary;; \
+         *) d=$b/cronium-run/stub; mkdir -p \"$d\" && chmod 700 \"$d\" || continue; a=;; \
+         esac; \
+         if t=$(mktemp \"$d/.$s.XXXXXXXX\") && chmod 700 \"$t\" && [ -x \"$t\" ]; then break; fi; \
+         drop; t=; a=; done 2>/dev/null; \
+         [ -n \"$t\" ] || fail \"no folder can hold a program\"; \
+         dd bs={length} count=1 iflag=fullblock 2>/dev/null | gzip -dc > \"$t\" || \
+         fail \"the runner cannot be written to $d\"; \
+         case $(sha256sum < \"$t\" 2>/dev/null || echo none) in $s*) a=\"$a checked\";; none) ;; \
+         *) fail \"the runner arrived changed\";; esac; \
+         mv -f \"$t\" \"$d/$s\"; exec \"$d/$s\" run $a'"
+    )
+}
+
+/// Starts the stub over `connection` and sends it `first`. `step` is told when the job is on its
+/// way, and when it turns out not to be.
+pub async fn start(
+    connection: &ssh::Connection,
+    first: &Flight,
+    step: &impl Fn(Step),
+) -> Result<(Link, Hello), Fault> {
+    let (warm, delivered) = connection.exec(&WARM, first.pieces()).await?;
+    if delivered {
+        step(Step::Delivered);
+    }
+    let machine = match greet(Carrier::Ssh(warm), first.frames()).await {
+        Ok(Answer::Stub(started)) => return Ok(*started),
+        Ok(Answer::NeedsStub { machine }) => machine,
+        // A cached stub that cannot even start: put a whole one in its place.
+        Ok(Answer::Mute { exit_code, stderr }) => ask_machine(connection, exit_code, stderr).await?,
+        Err(fault) => return Err(undelivered(fault, delivered)),
+    };
+    step(Step::Bootstrapping);
+    tracing::debug!(machine, "no runner in the host's cache");
+    let stub = stub(&machine).ok_or_else(|| {
+        Fault::new(Phase::Upload, "architecture", format!("there is no runner for a '{machine}' machine"))
+            .hint("linux on x86_64 and aarch64 is served")
+    })?;
+    let pieces = [Bytes::from_static(stub.gzip)].into_iter().chain(first.pieces());
+    let (cold, delivered) = connection.exec(&cold_line(stub), pieces).await?;
+    if delivered {
+        step(Step::Delivered);
+    }
+    match greet(Carrier::Ssh(cold), first.frames()).await {
+        Ok(Answer::Stub(started)) => Ok(*started),
+        Ok(Answer::NeedsStub { .. }) => {
+            Err(Fault::new(Phase::Upload, "damaged", "the runner arrived changed"))
+        }
+        Ok(Answer::Mute { exit_code, stderr }) => Err(mute(exit_code, stderr)),
+        Err(fault) => Err(undelivered(fault, delivered)),
+    }
+}
+
+/// A connection that broke before the job was sent leaves no doubt about it.
+fn undelivered(fault: Fault, delivered: bool) -> Fault {
+    match fault.phase {
+        Phase::Lost if !delivered => Fault { phase: Phase::Upload, ..fault },
+        _ => fault,
+    }
+}
+
+async fn ask_machine(
+    connection: &ssh::Connection,
+    exit_code: Option<u32>,
+    stderr: String,
+) -> Result<String, Fault> {
+    let line = "exec sh -c 'echo \"cronium-run:need $(uname -m)\"'";
+    match greet(Carrier::Ssh(connection.exec(line, []).await?.0), 0).await? {
+        Answer::NeedsStub { machine } => Ok(machine),
+        Answer::Mute { .. } | Answer::Stub(_) => Err(mute(exit_code, stderr)),
+    }
+}
+
+fn mute(exit_code: Option<u32>, stderr: String) -> Fault {
+    let code = exit_code.map(|code| format!("it exited with {code}")).unwrap_or_default();
+    Fault::new(Phase::Upload, "shell", "the host's shell did not start the runner")
+        .cause(stderr)
+        .cause(code)
+        .hint("ssh HOST 'exec sh -c \"uname -m\"'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_pass_through_every_login_shell() {
+        for line in STUBS.iter().map(cold_line).chain([WARM.clone()]) {
+            assert_eq!(line.matches('\'').count(), 2, "{line}");
+            assert!(!line.contains(['\n', '!', '\\']), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_embedded_stubs_are_whole() {
+        for stub in STUBS {
+            assert_eq!(cronium_wire::digest::sha256_hex(&stub.program()), stub.digest);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What kept us from a host.
+
+use std::error::Error;
+
+/// Where it happened (design: `Failure`'s phases, those that are ours to find).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Dns,
+    Tcp,
+    Banner,
+    Hostkey,
+    Auth,
+    Tempdir,
+    Upload,
+    /// The link broke after the job was on its way: nobody knows what became of it.
+    Lost,
+}
+
+/// One sentence, its causes, and what to do. The host is named by whoever tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub phase: Phase,
+    /// A short stable name for machines.
+    pub kind: &'static str,
+    pub message: String,
+    pub causes: Vec<String>,
+    pub hint: Option<String>,
+}
+
+impl Fault {
+    pub fn new(phase: Phase, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { phase, kind, message: message.into(), causes: Vec::new(), hint: None }
+    }
+
+    pub fn because(self, cause: &dyn Error) -> Self {
+        let mut fault = self.cause(cause.to_string());
+        if let Some(source) = cause.source() {
+            fault = fault.cause(source.to_string());
+        }
+        fault
+    }
+
+    /// Adds a cause, unless the one before it says the same.
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
+        let cause = cause.into();
+        if !cause.is_empty() && self.causes.last() != Some(&cause) {
+            self.causes.push(cause);
+        }
+        self
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn lost(message: impl Into<String>) -> Self {
+        Self::new(Phase::Lost, "lost", message)
+    }
+}

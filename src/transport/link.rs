@@ -1,0 +1,121 @@
+//! Frames to and from a stub, whatever carries them.
+
+use bytes::Bytes;
+use cronium_wire::frame::{CHUNK, Decoder};
+use cronium_wire::message::{FromStub, Message, ToStub};
+
+use super::Fault;
+use super::inbox::Piece;
+use super::local::Process;
+use super::ssh::Exec;
+
+/// How much of what a failing start prints is kept for its error message.
+const STDERR_KEPT: usize = 2 << 10;
+/// Pieces of output are the largest messages of a stub; refusals may quote a few paths.
+const MESSAGE_MAX: usize = CHUNK;
+
+/// What carries the bytes.
+pub enum Carrier {
+    Ssh(Exec),
+    Local(Box<Process>),
+}
+
+impl Carrier {
+    /// Waits for the next piece. Safe to drop and call again.
+    pub async fn read(&mut self) -> Piece {
+        match self {
+            Self::Ssh(exec) => exec.read().await,
+            Self::Local(process) => process.read().await,
+        }
+    }
+
+    /// Waits while the other end takes nothing. Whether all was sent; if not, reading tells why.
+    pub async fn write(&mut self, bytes: Bytes) -> bool {
+        match self {
+            Self::Ssh(exec) => exec.write(bytes).await,
+            Self::Local(process) => process.write(bytes).await,
+        }
+    }
+}
+
+/// A conversation with a stub that has greeted.
+pub struct Link {
+    carrier: Carrier,
+    decoder: Decoder,
+    next_seq: u64,
+    seen_seq: u64,
+    stderr: Tail,
+}
+
+impl Link {
+    /// `behind`: bytes that came behind the greeting; `sent`: frames that are on their way already.
+    pub fn new(carrier: Carrier, behind: &[u8], sent: u64, stderr: Tail) -> Self {
+        let mut decoder = Decoder::default();
+        decoder.push(behind);
+        Self { carrier, decoder, next_seq: sent, seen_seq: 0, stderr }
+    }
+
+    /// Waits while the stub takes nothing. A stub that has ended is told by [`Self::receive`],
+    /// with its last words.
+    pub async fn send(&mut self, message: &ToStub) {
+        let bytes = message.to_frame(self.next_seq);
+        self.next_seq += 1;
+        self.carrier.write(bytes.into()).await;
+    }
+
+    /// The next message. Safe to drop and call again. After the last message the stub ends, so an
+    /// end that comes first is a fault.
+    pub async fn receive(&mut self) -> Result<FromStub, Fault> {
+        loop {
+            if let Some(message) = self.next_message()? {
+                return Ok(message);
+            }
+            match self.carrier.read().await {
+                Piece::Stdout(bytes) => self.decoder.push(&bytes),
+                Piece::Stderr(bytes) => self.stderr.push(&bytes),
+                Piece::Ended(code) => {
+                    let code = code.map(|code| format!("it exited with {code}")).unwrap_or_default();
+                    return Err(Fault::lost("the runner ended without a result")
+                        .cause(code)
+                        .cause(self.stderr.text()));
+                }
+                Piece::Lost => return Err(Fault::lost("the connection broke").cause(self.stderr.text())),
+            }
+        }
+    }
+
+    fn next_message(&mut self) -> Result<Option<FromStub>, Fault> {
+        let foreign =
+            |error: &dyn std::error::Error| Fault::lost("the runner speaks another language").because(error);
+        let Some(frame) = self.decoder.next().map_err(|error| foreign(&error))? else { return Ok(None) };
+        if frame.seq != self.seen_seq {
+            let message = format!("frame {} came where {} was due", frame.seq, self.seen_seq);
+            return Err(Fault::lost("the runner's frames are out of order").cause(message));
+        }
+        self.seen_seq += 1;
+        // Ours sends no larger ones; a host that does wants our memory.
+        if frame.body.len() > MESSAGE_MAX {
+            let message = format!("{} bytes, more than {MESSAGE_MAX}", frame.body.len());
+            return Err(Fault::lost("the runner sends too large a message").cause(message));
+        }
+        FromStub::decode(frame).map(Some).map_err(|error| foreign(&error))
+    }
+}
+
+/// The last bytes of a stream, for an error message.
+#[derive(Default)]
+pub struct Tail(Vec<u8>);
+
+impl Tail {
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+        let over = self.0.len().saturating_sub(STDERR_KEPT);
+        self.0.drain(..over);
+    }
+
+    /// Its last line that is not empty.
+    pub fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.0);
+        text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+    }
+}

@@ -1,0 +1,132 @@
+//! What russh asks us during a connection: is this host key right, and who takes this channel.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use russh::client::{Handler, Msg, Session};
+use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::{Channel, ChannelOpenFailure};
+use tokio::sync::mpsc;
+
+use super::known_hosts::{KnownHosts, Verdict};
+use crate::inventory::{HostKeyPolicy, Ssh};
+use crate::transport::tunnel::Stream;
+use crate::transport::{Fault, Phase};
+
+/// The one socket this connection may forward to us, once it is asked for.
+pub type Forwarded = Arc<Mutex<Option<(String, mpsc::Sender<Box<dyn Stream>>)>>>;
+
+pub struct Client {
+    pub address: Ssh,
+    pub known: Arc<KnownHosts>,
+    pub forwarded: Forwarded,
+}
+
+/// Why russh's loop ends.
+#[derive(Debug)]
+pub enum ClientError {
+    HostKey(Fault),
+    Russh(russh::Error),
+}
+
+impl From<russh::Error> for ClientError {
+    fn from(error: russh::Error) -> Self {
+        Self::Russh(error)
+    }
+}
+
+impl Handler for Client {
+    type Error = ClientError;
+
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, ClientError> {
+        if self.address.host_key == HostKeyPolicy::Off {
+            return Ok(true);
+        }
+        self.check(shown).map_err(ClientError::HostKey).map(|()| true)
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        path: &str,
+        reply: russh::client::ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ClientError> {
+        let slot = {
+            let forwarded = self.forwarded.lock().unwrap_or_else(PoisonError::into_inner);
+            forwarded.as_ref().filter(|(asked, _)| asked == path).map(|(_, streams)| streams.clone())
+        };
+        // A host that opens what nobody asked for, or faster than we serve, gets a refusal.
+        match slot.as_ref().map(mpsc::Sender::try_reserve) {
+            Some(Ok(permit)) => {
+                reply.accept().await;
+                permit.send(Box::new(channel.into_stream()));
+            }
+            _ => reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await,
+        }
+        Ok(())
+    }
+}
+
+impl Client {
+    fn check(&self, shown: &PublicKeyOrCertificate) -> Result<(), Fault> {
+        let (name, port) = lookup(&self.address);
+        let (verdict, key) = match shown {
+            PublicKeyOrCertificate::PublicKey { key, .. } => (self.known.check(name, port, key), key.clone()),
+            PublicKeyOrCertificate::Certificate(certificate) => {
+                let key = PublicKey::new(certificate.public_key().clone(), "");
+                (self.known.check_certificate(name, port, certificate), key)
+            }
+        };
+        let verdict = match (verdict, self.address.host_key, self.address.known_hosts.first()) {
+            (Verdict::Unknown, HostKeyPolicy::AcceptNew, Some(file)) => {
+                self.known.record(file, name, port, &key).map_err(|error| {
+                    Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded")
+                        .cause(error.message)
+                })?
+            }
+            (verdict, _, _) => verdict,
+        };
+        self.judge(verdict, &key)
+    }
+
+    fn judge(&self, verdict: Verdict, key: &PublicKey) -> Result<(), Fault> {
+        let shown = format!("it shows {} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256));
+        let (name, port) = lookup(&self.address);
+        let entry = if port == 22 { name.to_owned() } else { format!("[{name}]:{port}") };
+        match verdict {
+            Verdict::Known => Ok(()),
+            Verdict::Unknown => {
+                Err(Fault::new(Phase::Hostkey, "unknown", "the host's key is not in known_hosts")
+                    .cause(shown)
+                    .hint("compare the fingerprint, then run once with --host-key accept-new"))
+            }
+            Verdict::Changed { known } => {
+                let known =
+                    known.iter().map(|key| format!("{} {} at {}", key.algorithm, key.fingerprint, key.place));
+                let known = known.collect::<Vec<_>>().join(", ");
+                Err(Fault::new(Phase::Hostkey, "changed", "the host's key is not the one in known_hosts")
+                    .cause(shown)
+                    .cause(format!("recorded: {known}"))
+                    .hint(format!("if the change was yours: ssh-keygen -R '{entry}'")))
+            }
+            Verdict::Revoked { place } => {
+                Err(Fault::new(Phase::Hostkey, "revoked", "the host's key is revoked")
+                    .cause(shown)
+                    .cause(format!("revoked at {place}")))
+            }
+            Verdict::BadCertificate { reason, place } => {
+                Err(Fault::new(Phase::Hostkey, "certificate", "the host's certificate does not hold")
+                    .cause(reason)
+                    .cause(format!("its authority stands at {place}")))
+            }
+        }
+    }
+}
+
+/// What known_hosts is searched for: an alias stands there without a port.
+pub fn lookup(address: &Ssh) -> (&str, u16) {
+    match &address.host_key_alias {
+        Some(alias) => (alias, 22),
+        None => (&address.host, address.port),
+    }
+}

@@ -1,0 +1,71 @@
+//! A command on a channel.
+
+use bytes::Bytes;
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+
+use crate::transport::inbox::{Hear, Inbox, Piece};
+
+pub struct Exec {
+    inbox: Inbox<Reader>,
+    /// Taken only when this is dropped.
+    write: Option<ChannelWriteHalf<Msg>>,
+}
+
+struct Reader {
+    channel: ChannelReadHalf,
+    exit_code: Option<u32>,
+    /// Whether the other end has said anything of its end: a cut connection says nothing.
+    ended: bool,
+}
+
+impl Exec {
+    /// Asks for the command without waiting for leave: its refusal shows in what is read.
+    pub async fn start(read: ChannelReadHalf, write: ChannelWriteHalf<Msg>, command: &str) -> Self {
+        let inbox = Inbox::new(Reader { channel: read, exit_code: None, ended: false });
+        // A connection that is gone shows there too.
+        let _ = write.exec(false, command).await;
+        Self { inbox, write: Some(write) }
+    }
+
+    pub async fn read(&mut self) -> Piece {
+        self.inbox.read().await
+    }
+
+    /// Waits while the window is closed. Whether all was sent; if not, reading tells why.
+    pub async fn write(&mut self, bytes: Bytes) -> bool {
+        match &self.write {
+            Some(write) => self.inbox.while_sending(write.data_bytes(bytes)).await,
+            None => false,
+        }
+    }
+}
+
+impl Hear for Reader {
+    /// The exit status is not last on the wire, so only the end of the channel is the end.
+    async fn hear(&mut self) -> Piece {
+        loop {
+            match self.channel.wait().await {
+                Some(ChannelMsg::Data { data }) => return Piece::Stdout(data),
+                Some(ChannelMsg::ExtendedData { data, .. }) => return Piece::Stderr(data),
+                Some(ChannelMsg::ExitStatus { exit_status }) => {
+                    self.exit_code = Some(exit_status);
+                    self.ended = true;
+                }
+                Some(ChannelMsg::ExitSignal { .. } | ChannelMsg::Close) => self.ended = true,
+                Some(_) => {}
+                None if self.ended => return Piece::Ended(self.exit_code),
+                None => return Piece::Lost,
+            }
+        }
+    }
+}
+
+impl Drop for Exec {
+    fn drop(&mut self) {
+        // Dropping a channel tells the other end nothing, so it is closed by a task of its own.
+        if let (Some(write), Ok(runtime)) = (self.write.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move { write.close().await });
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Connections that scripts' helpers open to us.
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// Gives one stream for each connection to the host's end.
+pub enum Tunnel {
+    Ssh(mpsc::Receiver<Box<dyn Stream>>),
+    Local(UnixListener),
+}
+
+impl Tunnel {
+    /// The next connection; `None` when there can be no more. Safe to drop and call again.
+    pub async fn accept(&mut self) -> Option<Box<dyn Stream>> {
+        match self {
+            Self::Ssh(streams) => streams.recv().await,
+            Self::Local(listener) => Some(Box::new(listener.accept().await.ok()?.0)),
+        }
+    }
+}

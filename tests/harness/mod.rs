@@ -1,0 +1,25 @@
+//! What the tests stand on: a hermetic environment for the program, a fleet of real `sshd`
+//! processes, hosts that only pretend, and the stub spoken to over pipes.
+//!
+//! A `mod.rs`, because cargo would take `tests/harness.rs` for a test of its own.
+#![allow(dead_code, unused_imports, reason = "each test file is its own crate and uses a part of this")]
+
+mod archive;
+mod environment;
+mod events;
+mod fleet;
+mod ledger;
+mod outcome;
+mod pretend;
+mod processes;
+mod stub;
+
+pub use archive::{Archive, MANIFEST, gzip};
+pub use environment::{Environment, Invocation, Running};
+pub use events::{bytes_of, check_grammar, finished};
+pub use fleet::{Fleet, FleetPlan, HostTraits, Recorded, user};
+pub use ledger::{Ledger, ResultRow};
+pub use outcome::Outcome;
+pub use pretend::{black_hole, garbage, relay};
+pub use processes::{until, with_marker};
+pub use stub::{Arch, SpokenStub, TestKey, stub_path};
