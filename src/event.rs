@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 mod bytes;
@@ -321,8 +321,8 @@ pub struct HostResult {
     /// `linux/amd64` or `linux/arm64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arch: Option<String>,
-    /// What the script gave to `cronium output`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What the script gave to `cronium output`; `null` is something it gave.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
     pub stdout_bytes: u64,
     pub stderr_bytes: u64,
@@ -354,6 +354,11 @@ impl HostResult {
     }
 }
 
+/// A field that is there, whatever it holds: serde alone takes `null` for one that is not.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
@@ -369,4 +374,42 @@ pub enum StopReason {
 pub trait Sink: Send {
     /// An error means that this run must start no further host.
     fn event(&mut self, event: &Event) -> crate::error::Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there_and_back(event: &Event) {
+        let json = serde_json::to_string(event).unwrap();
+        assert_eq!(&serde_json::from_str::<Event>(&json).unwrap(), event, "{json}");
+    }
+
+    fn event(kind: EventKind) -> Event {
+        Event { seq: 3, at: Timestamp::UNIX_EPOCH, kind }
+    }
+
+    #[test]
+    fn events_survive_json() {
+        let host = || "web1".to_owned();
+        for data in [b"text".to_vec(), vec![0xff, 0], Vec::new()] {
+            let kind = EventKind::HostOutput { host: host(), stream: Stream::Stderr, data: Bytes(data) };
+            there_and_back(&event(kind));
+        }
+        for output in [None, Some(Value::Null), Some(serde_json::json!({"a": [1, "x"]}))] {
+            let result = HostResult { output, ..HostResult::bare(Outcome::Failed, Timestamp::UNIX_EPOCH) };
+            there_and_back(&event(EventKind::HostFinished { host: host(), result: Box::new(result) }));
+        }
+        let summary = Summary { stopped: Some(StopReason::Limit), ..Summary::default() };
+        there_and_back(&event(EventKind::RunFinished { summary }));
+    }
+
+    #[test]
+    fn an_event_of_a_newer_version_is_kept_as_it_is() {
+        let json =
+            r#"{"seq":1,"at":"2026-11-21T00:00:00Z","kind":"host_teleported","host":"web1","to":"mars"}"#;
+        let event: Event = serde_json::from_str(json).unwrap();
+        assert_eq!((event.kind.name(), event.kind.host()), ("host_teleported", None));
+        there_and_back(&event);
+    }
 }

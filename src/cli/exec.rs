@@ -50,10 +50,16 @@ pub struct Args {
     #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_TIMEOUT", value_parser = launch::duration, help_heading = "Rollout")]
     timeout: Option<Duration>,
     /// What `cronium input` gives: JSON, @FILE, or - for stdin
-    #[arg(long, value_name = "JSON", env = "CRONIUM_RUN_INPUT", help_heading = "Data for the script")]
+    #[arg(
+        long,
+        value_name = "JSON",
+        env = "CRONIUM_RUN_INPUT",
+        hide_env_values = true,
+        help_heading = "Data for the script"
+    )]
     input: Option<String>,
     /// A variable of the script's environment (repeat)
-    #[arg(long, value_name = "NAME=VALUE", env = "CRONIUM_RUN_ENV", value_parser = variable, help_heading = "Data for the script")]
+    #[arg(long, value_name = "NAME=VALUE", env = "CRONIUM_RUN_ENV", hide_env_values = true, value_parser = variable, help_heading = "Data for the script")]
     env: Vec<(String, String)>,
     #[command(flatten)]
     trust: TrustArgs,
