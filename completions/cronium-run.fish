@@ -183,7 +183,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -l log-f
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s V -l version -d 'Print version'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s o -l output -d 'What to print' -r -f -a "text\t'Name and address, one host a line'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
 json\t'One JSON document'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s i -l inventory -d 'A list of hosts, one host or range a line, in which patterns look (repeat)' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s l -l limit -d 'Only those of the targets that this names, too' -r

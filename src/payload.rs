@@ -8,10 +8,9 @@ use std::path::PathBuf;
 
 use cronium_wire::archive::{self, ArchiveError, Contents, Entry};
 use cronium_wire::bundle::Bundle;
-use cronium_wire::digest::hex;
+use cronium_wire::digest::{hex, sha256};
 use cronium_wire::key::Digest;
 use cronium_wire::manifest::Manifest;
-use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 
@@ -67,7 +66,7 @@ pub struct Sidecar {
 }
 
 fn digest_of(bytes: &[u8]) -> Digest {
-    Sha256::digest(bytes).into()
+    sha256(bytes)
 }
 
 /// An archive that was found bad: a signed one is refused (exit code 6), a manifest's fault is a

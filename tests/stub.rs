@@ -48,6 +48,9 @@ fn static_and_small_on_both_architectures() {
         let path = stub_path(arch);
         let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(parse(&bytes), Elf { machine, interpreter: false, needed: 0 }, "{arch:?}");
+        let machine = if arch == Arch::Amd64 { "x86_64" } else { "aarch64" };
+        let embedded = cronium_run::transport::bootstrap::stub(machine).unwrap();
+        assert!(embedded.program() == bytes, "{arch:?}: this is the one the program carries");
         assert!(bytes.len() <= LIMIT, "{arch:?}: {} bytes", bytes.len());
         println!("{arch:?}: {} bytes, {} in gzip", bytes.len(), harness::gzip(&bytes).len());
     }

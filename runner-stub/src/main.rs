@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 mod downlink;
 mod environment;
-mod helper;
+mod helper_call;
 mod identity;
 mod inherited;
 mod payload;
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let name = args.next().unwrap_or_default();
     let name = name.rsplit('/').next().unwrap_or_default();
     if name == "cronium" || name.starts_with("cronium.") {
-        return helper::command::main(name, args.collect());
+        return helper_call::command::main(name, args.collect());
     }
     match args.next().as_deref() {
         Some("run") => session::main(&args.collect::<Vec<_>>()),

@@ -97,7 +97,7 @@ impl RunFolder {
 
     /// The socket the script's helpers speak to: found from `CRONIUM_WORK_DIR`.
     pub fn helper_socket(&self) -> PathBuf {
-        self.path.join(crate::helper::SOCKET)
+        self.path.join(crate::helper_call::SOCKET)
     }
 
     /// The socket that leads to the operator.

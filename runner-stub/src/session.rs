@@ -21,7 +21,7 @@ use crate::script::Script;
 use crate::tunnel::Tunnel;
 use crate::uplink::Uplink;
 use crate::watch::Watch;
-use crate::{environment, helper, identity, inherited, process_tree, stale, trust, usage};
+use crate::{environment, helper_call, identity, inherited, process_tree, stale, trust, usage};
 
 /// An operator that connects must say what it wants.
 const JOB_WITHIN: Duration = Duration::from_secs(60);
@@ -178,7 +178,7 @@ impl Session {
         stale::collect(&folder);
         let manifest = archive::unpack_reader(&mut payload, job.size, &folder.work()).map_err(broken)?;
         let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
-        helper::socket::listen(&folder.helper_socket(), Arc::clone(&tunnel))
+        helper_call::socket::listen(&folder.helper_socket(), Arc::clone(&tunnel))
             .map_err(|error| Refusal::folder("listen on", &folder.helper_socket(), &error))?;
         if job.tunnel_now {
             tunnel.ask();

@@ -43,7 +43,7 @@ pub fn verify(job: &Job, payload: &mut Payload) -> Result<bool, Refusal> {
                 "signature",
                 "the payload's signature is not by the operator's key",
             )
-            .hint("cronium-run sign PAYLOAD")),
+            .hint("--key KEY  names the key to sign with")),
         };
     }
     if pinned.iter().any(|key| key.verify(&digest, &signature)) {
@@ -52,7 +52,7 @@ pub fn verify(job: &Job, payload: &mut Payload) -> Result<bool, Refusal> {
     let keys: Vec<String> = pinned.iter().map(PublicKey::fingerprint).collect();
     Err(Refusal::new("verify", "untrusted", "no key pinned on the host made the payload's signature")
         .because(format!("pinned: {}", keys.join(", ")))
-        .hint("cronium-run sign PAYLOAD --key KEY"))
+        .hint("--key KEY  signs with the key that is pinned; cronium-run sign PAYLOAD --key KEY  signs an archive"))
 }
 
 /// Whether the bytes have the job's digest.

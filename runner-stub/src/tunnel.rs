@@ -10,8 +10,8 @@ use std::time::Duration;
 use cronium_wire::message::{FromStub, Job};
 use serde_json::Value;
 
-use crate::helper::Reply;
-use crate::helper::socket::short;
+use crate::helper_call::Reply;
+use crate::helper_call::socket::short;
 use crate::uplink::Uplink;
 
 /// How long the operator may take to forward the socket, and to answer a call.

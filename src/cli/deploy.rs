@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use super::connect::{HostArgs, ListArgs};
 use super::exec::RolloutArgs;
 use super::launch::{self, Telling};
+use super::listing::Format;
 use super::task::TrustArgs;
 use super::{Context, hosts};
 use crate::error::{ExitCode, Result};
@@ -46,7 +47,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let Args { targets, payloads, trust, hosts, list, rollout, signing, telling } = args;
     let resolved = hosts.targets(Some(&targets), io::stdin().lock())?;
     if list.list_hosts {
-        return hosts::print(&resolved.targets, hosts::Format::Text, &context.term);
+        return hosts::print(&resolved.targets, Format::Text, &context.term);
     }
     for warning in &resolved.warnings {
         context.term.note(&format!("warning: {warning}"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::connect::{HostArgs, ListArgs};
 use super::launch::{self, Telling};
+use super::listing::Format;
 use super::task::TrustArgs;
 use super::{Context, hosts};
 use crate::error::{Error, ExitCode, Result};
@@ -85,7 +86,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     }
     let resolved = hosts.targets(Some(&targets), io::stdin().lock())?;
     if list.list_hosts {
-        return hosts::print(&resolved.targets, hosts::Format::Text, &context.term);
+        return hosts::print(&resolved.targets, Format::Text, &context.term);
     }
     for warning in &resolved.warnings {
         context.term.note(&format!("warning: {warning}"));

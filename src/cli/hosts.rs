@@ -1,11 +1,13 @@
 use std::io;
 
-use clap::ValueEnum;
 use serde_json::{Value, json};
+
+use clap::ValueEnum;
 
 use super::Context;
 use super::connect::HostArgs;
-use crate::error::{Error, ExitCode, Result};
+use super::listing::{self, Format};
+use crate::error::{ExitCode, Result};
 use crate::inventory::{Address, HostKeyPolicy, Target};
 use crate::term::Term;
 
@@ -27,15 +29,6 @@ pub struct Args {
     hosts: HostArgs,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Name and address, one host a line
-    #[default]
-    Text,
-    /// One JSON document
-    Json,
-}
-
 pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let resolved = args.hosts.targets(args.targets.as_deref(), io::stdin().lock())?;
     for warning in &resolved.warnings {
@@ -50,16 +43,10 @@ pub fn print(targets: &[Target], format: Format, term: &Term) -> Result<ExitCode
         Format::Text => lines(targets),
         Format::Json => {
             let hosts: Vec<Value> = targets.iter().map(document).collect();
-            format!("{:#}\n", Value::from(hosts))
+            listing::json(&Value::from(hosts))?
         }
     };
-    match term.data(text.as_bytes()) {
-        // Whoever reads it has seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::failure("cannot write the output").because(error))
-        }
-        _ => Ok(ExitCode::Success),
-    }
+    listing::printed(term.data(text.as_bytes()))
 }
 
 fn lines(targets: &[Target]) -> String {

@@ -1,4 +1,5 @@
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use super::Context;
 use crate::error::{ExitCode, OrFail as _, Result};
@@ -26,6 +27,12 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let written = interpreter.write(&dir)?;
     let list: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
     context.term.data(list.as_bytes()).or_fail(|| "cannot write to stdout")?;
-    context.term.note(&format!("next: cronium-run exec local {}", dir.display()));
+    context.term.note(&format!("next: cronium-run exec local {}", quoted(&dir)));
     Ok(ExitCode::Success)
+}
+
+/// As a shell reads it back.
+fn quoted(dir: &Path) -> String {
+    let text = dir.to_string_lossy();
+    shlex::try_quote(&text).map_or_else(|_| text.to_string(), Cow::into_owned)
 }

@@ -9,7 +9,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::Global;
-use crate::error::{OrFail, Result};
+use crate::error::{Error, Result};
 use crate::term::Term;
 
 /// To the file where one is named, else to stderr where `-v` asks for it, else nowhere.
@@ -23,7 +23,11 @@ pub fn start(global: &Global, term: &Term) -> Result<()> {
     match &global.log_file {
         Some(path) => {
             let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-            let file = file.or_fail(|| format!("cannot write the log file {}", path.display()))?;
+            let file = file.map_err(|error| {
+                Error::failure(format!("cannot write the log file {}", path.display()))
+                    .because(error)
+                    .hint("--log-file FILE  in a folder that exists and is yours")
+            })?;
             builder.with_writer(Mutex::new(file)).init();
         }
         None if global.verbose > 0 => builder.with_writer(Stderr(term.clone())).init(),

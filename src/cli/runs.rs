@@ -6,6 +6,7 @@ use super::listing::{self, Format, Table, plain};
 use crate::error::{ExitCode, OrFail as _, Result};
 use crate::event::Outcome;
 use crate::ledger::{Ledger, Run, RunFilter, RunStatus};
+use crate::report::units::duration;
 use crate::term::{Term, Tone};
 
 /// List past runs, newest first
@@ -118,18 +119,6 @@ fn payload(run: &Run) -> Option<String> {
     })
 }
 
-/// `0.3 s`, `12 s`, `2 min 5 s`, `3 h 7 min`.
-pub(super) fn duration(milliseconds: u64) -> String {
-    let tenths = (milliseconds + 50) / 100;
-    let seconds = (milliseconds + 500) / 1000;
-    match seconds {
-        _ if tenths < 100 => format!("{}.{} s", tenths / 10, tenths % 10),
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,21 +136,5 @@ mod tests {
         let shown = summary(&runs[0]).unwrap();
         assert_eq!(shown["duration_ms"], 4000);
         assert_eq!(shown.get("plan"), None);
-    }
-
-    #[test]
-    fn durations() {
-        let table = [
-            (0, "0.0 s"),
-            (349, "0.3 s"),
-            (9_960, "10 s"),
-            (59_499, "59 s"),
-            (59_500, "1 min 0 s"),
-            (125_000, "2 min 5 s"),
-            (11_220_000, "3 h 7 min"),
-        ];
-        for (milliseconds, text) in table {
-            assert_eq!(duration(milliseconds), text);
-        }
     }
 }

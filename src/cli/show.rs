@@ -4,6 +4,7 @@ use super::runs;
 use crate::error::{ExitCode, OrFail as _, Result};
 use crate::event::{HostResult, Outcome};
 use crate::ledger::{HostRow, Ledger, Run, RunStatus};
+use crate::report::units::duration;
 use crate::term::{Term, Tone, visible_line};
 
 /// Show one run: what was run, and how each host ended
@@ -67,7 +68,7 @@ fn head(run: &Run, term: &Term) -> String {
     line("command", Some(run.command.clone()), None);
     line("status", Some(status(run)), Some(runs::tone(run.status)));
     line("started", Some(format!("{:.3}", run.started_at)), None);
-    line("took", run.finished_at.and(run.duration_ms()).map(runs::duration), None);
+    line("took", run.finished_at.and(run.duration_ms()).map(duration), None);
     line("payload", payload(run), None);
     line("signed by", run.signer.clone(), None);
     line("commit", run.git_sha.clone(), None);
@@ -103,7 +104,7 @@ fn hosts(rows: &[HostRow], term: &Term) -> String {
             plain(&row.host),
             (outcome(row), Some(tone(row))),
             or_dash(result.and_then(exit)),
-            or_dash(result.filter(|r| r.started_at.is_some()).map(|r| runs::duration(r.duration_ms))),
+            or_dash(result.filter(|r| r.started_at.is_some()).map(|r| duration(r.duration_ms))),
             or_dash(result.and_then(|r| r.helper_mode).map(|mode| mode.as_str().to_owned())),
             or_dash(result.and_then(|r| r.trust).map(|trust| trust.as_str().to_owned())),
         ]);

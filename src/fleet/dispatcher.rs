@@ -90,11 +90,7 @@ impl<'a> Dispatcher<'a> {
         self.next_seq += 1;
         if let Err(error) = self.sink.event(&event) {
             tracing::error!(%error, "an event could not be recorded");
-            self.stop.send_if_modified(|stop| {
-                let first = *stop < Stop::Drain;
-                *stop = (*stop).max(Stop::Drain);
-                first
-            });
+            self.stop.send_modify(|stop| *stop = (*stop).max(Stop::Drain));
             self.stopping(StopReason::Ledger);
         }
     }
