@@ -30,11 +30,13 @@ pub(super) enum Contents {
 
 /// Looks without changing anything; refuses other programs' files and newer ledgers.
 pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Contents, Fault> {
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    // One snapshot for all questions: another process may be making the tables between two of them.
+    let snapshot = connection.unchecked_transaction()?;
+    let number = |name: &str| snapshot.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (application, version) = (number("application_id")?, number("user_version")?);
     let newest = MIGRATIONS.len() as i64;
     if application == 0 && version == 0 {
-        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        let tables: i64 = snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if tables == 0 {
             return Ok(Contents::Empty);
         }
