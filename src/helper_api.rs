@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Number, Value};
 
 use crate::error::Result;
 
@@ -41,33 +42,71 @@ pub struct Variable {
     pub value: Value,
     /// 1 for the first value, one more for each that follows.
     pub version: u64,
+    /// Where it was found or written: `run:ID`, `host:NAME`, `group:NAME`, `project:NAME`, `global`.
+    pub scope: String,
+}
+
+/// A variable without its value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Listed {
+    pub key: String,
+    pub version: u64,
+    pub scope: String,
+}
+
+/// A write, as a helper asks for it. `scope` is one of the scopes in sight; without one, the
+/// nearest that has the key, else the widest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    pub key: String,
+    pub scope: Option<String>,
+    pub act: Act,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Act {
+    Set {
+        value: Value,
+        if_version: Option<u64>,
+    },
+    Remove,
+    /// Adds to a number; a key that is not there counts as 0.
+    Increment {
+        by: Number,
+    },
+}
+
+/// Who writes, for the history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Author {
+    pub run: String,
+    pub host: String,
+    /// A write with an id that this host has used in this run is answered as it was the first
+    /// time, and not made again.
+    pub write: Option<String>,
 }
 
 /// What became of a write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Written {
+    /// The variable as it is now. After a removal: null, version 0.
     Done(Variable),
     /// `ifVersion` named another version than `current` (0: the key is not there).
-    Conflict {
-        current: u64,
-    },
+    Conflict { current: u64 },
+    /// Nothing to remove.
+    Missing,
+    /// An increment of what is no number, or beyond what a number can hold. One sentence.
+    NoNumber { reason: String },
 }
 
 /// Where variables live. Calls block for as long as a disk takes; each is atomic, over all hosts
 /// of all runs that share the store.
 pub trait VariableStore: Send + Sync {
-    fn get(&self, scope: &str, key: &str) -> Result<Option<Variable>>;
-    /// `by` says who, for the history: run and host.
-    fn set(
-        &self,
-        scope: &str,
-        key: &str,
-        value: &Value,
-        if_version: Option<u64>,
-        by: &str,
-    ) -> Result<Written>;
-    /// Whether there was something to remove.
-    fn remove(&self, scope: &str, key: &str, by: &str) -> Result<bool>;
+    /// From the nearest of `scopes` that has it; they are given nearest first.
+    fn get(&self, scopes: &[String], key: &str) -> Result<Option<Variable>>;
+    fn write(&self, scopes: &[String], change: Change, by: Author) -> Result<Written>;
+    /// Every key in sight once, where it is nearest, by key.
+    fn list(&self, scopes: &[String]) -> Result<Vec<Listed>>;
 }
 
 /// Shared by the tunnels of all hosts of a run.

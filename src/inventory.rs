@@ -19,6 +19,8 @@ pub struct Target {
     /// As the operator named it; unique in a selection, and the host's name in ledger and reports.
     pub name: String,
     pub address: Address,
+    /// The groups it is in, nearest first: those it stands in itself before those that hold these.
+    pub groups: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

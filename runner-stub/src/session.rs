@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cronium_wire::archive::{self, ArchiveError};
-use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Job, Started, ToStub};
+use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Helpers, Job, Mode, Started, ToStub};
 use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use crate::downlink::Downlink;
@@ -201,7 +201,8 @@ impl Session {
             let message = format!("the run folder could not be removed: {error}");
             self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;
         }
-        Ok(Finished { end, cpu_ms, max_rss_kb, tunnel_used: tunnel.used() })
+        let helpers = tunnel.used().then_some(Helpers { mode: Mode::Api, reason: None });
+        Ok(Finished { end, cpu_ms, max_rss_kb, helpers })
     }
 
     /// Small payloads come with the job and are kept in memory.
@@ -295,7 +296,7 @@ impl Session {
                         self.uplink.send(&FromStub::Warning { message })?;
                     }
                 }
-                Some(Event::Down(ToStub::TunnelOpen)) => tunnel.opened(),
+                Some(Event::Down(ToStub::TunnelOpen { .. })) => tunnel.opened(),
                 Some(Event::Down(ToStub::TunnelRefused { reason })) => tunnel.refused(reason),
                 Some(Event::Down(ToStub::Cancel)) if exit.is_none() => {
                     end.get_or_insert(End::Cancelled);
@@ -392,5 +393,5 @@ fn exit_of(status: WaitStatus) -> End {
 }
 
 fn finished(end: End) -> Finished {
-    Finished { end, cpu_ms: None, max_rss_kb: None, tunnel_used: false }
+    Finished { end, cpu_ms: None, max_rss_kb: None, helpers: None }
 }

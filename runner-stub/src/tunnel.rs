@@ -60,7 +60,7 @@ impl Tunnel {
         let mut state = self.state.lock().expect("no holder panics");
         if matches!(*state, State::Closed) {
             let path = self.path.to_string_lossy().into_owned();
-            *state = match self.uplink.send(&FromStub::OpenTunnel { path }) {
+            *state = match self.uplink.send(&FromStub::OpenTunnel { path: Some(path) }) {
                 Ok(()) => State::Asked,
                 Err(_) => State::Refused("the operator is gone".into()),
             };

@@ -97,6 +97,7 @@ mod tests {
     fn targets() -> Vec<Target> {
         let ssh = |name: &str, host: &str, port| Target {
             name: name.into(),
+            groups: Vec::new(),
             address: Address::Ssh(Box::new(Ssh {
                 host: host.into(),
                 port,
@@ -110,7 +111,7 @@ mod tests {
                 connect_timeout: Duration::from_secs(10),
             })),
         };
-        let local = Target { name: "local".into(), address: Address::Local };
+        let local = Target { name: "local".into(), address: Address::Local, groups: Vec::new() };
         vec![ssh("web1", "web1.example.com", 22), ssh("[fe80::1]:2222", "fe80::1", 2222), local]
     }
 

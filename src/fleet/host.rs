@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cronium_wire::message::{Finished, FromStub, Hello, ToStub};
+use cronium_wire::message::{Finished, FromStub, Hello, Mode, ToStub};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -139,7 +139,7 @@ impl Host {
                     let message = match opened {
                         Ok(open) => {
                             tunnel = Some(open);
-                            ToStub::TunnelOpen
+                            ToStub::TunnelOpen { port: None }
                         }
                         Err(fault) => ToStub::TunnelRefused { reason: fault.message },
                     };
@@ -181,10 +181,18 @@ impl Host {
                 FromStub::OpenTunnel { .. } if tunnel.is_some() || opening.is_some() => {
                     return Err(Fault::lost("the runner asked for a second tunnel"));
                 }
-                FromStub::OpenTunnel { path } => opening = Some(open_tunnel(connection, path)),
+                FromStub::OpenTunnel { path } => {
+                    opening = Some(open_tunnel(connection, path.unwrap_or_default()))
+                }
                 FromStub::Warning { message } => {
                     self.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
                 }
+                FromStub::Told(_)
+                | FromStub::Journal(_)
+                | FromStub::NeedFile { .. }
+                | FromStub::Artifact(_)
+                | FromStub::ArtifactPiece(_)
+                | FromStub::ArtifactEnd { .. } => {}
                 FromStub::Finished(finished) => {
                     let verdict = Verdict::from(finished.end.clone());
                     self.finished = Some(finished);
@@ -250,9 +258,16 @@ impl Host {
             timings: self.clock.stop(),
             cpu_ms: finished.as_ref().and_then(|finished| finished.cpu_ms),
             max_rss_kb: finished.as_ref().and_then(|finished| finished.max_rss_kb),
-            helper_mode: finished
-                .as_ref()
-                .and_then(|finished| finished.tunnel_used.then_some(HelperMode::Api)),
+            helper_mode: finished.as_ref().and_then(|finished| {
+                Some(match finished.helpers.as_ref()?.mode {
+                    Mode::Api => HelperMode::Api,
+                    Mode::Tcp => HelperMode::Tcp,
+                    Mode::Bundled => HelperMode::Bundled,
+                })
+            }),
+            helper_reason: finished.as_ref().and_then(|finished| finished.helpers.as_ref()?.reason.clone()),
+            conflicts: Vec::new(),
+            condition: None,
             trust: self.trust,
             stub_digest: known(hello.stub_digest),
             arch: known(hello.arch),

@@ -15,7 +15,7 @@ use super::api::Api;
 use super::host::Host;
 use super::reply::{self, Refusal};
 use super::route::{Call, Route};
-use super::{Variable, Written, body};
+use super::{Act, Author, Change, Variable, Written, body};
 
 /// The least that a call with JSON takes of [`Limits::json_bytes`](super::Limits::json_bytes).
 const MIN_JSON_BYTES: usize = 64 << 10;
@@ -59,30 +59,21 @@ async fn respond(api: &Arc<Api>, host: &Arc<Host>, request: Request<Incoming>) -
         }
         Call::GetVariable(key) => {
             with_store(api, host, READ_JSON_BYTES, move |api, host| {
-                let found = api.variables.get(&host.scope.scope, &key).map_err(store_failed)?;
+                let found =
+                    api.variables.get(std::slice::from_ref(&host.scope.scope), &key).map_err(store_failed)?;
                 found.map(|variable| Found::body(&variable)).ok_or_else(|| missing(&key))
             })
             .await
         }
         Call::PutVariable(key) => {
             with_body(api, host, body, move |api, host, Put { value, if_version }| {
-                let scope = &host.scope.scope;
-                let written = api.variables.set(scope, &key, &value, if_version, &by(api, host));
-                match written.map_err(store_failed)? {
-                    Written::Done(variable) => Ok(Found::body(&variable)),
-                    Written::Conflict { current } => Err(Refusal::conflict(current)),
-                }
+                write(api, host, Change { key, scope: None, act: Act::Set { value, if_version } })
             })
             .await
         }
         Call::DeleteVariable(key) => {
             with_store(api, host, MIN_JSON_BYTES, move |api, host| {
-                let removed = api.variables.remove(&host.scope.scope, &key, &by(api, host));
-                if !removed.map_err(store_failed)? {
-                    return Err(missing(&key));
-                }
-                // As in a conflict, version 0 says that the key is not there.
-                Ok(Found::body(&Variable { key, value: Value::Null, version: 0 }))
+                write(api, host, Change { key, scope: None, act: Act::Remove })
             })
             .await
         }
@@ -191,7 +182,7 @@ struct Data<'a> {
 }
 
 impl Found<'_> {
-    fn body(Variable { key, value, version }: &Variable) -> Bytes {
+    fn body(Variable { key, value, version, .. }: &Variable) -> Bytes {
         let found = Found { success: true, data: Data { key, value, version: *version } };
         serde_json::to_vec(&found).expect("a JSON value with text for keys is always JSON").into()
     }
@@ -210,9 +201,16 @@ fn context(api: &Api, host: &Host) -> Bytes {
     }))
 }
 
-/// Who writes, for the history of a variable.
-fn by(api: &Api, host: &Host) -> String {
-    format!("run {} host {}", api.context.run, host.scope.host)
+fn write(api: &Api, host: &Host, change: Change) -> Result<Bytes, Refusal> {
+    let by = Author { run: api.context.run.clone(), host: host.scope.host.clone(), write: None };
+    let key = change.key.clone();
+    let written = api.variables.write(std::slice::from_ref(&host.scope.scope), change, by);
+    match written.map_err(store_failed)? {
+        Written::Done(variable) => Ok(Found::body(&variable)),
+        Written::Conflict { current } => Err(Refusal::conflict(current)),
+        Written::Missing => Err(missing(&key)),
+        Written::NoNumber { reason } => Err(Refusal::new(400, reason)),
+    }
 }
 
 fn missing(key: &str) -> Refusal {

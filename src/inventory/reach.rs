@@ -69,7 +69,7 @@ impl Reach {
                         Address::Ssh(Box::new(self.ssh(question, config, &defaults)?))
                     }
                 };
-                Ok(Target { name: selected.to_string(), address })
+                Ok(Target { name: selected.to_string(), address, groups: Vec::new() })
             })
             .collect::<Result<Vec<_>>>()?;
         Ok(Resolved { targets, warnings })

@@ -78,7 +78,7 @@ fn run(subcommand: &str, args: Vec<String>) -> Outcome<()> {
             let [key] = words.positional::<1>()?;
             let key = key.ok_or_else(|| usage("which KEY?"))?;
             let message = format!("there is no variable '{key}'");
-            let reply = call(&Request::GetVariable { key })?;
+            let reply = call(&Request::GetVariable { key, scope: None })?;
             let found = if reply.status == 404 { None } else { Some(expect(reply)?["value"].take()) };
             words.print(found, &message)
         }
@@ -98,7 +98,13 @@ fn run(subcommand: &str, args: Vec<String>) -> Outcome<()> {
             let if_version = words.option("--if-version").map(|text| {
                 text.parse().map_err(|_| usage(format!("--if-version takes a number, not '{text}'")))
             });
-            expect(call(&Request::SetVariable { key, value, if_version: if_version.transpose()? })?).map(drop)
+            expect(call(&Request::SetVariable {
+                key,
+                value,
+                if_version: if_version.transpose()?,
+                scope: None,
+            })?)
+            .map(drop)
         }
         other => Err(usage(format!("no helper is called '{other}'"))),
     }

@@ -1,7 +1,7 @@
 //! Between the `cronium` command and the stub: one JSON document a line, a reply for each request.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 /// Longer lines are refused; the API's own limit of a body is 1 MiB.
 pub const MAX_LINE: u64 = 4 << 20;
@@ -10,19 +10,71 @@ pub const MAX_LINE: u64 = 4 << 20;
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Request {
     Input,
+    /// The run's context; `data` is an object.
+    Event,
     Output {
         value: Value,
         /// Put behind what stands there already, as a list.
+        #[serde(default)]
         append: bool,
     },
+    /// `data` is `{key, value, version, scope}`, here and below.
     GetVariable {
         key: String,
+        #[serde(default)]
+        scope: Option<Scope>,
     },
     SetVariable {
         key: String,
         value: Value,
+        #[serde(default)]
         if_version: Option<u64>,
+        #[serde(default)]
+        scope: Option<Scope>,
     },
+    /// Adds to a number; a key that is not there counts as 0.
+    Increment {
+        key: String,
+        by: Number,
+        #[serde(default)]
+        scope: Option<Scope>,
+    },
+    Unset {
+        key: String,
+        #[serde(default)]
+        scope: Option<Scope>,
+    },
+    /// `data` is a list of `{key, version, scope}`, by key.
+    Variables,
+    Condition {
+        condition: bool,
+    },
+    Log {
+        level: String,
+        message: String,
+        #[serde(default)]
+        context: Value,
+    },
+    Progress {
+        /// 0 to 100.
+        percent: f64,
+        #[serde(default)]
+        step: Option<String>,
+    },
+    Notify {
+        audience: String,
+        message: String,
+    },
+}
+
+/// How far a variable is shared. Without one, the nearest that has the key is meant, else the widest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Scope {
+    Run,
+    Host,
+    Project,
+    Global,
 }
 
 /// `status` is the helper API's, or 503 where the operator cannot be asked.

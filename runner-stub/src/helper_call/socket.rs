@@ -109,14 +109,15 @@ impl Desk {
                 }
                 reply
             }
-            Request::GetVariable { key } => self.tunnel.call("GET", &variable(&key), None),
-            Request::SetVariable { key, value, if_version } => {
+            Request::GetVariable { key, .. } => self.tunnel.call("GET", &variable(&key), None),
+            Request::SetVariable { key, value, if_version, .. } => {
                 let mut body = json!({"value": value});
                 if let Some(version) = if_version {
                     body["ifVersion"] = version.into();
                 }
                 self.tunnel.call("PUT", &variable(&key), Some(&body))
             }
+            _ => Reply::error(400, "not yet"),
         }
     }
 }

@@ -9,15 +9,19 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+pub mod artifacts;
 pub mod duration;
 mod error;
 mod field;
+pub mod helpers;
 mod interpreter;
 mod name;
 mod node;
 mod write;
 
+pub use artifacts::Artifacts;
 pub use error::{ManifestError, Place};
+pub use helpers::Helpers;
 pub use interpreter::Interpreter;
 pub use name::{is_name, sanitise_name};
 
@@ -52,6 +56,8 @@ pub struct Manifest {
     #[serde(with = "duration::optional", skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
     pub metadata: BTreeMap<String, Value>,
+    pub helpers: Helpers,
+    pub artifacts: Artifacts,
 }
 
 impl Manifest {
@@ -67,6 +73,8 @@ impl Manifest {
             environment: BTreeMap::new(),
             timeout: None,
             metadata: BTreeMap::new(),
+            helpers: Helpers::default(),
+            artifacts: Artifacts::default(),
         }
     }
 

@@ -161,7 +161,7 @@ fn target(name: String, port: u16, user: &str, identity: &Path, known_hosts: &Pa
         host_key: HostKeyPolicy::Strict,
         connect_timeout: CONNECT_TIMEOUT,
     };
-    Target { name, address: Address::Ssh(Box::new(ssh)) }
+    Target { name, address: Address::Ssh(Box::new(ssh)), groups: Vec::new() }
 }
 
 fn new_key() -> Result<PrivateKey> {
