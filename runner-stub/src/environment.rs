@@ -5,14 +5,20 @@ use std::env;
 use std::ffi::OsString;
 
 use cronium_wire::manifest::Manifest;
-use cronium_wire::message::Job;
+use cronium_wire::message::{Job, Mode};
 
 use crate::run_folder::RunFolder;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// In order of strength: the base, the manifest, the operator's `--env`, our own names.
-pub fn of(job: &Job, manifest: &Manifest, folder: &RunFolder) -> BTreeMap<OsString, OsString> {
+/// `mode`: how helpers are answered, where that is known already; scripts do not wait for it.
+pub fn of(
+    job: &Job,
+    manifest: &Manifest,
+    folder: &RunFolder,
+    mode: Option<Mode>,
+) -> BTreeMap<OsString, OsString> {
     let mut all = BTreeMap::new();
     for name in ["HOME", "USER", "LOGNAME", "SHELL"] {
         all.extend(env::var_os(name).map(|value| (name.into(), value)));
@@ -43,7 +49,7 @@ pub fn of(job: &Job, manifest: &Manifest, folder: &RunFolder) -> BTreeMap<OsStri
         ),
         ("CRONIUM_EVENT_ID", metadata("eventId")),
         ("CRONIUM_EXECUTION_ID", job.execution.clone()),
-        ("CRONIUM_HELPER_MODE", "api".into()),
+        ("CRONIUM_HELPER_MODE", mode_name(mode.unwrap_or(Mode::Api)).to_owned()),
         ("CRONIUM_RUN_ID", job.run.clone()),
         ("CRONIUM_HOST", job.host.clone()),
     ] {
@@ -51,4 +57,12 @@ pub fn of(job: &Job, manifest: &Manifest, folder: &RunFolder) -> BTreeMap<OsStri
     }
     all.insert("CRONIUM_WORK_DIR".into(), folder.work().into());
     all
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Api => "api",
+        Mode::Tcp => "tcp",
+        Mode::Bundled => "bundled",
+    }
 }

@@ -7,11 +7,13 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+mod desk;
 mod downlink;
 mod environment;
 mod helper_call;
 mod identity;
 mod inherited;
+mod journal;
 mod payload;
 mod process_tree;
 mod pump;

@@ -9,14 +9,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cronium_wire::archive::{self, ArchiveError};
-use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Helpers, Job, Mode, Started, ToStub};
+use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Job, Started, ToStub};
 use rustix::process::{WaitOptions, WaitStatus, wait};
 
+use crate::desk::Desk;
 use crate::downlink::Downlink;
 use crate::payload::{Cache, Payload};
 use crate::pump::{PumpEnd, pump};
 use crate::refusal::Refusal;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, random_word};
 use crate::script::Script;
 use crate::tunnel::Tunnel;
 use crate::uplink::Uplink;
@@ -112,6 +113,8 @@ struct Session {
     watch: Watch,
     events: Receiver<Event>,
     sender: SyncSender<Event>,
+    /// From the moment its socket has a place.
+    tunnel: Option<Arc<Tunnel>>,
 }
 
 impl Session {
@@ -127,7 +130,7 @@ impl Session {
             }
             let _ = down.send(Event::Gone);
         });
-        Self { uplink, watch, events, sender }
+        Self { uplink, watch, events, sender, tunnel: None }
     }
 
     fn serve(mut self) -> Result<(), Lost> {
@@ -149,10 +152,22 @@ impl Session {
 
     /// The next message from the operator, before anything runs.
     fn receive(&mut self, within: Duration) -> Result<ToStub, Lost> {
-        match self.events.recv_timeout(within) {
-            Ok(Event::Down(message)) => Ok(message),
-            _ => Err(Lost),
+        loop {
+            let Ok(Event::Down(message)) = self.events.recv_timeout(within) else { return Err(Lost) };
+            if let Some(message) = self.steer(message) {
+                return Ok(message);
+            }
         }
+    }
+
+    /// Takes what is for the tunnel, which is opened beside everything else.
+    fn steer(&self, message: ToStub) -> Option<ToStub> {
+        match (message, &self.tunnel) {
+            (ToStub::TunnelOpen { port }, Some(tunnel)) => tunnel.opened(port),
+            (ToStub::TunnelRefused { reason }, Some(tunnel)) => tunnel.refused(reason),
+            (message, _) => return Some(message),
+        }
+        None
     }
 
     fn deploy(&mut self, deploy: &Deploy) -> Result<Finished, Stop> {
@@ -171,19 +186,26 @@ impl Session {
     fn run(&mut self, job: &Job) -> Result<Finished, Stop> {
         plain_name(&job.run)?;
         plain_name(&job.digest)?;
+        let input = self.receive_input(job)?;
         let mut payload = self.fetch(job)?;
         let pinned = trust::verify(job, &mut payload)?;
         let folder = RunFolder::create(&job.run)?;
         self.watch.leaves(folder.removal());
-        stale::collect(&folder);
-        let manifest = archive::unpack_reader(&mut payload, job.size, &folder.work()).map_err(broken)?;
         let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
-        helper_call::socket::listen(&folder.helper_socket(), Arc::clone(&tunnel))
-            .map_err(|error| Refusal::folder("listen on", &folder.helper_socket(), &error))?;
+        self.tunnel = Some(Arc::clone(&tunnel));
         if job.tunnel_now {
             tunnel.ask();
         }
-        let environment = environment::of(job, &manifest, &folder);
+        stale::collect(&folder);
+        let manifest = archive::unpack_reader(&mut payload, job.size, &folder.work()).map_err(broken)?;
+        let word = random_word().map_err(|error| Refusal::folder("fill", folder.path(), &error))?;
+        let helpers = manifest.helpers.clone();
+        let desk = Desk::new(job, input, helpers, Arc::clone(&tunnel), self.uplink.clone(), word);
+        let desk = Arc::new(desk);
+        helper_call::socket::listen(&folder.helper_socket(), Arc::clone(&desk))
+            .map_err(|error| Refusal::folder("listen on", &folder.helper_socket(), &error))?;
+        let (mode, _) = tunnel.way();
+        let environment = environment::of(job, &manifest, &folder, mode);
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
         // From here on the loss of the operator is seen in `supervise`.
         self.watch.over();
@@ -194,15 +216,28 @@ impl Session {
         let told = self.uplink.send(&FromStub::Started(started)).map_err(Lost::from);
         // Where nobody is left to tell, nothing is left running.
         let end = told
-            .and_then(|()| self.supervise(script, &tunnel, timeout, grace))
+            .and_then(|()| self.supervise(script, timeout, grace))
             .inspect_err(|Lost| process_tree::end(grace))?;
         let (cpu_ms, max_rss_kb) = usage::of_children().unzip();
+        let helpers = desk.close();
         if let Err(error) = folder.remove() {
             let message = format!("the run folder could not be removed: {error}");
             self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;
         }
-        let helpers = tunnel.used().then_some(Helpers { mode: Mode::Api, reason: None });
         Ok(Finished { end, cpu_ms, max_rss_kb, helpers })
+    }
+
+    /// The run's input as JSON; empty where there is none.
+    fn receive_input(&mut self, job: &Job) -> Result<Vec<u8>, Stop> {
+        let mut input = Vec::new();
+        while (input.len() as u64) < job.input_size {
+            match self.receive(PIECE_WITHIN)? {
+                ToStub::Input(piece) => input.extend(piece),
+                ToStub::Cancel => return Err(Stop::Cancelled),
+                _ => return Err(Stop::Lost),
+            }
+        }
+        Ok(input)
     }
 
     /// Small payloads come with the job and are kept in memory.
@@ -251,13 +286,7 @@ impl Session {
     }
 
     /// Waits for the script's end, its deadline, the operator's word or the operator's loss.
-    fn supervise(
-        &mut self,
-        script: Script,
-        tunnel: &Tunnel,
-        timeout: Option<Duration>,
-        grace: Duration,
-    ) -> Result<End, Lost> {
+    fn supervise(&mut self, script: Script, timeout: Option<Duration>, grace: Duration) -> Result<End, Lost> {
         let begun = Instant::now();
         let (ended, ended_writer) = io::pipe()?;
         let mut ended_writer = Some(ended_writer);
@@ -296,13 +325,13 @@ impl Session {
                         self.uplink.send(&FromStub::Warning { message })?;
                     }
                 }
-                Some(Event::Down(ToStub::TunnelOpen { .. })) => tunnel.opened(),
-                Some(Event::Down(ToStub::TunnelRefused { reason })) => tunnel.refused(reason),
-                Some(Event::Down(ToStub::Cancel)) if exit.is_none() => {
-                    end.get_or_insert(End::Cancelled);
-                    process_tree::end(grace);
-                }
-                Some(Event::Down(_)) => {}
+                Some(Event::Down(message)) => match self.steer(message) {
+                    Some(ToStub::Cancel) if exit.is_none() => {
+                        end.get_or_insert(End::Cancelled);
+                        process_tree::end(grace);
+                    }
+                    _ => {}
+                },
                 None => {
                     deadline = None;
                     end.get_or_insert(End::TimedOut { after_ms: begun.elapsed().as_millis() as u64 });

@@ -77,6 +77,21 @@ pub enum Scope {
     Global,
 }
 
+impl Scope {
+    const ALL: [(Self, &str); 4] =
+        [(Self::Run, "run"), (Self::Host, "host"), (Self::Project, "project"), (Self::Global, "global")];
+
+    /// As the helper API names it.
+    pub fn name(self) -> String {
+        let (_, name) = Self::ALL[self as usize];
+        name.to_owned()
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(scope, _)| *scope)
+    }
+}
+
 /// `status` is the helper API's, or 503 where the operator cannot be asked.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
@@ -85,11 +100,18 @@ pub struct Reply {
     pub data: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// For 409: the version that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
 }
 
 impl Reply {
+    pub fn ok(data: Value) -> Self {
+        Self { status: 200, data, error: None, version: None }
+    }
+
     pub fn error(status: u16, error: impl Into<String>) -> Self {
-        Self { status, data: Value::Null, error: Some(error.into()) }
+        Self { status, data: Value::Null, error: Some(error.into()), version: None }
     }
 
     pub fn is_ok(&self) -> bool {

@@ -4,15 +4,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::{fs, io, thread};
 
-use serde_json::{Value, json};
-
-use super::protocol::{MAX_LINE, Reply, Request};
+use super::protocol::{MAX_LINE, Reply};
+use crate::desk::Desk;
 use crate::session::spawn;
-use crate::tunnel::Tunnel;
 
 /// More helper commands at once than this wait in the kernel's queue: the operator serves as many
 /// connections of a host.
@@ -27,10 +25,9 @@ pub fn short(path: &Path) -> io::Result<(fs::File, PathBuf)> {
 }
 
 /// Answers helper commands on `path` until the process ends.
-pub fn listen(path: &Path, tunnel: Arc<Tunnel>) -> io::Result<()> {
+pub fn listen(path: &Path, desk: Arc<Desk>) -> io::Result<()> {
     let (_dir, short) = short(path)?;
     let listener = UnixListener::bind(short)?;
-    let desk = Arc::new(Desk { tunnel, output: Mutex::new(Value::Null) });
     let busy = Arc::new(AtomicUsize::new(0));
     spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -85,78 +82,5 @@ fn converse(stream: &UnixStream, desk: &Desk) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(&reply)?;
         bytes.push(b'\n');
         (&mut &*stream).write_all(&bytes)?;
-    }
-}
-
-/// Answers calls by asking the operator.
-struct Desk {
-    tunnel: Arc<Tunnel>,
-    /// What the run's output is so far; the lock keeps appends in order.
-    output: Mutex<Value>,
-}
-
-impl Desk {
-    fn answer(&self, request: Request) -> Reply {
-        match request {
-            Request::Input => self.tunnel.call("GET", "input", None),
-            Request::Output { value, append } => {
-                let mut output = self.output.lock().expect("no thread panics while it calls");
-                let value = if append { appended(output.clone(), value) } else { value };
-                let reply = self.tunnel.call("POST", "output", Some(&json!({"data": value})));
-                // What was refused may be tried again, and must not stand there twice then.
-                if reply.is_ok() {
-                    *output = value;
-                }
-                reply
-            }
-            Request::GetVariable { key, .. } => self.tunnel.call("GET", &variable(&key), None),
-            Request::SetVariable { key, value, if_version, .. } => {
-                let mut body = json!({"value": value});
-                if let Some(version) = if_version {
-                    body["ifVersion"] = version.into();
-                }
-                self.tunnel.call("PUT", &variable(&key), Some(&body))
-            }
-            _ => Reply::error(400, "not yet"),
-        }
-    }
-}
-
-fn appended(before: Value, value: Value) -> Value {
-    match before {
-        Value::Null => json!([value]),
-        Value::Array(mut list) => {
-            list.push(value);
-            Value::Array(list)
-        }
-        single => json!([single, value]),
-    }
-}
-
-/// The path of a variable, with everything but unreserved characters percent-encoded (RFC 3986).
-fn variable(key: &str) -> String {
-    key.bytes().fold("variables/".to_owned(), |mut path, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => path.push(byte as char),
-            _ => path.push_str(&format!("%{byte:02X}")),
-        }
-        path
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_become_one_path_segment() {
-        assert_eq!(variable("a/b ?#%ü"), "variables/a%2Fb%20%3F%23%25%C3%BC");
-    }
-
-    #[test]
-    fn appending_makes_a_list() {
-        assert_eq!(appended(Value::Null, json!(1)), json!([1]));
-        assert_eq!(appended(json!([1]), json!(2)), json!([1, 2]));
-        assert_eq!(appended(json!("x"), json!(2)), json!(["x", 2]));
     }
 }
