@@ -15,7 +15,9 @@ mod dispatcher;
 mod host;
 mod interrupt;
 mod job;
+mod opening;
 mod outcome;
+mod told;
 
 use dispatcher::Dispatcher;
 

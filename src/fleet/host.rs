@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cronium_wire::message::{Finished, FromStub, Hello, Mode, ToStub};
+use cronium_wire::message::{Finished, FromStub, Hello, ToStub, Told};
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::job::{First, pieces};
+use super::opening::{Opened, Opening};
 use super::outcome::Verdict;
+use super::told;
 use super::{Fleet, Report, Stop};
-use crate::event::{Bytes, EventKind, HelperMode, HostResult, HostState, Outcome, Stream, Trust};
+use crate::event::{Bytes, EventKind, HostResult, HostState, Outcome, Stream, Trust};
 use crate::plan::{GRACE, Task};
 use crate::transport::{Connection, Fault, Link, Phase, Step, Tunnel, tunnel};
 
@@ -22,7 +24,6 @@ const LATE: Duration = Duration::from_secs(60);
 const STAGING: Duration = Duration::from_secs(300);
 /// How long a piece of the payload may wait for the host to take it.
 const PIECE_WITHIN: Duration = Duration::from_secs(60);
-const TUNNEL_WITHIN: Duration = Duration::from_secs(15);
 
 /// Runs the plan's task on one host and reports everything, its end last and always.
 pub async fn run(fleet: &Arc<Fleet>, index: usize, reports: mpsc::Sender<Report>) {
@@ -42,6 +43,7 @@ struct Host {
     hello: Option<Hello>,
     trust: Option<Trust>,
     finished: Option<Finished>,
+    condition: Option<bool>,
     bytes: [u64; 2],
 }
 
@@ -58,6 +60,7 @@ impl Host {
             hello: None,
             trust: None,
             finished: None,
+            condition: None,
             bytes: [0; 2],
         }
     }
@@ -121,6 +124,8 @@ impl Host {
     ) -> Result<Verdict, Fault> {
         let (mut stopped, mut left) = (fleet.stopped.clone(), fleet.stopped.clone());
         let (mut tunnel, mut opening, mut cancelled, mut started) = (None, None, false, false);
+        // A Unix socket first, a port where that is not to be had.
+        let mut entrances = 2;
         let mut deadline = Some(Instant::now() + STAGING);
         loop {
             let message = tokio::select! {
@@ -137,9 +142,9 @@ impl Host {
                 opened = answer(&mut opening) => {
                     opening = None;
                     let message = match opened {
-                        Ok(open) => {
+                        Ok((open, port)) => {
                             tunnel = Some(open);
-                            ToStub::TunnelOpen { port: None }
+                            ToStub::TunnelOpen { port }
                         }
                         Err(fault) => ToStub::TunnelRefused { reason: fault.message },
                     };
@@ -178,17 +183,23 @@ impl Host {
                 }
                 FromStub::Stdout(data) => self.output(Stream::Stdout, data).await,
                 FromStub::Stderr(data) => self.output(Stream::Stderr, data).await,
-                FromStub::OpenTunnel { .. } if tunnel.is_some() || opening.is_some() => {
-                    return Err(Fault::lost("the runner asked for a second tunnel"));
+                FromStub::OpenTunnel { .. } if entrances == 0 || opening.is_some() => {
+                    return Err(Fault::lost("the runner asks for too many tunnels"));
                 }
                 FromStub::OpenTunnel { path } => {
-                    opening = Some(open_tunnel(connection, path.unwrap_or_default()))
+                    entrances -= 1;
+                    opening = Some(Opening::begin(connection, path));
                 }
                 FromStub::Warning { message } => {
                     self.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
                 }
-                FromStub::Told(_)
-                | FromStub::Journal(_)
+                FromStub::Told(told) => {
+                    if let Told::Condition { condition } = told {
+                        self.condition = Some(condition);
+                    }
+                    self.report(told::event(&self.name, told)).await;
+                }
+                FromStub::Journal(_)
                 | FromStub::NeedFile { .. }
                 | FromStub::Artifact(_)
                 | FromStub::ArtifactPiece(_)
@@ -246,6 +257,7 @@ impl Host {
         let hello = self.hello.take().unwrap_or_default();
         let known = |text: String| (!text.is_empty()).then_some(text);
         let finished = self.finished.take();
+        let helpers = finished.as_ref().and_then(|finished| finished.helpers.clone());
         let result = HostResult {
             outcome: verdict.outcome,
             attempt: 1,
@@ -258,16 +270,10 @@ impl Host {
             timings: self.clock.stop(),
             cpu_ms: finished.as_ref().and_then(|finished| finished.cpu_ms),
             max_rss_kb: finished.as_ref().and_then(|finished| finished.max_rss_kb),
-            helper_mode: finished.as_ref().and_then(|finished| {
-                Some(match finished.helpers.as_ref()?.mode {
-                    Mode::Api => HelperMode::Api,
-                    Mode::Tcp => HelperMode::Tcp,
-                    Mode::Bundled => HelperMode::Bundled,
-                })
-            }),
-            helper_reason: finished.as_ref().and_then(|finished| finished.helpers.as_ref()?.reason.clone()),
+            helper_mode: helpers.as_ref().map(|helpers| told::mode(helpers.mode)),
+            helper_reason: helpers.and_then(|helpers| helpers.reason),
             conflicts: Vec::new(),
-            condition: None,
+            condition: self.condition,
             trust: self.trust,
             stub_digest: known(hello.stub_digest),
             arch: known(hello.arch),
@@ -322,23 +328,9 @@ async fn send_payload(link: &mut Link, payload: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
-type Opening = oneshot::Receiver<Result<Tunnel, Fault>>;
-
-/// Opens the tunnel without letting the link wait: a link that is not read stops the whole
-/// connection, the answer to this request with it.
-fn open_tunnel(connection: &Arc<Connection>, path: String) -> Opening {
-    let (done, opening) = oneshot::channel();
-    let connection = Arc::clone(connection);
-    tokio::spawn(async move {
-        let opened = timeout(TUNNEL_WITHIN, connection.open_tunnel(&path)).await;
-        let _ = done.send(opened.unwrap_or_else(|_| Err(Fault::lost("the host did not answer in time"))));
-    });
-    opening
-}
-
-async fn answer(opening: &mut Option<Opening>) -> Result<Tunnel, Fault> {
+async fn answer(opening: &mut Option<Opening>) -> Opened {
     match opening {
-        Some(opening) => opening.await.unwrap_or_else(|_| Err(Fault::lost("the operator gave up"))),
+        Some(opening) => opening.answer().await,
         None => std::future::pending().await,
     }
 }

@@ -19,7 +19,7 @@ use super::exec::Exec;
 use super::known_hosts::KnownHosts;
 use super::watched::{Opening, Watched};
 use crate::inventory::Ssh;
-use crate::transport::{Fault, Phase, Step, Tunnel};
+use crate::transport::{Entrance, Fault, Phase, Step, Tunnel};
 
 /// A host that is silent for the first, three times, is gone.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -232,15 +232,39 @@ impl Connection {
         Ok((exec, true))
     }
 
-    pub async fn open_tunnel(&self, path: &str) -> Result<Tunnel, Fault> {
+    /// The tunnel opened last is the one that is served.
+    pub async fn open_tunnel(&self, at: Entrance) -> Result<(Tunnel, Option<u16>), Fault> {
         let (sender, streams) = mpsc::channel(TUNNEL_BACKLOG);
-        *self.forwarded.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.to_owned(), sender));
-        self.handle.streamlocal_forward(path).await.map_err(|error| {
-            Fault::new(Phase::Upload, "forward", "the host's sshd does not forward Unix sockets")
+        let serve = |at| {
+            let mut forwarded = self.forwarded.lock().unwrap_or_else(PoisonError::into_inner);
+            *forwarded = Some((at, sender.clone()));
+        };
+        serve(at.clone());
+        let refused = |what: &str, option: &str, error: russh::Error| {
+            Fault::new(Phase::Upload, "forward", format!("the host's sshd forwards no {what}"))
                 .because(&error)
-                .hint("AllowStreamLocalForwarding yes in its sshd_config")
-        })?;
-        Ok(Tunnel::Ssh(streams))
+                .hint(format!("{option} yes in its sshd_config"))
+        };
+        match at {
+            Entrance::Socket(path) => {
+                let asked = self.handle.streamlocal_forward(path).await;
+                asked.map_err(|error| refused("Unix sockets", "AllowStreamLocalForwarding", error))?;
+                Ok((Tunnel::Ssh(streams), None))
+            }
+            Entrance::Port(_) => {
+                let asked = self.handle.tcpip_forward("127.0.0.1", 0).await;
+                let port = asked.map_err(|error| refused("ports", "AllowTcpForwarding", error))?;
+                let port = u16::try_from(port).ok().filter(|port| *port > 0).ok_or_else(|| {
+                    Fault::new(
+                        Phase::Upload,
+                        "forward",
+                        "the host's sshd does not say which port it forwards",
+                    )
+                })?;
+                serve(Entrance::Port(port));
+                Ok((Tunnel::Ssh(streams), Some(port)))
+            }
+        }
     }
 
     pub async fn close(&self) {
