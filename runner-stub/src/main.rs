@@ -20,6 +20,7 @@ mod pump;
 mod refusal;
 mod run_folder;
 mod script;
+mod sdk;
 mod session;
 mod stale;
 mod trust;

@@ -12,8 +12,14 @@ use crate::identity;
 use crate::refusal::Refusal;
 
 /// The names a script calls its helpers by.
-const HELPERS: [&str; 5] =
-    ["cronium", "cronium.input", "cronium.output", "cronium.getVariable", "cronium.setVariable"];
+const HELPERS: [&str; 6] = [
+    "cronium",
+    "cronium.input",
+    "cronium.output",
+    "cronium.getVariable",
+    "cronium.setVariable",
+    "cronium.event",
+];
 /// What the kernel takes as the path of a Unix socket, less room for a file name.
 const SOCKET_DIR_MAX: usize = 90;
 
@@ -73,7 +79,7 @@ impl RunFolder {
         let [first, others @ ..] = HELPERS.map(|name| self.bin().join(name));
         symlink(&program, &first)?;
         for other in others {
-            // One link under five names is one inode to make and to remove, where that can be had.
+            // One link under all names is one inode to make and to remove, where that can be had.
             fs::hard_link(&first, &other).or_else(|_| symlink(&program, other))?;
         }
         if self.path.as_os_str().len() > SOCKET_DIR_MAX {

@@ -19,6 +19,7 @@ use crate::pump::{PumpEnd, pump};
 use crate::refusal::Refusal;
 use crate::run_folder::{RunFolder, random_word};
 use crate::script::Script;
+use crate::sdk::Sdk;
 use crate::tunnel::Tunnel;
 use crate::uplink::Uplink;
 use crate::watch::Watch;
@@ -205,11 +206,14 @@ impl Session {
         helper_call::socket::listen(&folder.helper_socket(), Arc::clone(&desk))
             .map_err(|error| Refusal::folder("listen on", &folder.helper_socket(), &error))?;
         let (mode, _) = tunnel.way();
-        let environment = environment::of(job, &manifest, &folder, mode);
+        let sdk = Sdk::install(&folder, &manifest.interpreter)
+            .map_err(|error| Refusal::folder("fill", folder.path(), &error))?;
+        let mut environment = environment::of(job, &manifest, &folder, mode);
+        sdk.environment(&manifest.interpreter, &mut environment);
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
         // From here on the loss of the operator is seen in `supervise`.
         self.watch.over();
-        let script = Script::start(&manifest, &job.args, &environment, &folder.work())?;
+        let script = Script::start(&manifest, &sdk, &job.args, &environment, &folder.work())?;
         let started = Started { pid: script.pid.as_raw_nonzero().get() as u32, pinned };
         let timeout = job.timeout_ms.map(Duration::from_millis).or(manifest.timeout);
         let grace = Duration::from_millis(job.grace_ms);

@@ -1,0 +1,262 @@
+//! The helpers of each language: files of `helpers/`, carried in the stub and put on the host once.
+//!
+//! `~/.cache/cronium-run/sdk/<digest>/` holds them for python (`PYTHONPATH`), node (`NODE_PATH`,
+//! `--require`, `node_modules`) and shells (`. cronium.sh` finds it on PATH).
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use cronium_wire::manifest::Interpreter;
+
+use crate::run_folder::{RunFolder, private, private_all, random_word, remove_all, xdg};
+
+const SHELL: &str = "cronium.sh";
+const PYTHON: &str = "cronium.py";
+const NODE: &str = "node_modules/cronium/index.js";
+
+const FILES: [(&str, &str); 5] = [
+    (SHELL, include_str!("../../helpers/cronium.sh")),
+    (PYTHON, include_str!("../../helpers/cronium.py")),
+    (NODE, include_str!("../../helpers/cronium.js")),
+    ("node_modules/cronium/index.d.ts", include_str!("../../helpers/cronium.d.ts")),
+    ("node_modules/cronium/package.json", include_str!("../../helpers/package.json")),
+];
+
+/// Names the folder, so that stubs with the same files share it. No secret hangs on it: the folder
+/// is its owner's alone.
+const DIGEST: u64 = {
+    let mut digest = FNV_BASIS;
+    let mut file = 0;
+    while file < FILES.len() {
+        digest = fnv(fnv(digest, FILES[file].0.as_bytes()), FILES[file].1.as_bytes());
+        file += 1;
+    }
+    digest
+};
+
+/// As many versions of the helpers stay in the cache.
+const VERSIONS: usize = 8;
+
+/// FNV-1a of 64 bits (Fowler, Noll, Vo).
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
+
+const fn fnv(mut digest: u64, bytes: &[u8]) -> u64 {
+    let mut at = 0;
+    while at < bytes.len() {
+        digest = (digest ^ bytes[at] as u64).wrapping_mul(FNV_PRIME);
+        at += 1;
+    }
+    digest
+}
+
+/// The helpers of each language, on the host.
+pub struct Sdk {
+    folder: PathBuf,
+}
+
+impl Sdk {
+    /// Puts them into the cache where they are not yet, and what a script of this kind needs into its
+    /// run folder. Where the cache cannot be written to, all goes into the run folder.
+    pub fn install(run: &RunFolder, interpreter: &Interpreter) -> io::Result<Self> {
+        let folder = match cached(interpreter) {
+            Ok(folder) => folder,
+            Err(_) => {
+                let folder = run.path().join("sdk");
+                write(&folder)?;
+                folder
+            }
+        };
+        // The run's `bin` is on PATH, where a shell looks for `. cronium.sh`.
+        symlink(folder.join(SHELL), run.bin().join(SHELL))?;
+        if *interpreter == Interpreter::Node {
+            // `import` looks in the folders above the script's, and nowhere else.
+            symlink(folder.join("node_modules"), run.path().join("node_modules"))?;
+        }
+        Ok(Self { folder })
+    }
+
+    /// What makes the languages find their helpers; what `all` says already stays.
+    pub fn environment(&self, interpreter: &Interpreter, all: &mut BTreeMap<OsString, OsString>) {
+        for (name, folder) in
+            [("PYTHONPATH", self.folder.clone()), ("NODE_PATH", self.folder.join("node_modules"))]
+        {
+            let mut path = folder.into_os_string();
+            if let Some(given) = all.get(OsStr::new(name)).filter(|given| !given.is_empty()) {
+                path.push(":");
+                path.push(given);
+            }
+            all.insert(name.into(), path);
+        }
+        if *interpreter == Interpreter::Bash {
+            all.entry("BASH_ENV".into()).or_insert_with(|| self.folder.join(SHELL).into());
+        }
+    }
+
+    /// The interpreter's arguments in front of the entrypoint: node gets its global `cronium`.
+    pub fn arguments(&self, interpreter: &Interpreter) -> Vec<OsString> {
+        match interpreter {
+            Interpreter::Node => vec!["--require".into(), self.folder.join(NODE).into()],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The cache's folder, written anew where it is missing or what the script begins with is damaged.
+fn cached(interpreter: &Interpreter) -> io::Result<PathBuf> {
+    let versions = xdg("XDG_CACHE_HOME", ".cache").join("sdk");
+    let folder = versions.join(format!("{DIGEST:016x}"));
+    if is_whole(&folder, interpreter) {
+        return Ok(folder);
+    }
+    private_all(&versions)?;
+    if folder.exists() {
+        // A run beside us may read there: file by file, never without one.
+        rewrite(&folder)?;
+        return Ok(folder);
+    }
+    let part = versions.join(format!(".{}", random_word()?));
+    write(&part).and_then(|()| fs::rename(&part, &folder)).or_else(|error| {
+        let _ = remove_all(&part);
+        // Another run was faster.
+        if is_whole(&folder, interpreter) { Ok(()) } else { Err(error) }
+    })?;
+    forget(&versions, &folder);
+    Ok(folder)
+}
+
+/// The folder appears with all its files at once, so one of them stands for the others: read where
+/// the script begins with it, else looked at.
+fn is_whole(folder: &Path, interpreter: &Interpreter) -> bool {
+    let (name, is_read) = match interpreter {
+        Interpreter::Python => (PYTHON, true),
+        Interpreter::Node => (NODE, true),
+        Interpreter::Bash => (SHELL, true),
+        _ => (SHELL, false),
+    };
+    FILES.iter().filter(|(file, _)| *file == name).all(|(_, content)| {
+        let path = folder.join(name);
+        if is_read {
+            fs::read(path).is_ok_and(|found| found == content.as_bytes())
+        } else {
+            fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == content.len() as u64)
+        }
+    })
+}
+
+fn write(folder: &Path) -> io::Result<()> {
+    private(folder)?;
+    private_all(&folder.join(NODE).with_file_name(""))?;
+    FILES.iter().try_for_each(|(name, content)| fs::write(folder.join(name), content))
+}
+
+fn rewrite(folder: &Path) -> io::Result<()> {
+    private_all(&folder.join(NODE).with_file_name(""))?;
+    for (name, content) in FILES {
+        let part = folder.join(format!(".{}", random_word()?));
+        fs::write(&part, content).and_then(|()| fs::rename(&part, folder.join(name))).inspect_err(|_| {
+            let _ = fs::remove_file(&part);
+        })?;
+    }
+    Ok(())
+}
+
+/// Removes the oldest versions, and what a stub that was killed left half written.
+fn forget(versions: &Path, own: &Path) {
+    let mut others: Vec<(SystemTime, PathBuf)> = fs::read_dir(versions)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.path() != own)
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    others.sort();
+    let surplus = (others.len() + 1).saturating_sub(VERSIONS);
+    for (_, path) in others.into_iter().take(surplus) {
+        let _ = remove_all(&path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> PathBuf {
+        let path = std::env::temp_dir().join(random_word().unwrap());
+        private(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn all_together_are_small() {
+        let bytes: usize = FILES.iter().map(|(_, content)| content.len()).sum();
+        assert!(bytes <= 25_000, "{bytes} bytes");
+    }
+
+    #[test]
+    fn damage_is_seen_and_mended() {
+        let root = folder();
+        let folder = root.join("sdk");
+        write(&folder).unwrap();
+        for (interpreter, file) in [
+            (Interpreter::Python, PYTHON),
+            (Interpreter::Node, NODE),
+            (Interpreter::Bash, SHELL),
+            (Interpreter::Sh, SHELL),
+        ] {
+            assert!(is_whole(&folder, &interpreter));
+            fs::write(folder.join(file), "short").unwrap();
+            assert!(!is_whole(&folder, &interpreter), "{file}");
+            fs::remove_file(folder.join(file)).unwrap();
+            assert!(!is_whole(&folder, &interpreter), "{file}");
+            rewrite(&folder).unwrap();
+            assert!(is_whole(&folder, &interpreter), "{file}");
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn few_versions_stay() {
+        let root = folder();
+        let own = root.join("own");
+        private(&own).unwrap();
+        for number in 0..VERSIONS + 3 {
+            private(&root.join(format!("v{number:02}"))).unwrap();
+            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(number as u64);
+            fs::File::open(root.join(format!("v{number:02}"))).unwrap().set_modified(at).unwrap();
+        }
+        forget(&root, &own);
+        let left = fs::read_dir(&root).unwrap().count();
+        assert_eq!(left, VERSIONS);
+        assert!(own.exists() && !root.join("v00").exists() && root.join("v10").exists());
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn what_the_manifest_sets_stays() {
+        let sdk = Sdk { folder: "/sdk".into() };
+        let text = |all: &BTreeMap<OsString, OsString>, name: &str| {
+            all.get(OsStr::new(name)).map(|value| value.to_str().unwrap().to_owned())
+        };
+        let mut all = BTreeMap::new();
+        sdk.environment(&Interpreter::Bash, &mut all);
+        assert_eq!(text(&all, "PYTHONPATH").as_deref(), Some("/sdk"));
+        assert_eq!(text(&all, "NODE_PATH").as_deref(), Some("/sdk/node_modules"));
+        assert_eq!(text(&all, "BASH_ENV").as_deref(), Some("/sdk/cronium.sh"));
+
+        let mut all =
+            BTreeMap::from([("PYTHONPATH".into(), "lib".into()), ("BASH_ENV".into(), "own".into())]);
+        sdk.environment(&Interpreter::Bash, &mut all);
+        assert_eq!(text(&all, "PYTHONPATH").as_deref(), Some("/sdk:lib"));
+        assert_eq!(text(&all, "BASH_ENV").as_deref(), Some("own"));
+
+        let mut all = BTreeMap::new();
+        sdk.environment(&Interpreter::Python, &mut all);
+        assert_eq!(text(&all, "BASH_ENV"), None);
+    }
+}
