@@ -50,5 +50,6 @@ pub fn of(job: &Job, manifest: &Manifest, folder: &RunFolder) -> BTreeMap<OsStri
         all.insert(name.into(), value.into());
     }
     all.insert("CRONIUM_WORK_DIR".into(), folder.work().into());
+    all.insert("CRONIUM_OUT".into(), folder.out().into());
     all
 }
