@@ -56,6 +56,7 @@ pub fn of(
         all.insert(name.into(), value.into());
     }
     all.insert("CRONIUM_WORK_DIR".into(), folder.work().into());
+    all.insert("CRONIUM_OUT".into(), folder.out().into());
     all
 }
 

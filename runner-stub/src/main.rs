@@ -7,6 +7,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+mod artifact;
 mod desk;
 mod downlink;
 mod environment;

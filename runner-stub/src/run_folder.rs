@@ -26,6 +26,10 @@ const SOCKET_DIR_MAX: usize = 90;
 /// Folders that others can write to: names in them are never ones that could be guessed.
 const SHARED: [&str; 2] = ["/var/tmp", "/tmp"];
 
+/// Where the payload is unpacked, and what becomes artifacts: names in the run folder.
+pub const WORK: &str = "work";
+pub const OUT: &str = "out";
+
 /// Locked for as long as the run lives; see [`crate::stale`].
 pub const LEASE: &str = "lease";
 
@@ -65,12 +69,18 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// One that is there already, without the rest of a run.
+    #[cfg(test)]
+    pub fn at(path: PathBuf) -> Self {
+        Self { sockets: path.clone(), path, lease: None }
+    }
+
     fn fill(&mut self) -> io::Result<()> {
         let lease = File::create_new(self.path.join(LEASE))?;
         // Where locks are not to be had, nobody else can take it either.
         let _ = rustix::fs::flock(&lease, FlockOperation::NonBlockingLockExclusive);
         self.lease = Some(lease);
-        for dir in [self.work(), self.tmp(), self.bin()] {
+        for dir in [self.work(), self.out(), self.tmp(), self.bin()] {
             private(&dir)?;
         }
         // Not through `/proc/PID/exe`, which only root may follow into a process that is closed to
@@ -90,7 +100,12 @@ impl RunFolder {
 
     /// Where the payload is unpacked and the script runs.
     pub fn work(&self) -> PathBuf {
-        self.path.join("work")
+        self.path.join(WORK)
+    }
+
+    /// `$CRONIUM_OUT`: every file that the script puts here is fetched.
+    pub fn out(&self) -> PathBuf {
+        self.path.join(OUT)
     }
 
     pub fn tmp(&self) -> PathBuf {

@@ -23,7 +23,7 @@ use crate::sdk::Sdk;
 use crate::tunnel::Tunnel;
 use crate::uplink::Uplink;
 use crate::watch::Watch;
-use crate::{environment, helper_call, identity, inherited, process_tree, stale, trust, usage};
+use crate::{artifact, environment, helper_call, identity, inherited, process_tree, stale, trust, usage};
 
 /// An operator that connects must say what it wants.
 const JOB_WITHIN: Duration = Duration::from_secs(60);
@@ -224,6 +224,11 @@ impl Session {
             .inspect_err(|Lost| process_tree::end(grace))?;
         let (cpu_ms, max_rss_kb) = usage::of_children().unzip();
         let helpers = desk.close();
+        if end != End::Cancelled {
+            let stopped = || matches!(self.events.try_recv(), Ok(Event::Down(ToStub::Cancel) | Event::Gone));
+            artifact::send_outputs(&folder, &manifest.artifacts, &self.uplink, stopped)
+                .map_err(Lost::from)?;
+        }
         if let Err(error) = folder.remove() {
             let message = format!("the run folder could not be removed: {error}");
             self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;

@@ -166,7 +166,7 @@ pub enum FromStub {
     ArtifactPiece(Vec<u8>),
     /// The file is over.
     ArtifactEnd {
-        /// SHA-256 of its bytes, lower-case hex.
+        /// SHA-256 of its bytes, lower-case hex. Empty: they could not be read to the end.
         digest: String,
     },
 }
@@ -231,8 +231,10 @@ pub enum Op {
 /// A file that a script left.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// `out/NAME` below `$CRONIUM_OUT`, else as in the work folder; `/` between its parts, no `..`.
+    /// Below `$CRONIUM_OUT` or the work folder: of two with one path that of `$CRONIUM_OUT` is sent.
+    /// `/` between its parts, no `..`, no control characters.
     pub path: String,
+    /// As announced: no more bytes follow, but fewer may.
     pub size: u64,
     /// The permission bits.
     pub mode: u32,
