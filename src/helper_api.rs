@@ -12,6 +12,7 @@ use serde_json::{Number, Value};
 use crate::error::Result;
 
 mod api;
+mod artifact_store;
 mod body;
 mod bucket;
 mod call;
@@ -32,6 +33,7 @@ mod store;
 mod tests;
 
 pub use api::{Api, RunContext};
+pub use artifact_store::{ArtifactSink, ArtifactStore};
 pub use host::HostScope;
 pub use limits::Limits;
 

@@ -2,7 +2,13 @@
 
 use serde::Serialize;
 
-/// Absent lists limit nothing.
+use super::ManifestError;
+use super::field::{self, Fields};
+use super::node::Node;
+
+const KEYS: [&str; 3] = ["read", "write", "http"];
+
+/// Absent lists limit nothing, empty ones let nothing through.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Helpers {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -15,6 +21,25 @@ pub struct Helpers {
 }
 
 impl Helpers {
+    pub(super) fn from_node(key: &str, node: Node) -> Result<Self, ManifestError> {
+        let mut fields = Fields::inner(key, node, &KEYS)?;
+        let mut patterns = |name: &str| -> Result<Option<Patterns>, ManifestError> {
+            fields.take(name).map(|node| Patterns::from_node(&format!("{key}.{name}"), node)).transpose()
+        };
+        Ok(Self {
+            read: patterns("read")?,
+            write: patterns("write")?,
+            http: fields
+                .optional("http", |name, node| field::boolean(&format!("{key}.{name}"), node))?
+                .unwrap_or_default(),
+        })
+    }
+
+    /// Whether nothing is said.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
     pub fn may_read(&self, key: &str) -> bool {
         self.read.as_ref().is_none_or(|patterns| patterns.match_key(key))
     }
@@ -30,6 +55,18 @@ impl Helpers {
 pub struct Patterns(pub Vec<String>);
 
 impl Patterns {
+    fn from_node(what: &str, node: Node) -> Result<Self, ManifestError> {
+        // Elsewhere nothing counts as absent. Here that would allow all where none was named.
+        if node.is_null() {
+            return Err(
+                node.fault(format!("{what} has no value: leave it out, or write [] for no key at all"))
+            );
+        }
+        let item_of = format!("an item of {what}");
+        let pattern = |item| field::short_text(&item_of, item).map(|(text, _)| text);
+        field::short_list(what, node)?.into_iter().map(pattern).collect::<Result<_, _>>().map(Self)
+    }
+
     /// Whether one of them is the whole of `key`.
     pub fn match_key(&self, key: &str) -> bool {
         self.0.iter().any(|pattern| matches(pattern, key))
