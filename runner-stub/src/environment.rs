@@ -7,12 +7,18 @@ use std::ffi::OsString;
 use cronium_wire::manifest::Manifest;
 use cronium_wire::message::Job;
 
+use crate::door::Door;
 use crate::run_folder::RunFolder;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// In order of strength: the base, the manifest, the operator's `--env`, our own names.
-pub fn of(job: &Job, manifest: &Manifest, folder: &RunFolder) -> BTreeMap<OsString, OsString> {
+pub fn of(
+    job: &Job,
+    manifest: &Manifest,
+    folder: &RunFolder,
+    door: Option<&Door>,
+) -> BTreeMap<OsString, OsString> {
     let mut all = BTreeMap::new();
     for name in ["HOME", "USER", "LOGNAME", "SHELL"] {
         all.extend(env::var_os(name).map(|value| (name.into(), value)));
@@ -50,5 +56,9 @@ pub fn of(job: &Job, manifest: &Manifest, folder: &RunFolder) -> BTreeMap<OsStri
         all.insert(name.into(), value.into());
     }
     all.insert("CRONIUM_WORK_DIR".into(), folder.work().into());
+    if let Some(door) = door {
+        all.insert("CRONIUM_RUNTIME_API".into(), (&door.url).into());
+        all.insert("CRONIUM_EXECUTION_TOKEN".into(), (&door.token).into());
+    }
     all
 }

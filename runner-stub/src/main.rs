@@ -7,6 +7,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+mod door;
 mod downlink;
 mod environment;
 mod helper_call;

@@ -21,7 +21,7 @@ use crate::script::Script;
 use crate::tunnel::Tunnel;
 use crate::uplink::Uplink;
 use crate::watch::Watch;
-use crate::{environment, helper_call, identity, inherited, process_tree, stale, trust, usage};
+use crate::{door, environment, helper_call, identity, inherited, process_tree, stale, trust, usage};
 
 /// An operator that connects must say what it wants.
 const JOB_WITHIN: Duration = Duration::from_secs(60);
@@ -178,12 +178,16 @@ impl Session {
         stale::collect(&folder);
         let manifest = archive::unpack_reader(&mut payload, job.size, &folder.work()).map_err(broken)?;
         let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
-        helper_call::socket::listen(&folder.helper_socket(), Arc::clone(&tunnel))
+        let desk = Arc::new(helper_call::socket::Desk::new(Arc::clone(&tunnel)));
+        helper_call::socket::listen(&folder.helper_socket(), Arc::clone(&desk))
             .map_err(|error| Refusal::folder("listen on", &folder.helper_socket(), &error))?;
+        let door = manifest.helpers.http.then(|| door::open(desk, &job.execution)).transpose();
+        let door =
+            door.map_err(|error| Refusal::new("exec", "door", "cannot open the HTTP door").because(error))?;
         if job.tunnel_now {
             tunnel.ask();
         }
-        let environment = environment::of(job, &manifest, &folder);
+        let environment = environment::of(job, &manifest, &folder, door.as_ref());
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
         // From here on the loss of the operator is seen in `supervise`.
         self.watch.over();

@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use cronium_wire::message::{FromStub, Job};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::helper_call::Reply;
 use crate::helper_call::socket::short;
@@ -188,7 +188,11 @@ fn parse_answer(bytes: &[u8]) -> io::Result<Option<(Reply, bool)>> {
     let Some(body) = bytes.get(head..head.saturating_add(length)) else { return Ok(None) };
     let mut body: Value = serde_json::from_slice(body).unwrap_or_default();
     let error = body.get("error").and_then(Value::as_str).map(str::to_owned);
-    let data = body.get_mut("data").map(Value::take).unwrap_or_default();
+    let mut data = body.get_mut("data").map(Value::take).unwrap_or_default();
+    // A conflict names the version that stands beside the error.
+    if let Some(version) = body.get_mut("version").filter(|_| status == 409) {
+        data = json!({"version": version.take()});
+    }
     Ok(Some((Reply { status, data, error }, keep)))
 }
 
@@ -197,8 +201,6 @@ mod tests {
     use std::fs::{self, File};
     use std::os::unix::net::UnixListener;
     use std::thread;
-
-    use serde_json::json;
 
     use super::*;
     use crate::run_folder::random_word;

@@ -64,19 +64,15 @@ impl<'a> Connection<'a> {
     /// The next head; `None` when the client closes or says nothing for too long.
     fn head(&mut self) -> io::Result<Option<Result<Head, Response>>> {
         let limits = self.shared.limits;
-        let mut until = match self.proven {
-            false => self.opened + limits.head,
-            true => Instant::now() + limits.idle,
-        };
         if self.buffer.is_empty() && self.proven {
             self.shared.seats.rest(self.number, true);
-            let came = self.fill(until);
+            let came = self.fill(Instant::now() + limits.idle);
             self.shared.seats.rest(self.number, false);
             if !came.is_ok_and(|came| came) {
                 return Ok(None);
             }
-            until = Instant::now() + limits.head;
         }
+        let until = if self.proven { Instant::now() } else { self.opened } + limits.head;
         loop {
             match Head::parse(&self.buffer, self.shared.port) {
                 Ok(Some((head, length))) => {

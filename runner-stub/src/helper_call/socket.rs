@@ -11,6 +11,7 @@ use std::{fs, io, thread};
 use serde_json::{Value, json};
 
 use super::protocol::{MAX_LINE, Reply, Request};
+use crate::door::Answer;
 use crate::session::spawn;
 use crate::tunnel::Tunnel;
 
@@ -27,10 +28,9 @@ pub fn short(path: &Path) -> io::Result<(fs::File, PathBuf)> {
 }
 
 /// Answers helper commands on `path` until the process ends.
-pub fn listen(path: &Path, tunnel: Arc<Tunnel>) -> io::Result<()> {
+pub fn listen(path: &Path, desk: Arc<Desk>) -> io::Result<()> {
     let (_dir, short) = short(path)?;
     let listener = UnixListener::bind(short)?;
-    let desk = Arc::new(Desk { tunnel, output: Mutex::new(Value::Null) });
     let busy = Arc::new(AtomicUsize::new(0));
     spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -89,13 +89,19 @@ fn converse(stream: &UnixStream, desk: &Desk) -> io::Result<()> {
 }
 
 /// Answers calls by asking the operator.
-struct Desk {
+pub struct Desk {
     tunnel: Arc<Tunnel>,
     /// What the run's output is so far; the lock keeps appends in order.
     output: Mutex<Value>,
 }
 
 impl Desk {
+    pub fn new(tunnel: Arc<Tunnel>) -> Self {
+        Self { tunnel, output: Mutex::new(Value::Null) }
+    }
+}
+
+impl Answer for Desk {
     fn answer(&self, request: Request) -> Reply {
         match request {
             Request::Input => self.tunnel.call("GET", "input", None),
@@ -117,6 +123,11 @@ impl Desk {
                 }
                 self.tunnel.call("PUT", &variable(&key), Some(&body))
             }
+            Request::Event => self.tunnel.call("GET", "context", None),
+            Request::Condition { condition } => {
+                self.tunnel.call("POST", "condition", Some(&json!({"condition": condition})))
+            }
+            Request::Unset { key, .. } => self.tunnel.call("DELETE", &variable(&key), None),
             _ => Reply::error(400, "not yet"),
         }
     }
