@@ -9,6 +9,7 @@ use cronium_wire::message::{self, FromStub, Job, Mode, Op, Told, Write};
 use cronium_wire::number;
 use serde_json::{Number, Value, json};
 
+use crate::door::Answer;
 use crate::helper_call::{Reply, Request, Scope};
 use crate::journal::Journal;
 use crate::tunnel::{Call, Tunnel};
@@ -79,11 +80,6 @@ impl Desk {
         let bundled = self.bundled.load(Ordering::Relaxed) || mode == Some(Mode::Bundled);
         let mode = if bundled { Some(Mode::Bundled) } else { mode };
         mode.map(|mode| message::Helpers { mode, reason })
-    }
-
-    pub fn answer(&self, request: Request) -> Reply {
-        self.used.store(true, Ordering::Relaxed);
-        self.respond(request).unwrap_or_else(|refusal| refusal)
     }
 
     fn respond(&self, request: Request) -> Result<Reply, Reply> {
@@ -244,6 +240,13 @@ impl Desk {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Answer for Desk {
+    fn answer(&self, request: Request) -> Reply {
+        self.used.store(true, Ordering::Relaxed);
+        self.respond(request).unwrap_or_else(|refusal| refusal)
     }
 }
 

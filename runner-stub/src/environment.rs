@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use cronium_wire::manifest::Manifest;
 use cronium_wire::message::{Job, Mode};
 
+use crate::door::Door;
 use crate::run_folder::RunFolder;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -18,6 +19,7 @@ pub fn of(
     manifest: &Manifest,
     folder: &RunFolder,
     mode: Option<Mode>,
+    door: Option<&Door>,
 ) -> BTreeMap<OsString, OsString> {
     let mut all = BTreeMap::new();
     for name in ["HOME", "USER", "LOGNAME", "SHELL"] {
@@ -57,6 +59,10 @@ pub fn of(
     }
     all.insert("CRONIUM_WORK_DIR".into(), folder.work().into());
     all.insert("CRONIUM_OUT".into(), folder.out().into());
+    if let Some(door) = door {
+        all.insert("CRONIUM_RUNTIME_API".into(), (&door.url).into());
+        all.insert("CRONIUM_EXECUTION_TOKEN".into(), (&door.token).into());
+    }
     all
 }
 

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 mod artifact;
 mod desk;
+mod door;
 mod downlink;
 mod environment;
 mod helper_call;

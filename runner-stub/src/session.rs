@@ -23,7 +23,7 @@ use crate::sdk::Sdk;
 use crate::tunnel::Tunnel;
 use crate::uplink::Uplink;
 use crate::watch::Watch;
-use crate::{artifact, environment, helper_call, identity, inherited, process_tree, stale, trust, usage};
+use crate::{artifact, door, environment, helper_call, identity, inherited, process_tree, stale, trust, usage};
 
 /// An operator that connects must say what it wants.
 const JOB_WITHIN: Duration = Duration::from_secs(60);
@@ -205,10 +205,13 @@ impl Session {
         let desk = Arc::new(desk);
         helper_call::socket::listen(&folder.helper_socket(), Arc::clone(&desk))
             .map_err(|error| Refusal::folder("listen on", &folder.helper_socket(), &error))?;
+        let door = manifest.helpers.http.then(|| door::open(Arc::clone(&desk), &job.execution)).transpose();
+        let door =
+            door.map_err(|error| Refusal::new("exec", "door", "cannot open the HTTP door").because(error))?;
         let (mode, _) = tunnel.way();
         let sdk = Sdk::install(&folder, &manifest.interpreter)
             .map_err(|error| Refusal::folder("fill", folder.path(), &error))?;
-        let mut environment = environment::of(job, &manifest, &folder, mode);
+        let mut environment = environment::of(job, &manifest, &folder, mode, door.as_ref());
         sdk.environment(&manifest.interpreter, &mut environment);
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
         // From here on the loss of the operator is seen in `supervise`.

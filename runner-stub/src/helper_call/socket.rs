@@ -10,6 +10,7 @@ use std::{fs, io, thread};
 
 use super::protocol::{MAX_LINE, Reply};
 use crate::desk::Desk;
+use crate::door::Answer;
 use crate::session::spawn;
 
 /// More helper commands at once than this wait in the kernel's queue: the operator serves as many

@@ -61,7 +61,7 @@ mod tests {
         {
             assert_eq!(expect(Reply::error(status, "why")), Err(Failure(code, "why".into())), "{status}");
         }
-        let silent = Reply { status: 500, data: Value::Null, error: None };
+        let silent = Reply { error: None, ..Reply::error(500, "") };
         assert_eq!(expect(silent), Err(Failure(1, "the helper API says 500".into())));
     }
 }
