@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 mod downlink;
 mod environment;
+mod fnv;
 mod helper_call;
 mod identity;
 mod inherited;
