@@ -12,6 +12,7 @@ mod desk;
 mod door;
 mod downlink;
 mod environment;
+mod fnv;
 mod helper_call;
 mod identity;
 mod inherited;

@@ -1,4 +1,5 @@
-//! The helpers of each language: files of `helpers/`, carried in the stub and put on the host once.
+//! The helpers of each language: the files of `helpers/`, carried in the stub and put on the host
+//! once.
 //!
 //! `~/.cache/cronium-run/sdk/<digest>/` holds them for python (`PYTHONPATH`), node (`NODE_PATH`,
 //! `--require`, `node_modules`) and shells (`. cronium.sh` finds it on PATH).
@@ -6,54 +7,36 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use cronium_wire::manifest::Interpreter;
+use flate2::read::GzDecoder;
 
+use crate::fnv::{BASIS, fnv};
 use crate::run_folder::{RunFolder, private, private_all, random_word, remove_all, xdg};
 
 const SHELL: &str = "cronium.sh";
 const PYTHON: &str = "cronium.py";
 const NODE: &str = "node_modules/cronium/index.js";
 
-const FILES: [(&str, &str); 5] = [
-    (SHELL, include_str!("../../helpers/cronium.sh")),
-    (PYTHON, include_str!("../../helpers/cronium.py")),
-    (NODE, include_str!("../../helpers/cronium.js")),
-    ("node_modules/cronium/index.d.ts", include_str!("../../helpers/cronium.d.ts")),
-    ("node_modules/cronium/package.json", include_str!("../../helpers/package.json")),
-];
+/// A file of `helpers/`: its name below the folder, its bytes and their digest.
+struct File {
+    name: &'static str,
+    length: usize,
+    digest: u64,
+}
 
-/// Names the folder, so that stubs with the same files share it. No secret hangs on it: the folder
-/// is its owner's alone.
-const DIGEST: u64 = {
-    let mut digest = FNV_BASIS;
-    let mut file = 0;
-    while file < FILES.len() {
-        digest = fnv(fnv(digest, FILES[file].0.as_bytes()), FILES[file].1.as_bytes());
-        file += 1;
-    }
-    digest
-};
+// `FILES` and `DIGEST`, by build.rs.
+include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
+
+/// The contents of [`FILES`], one behind the other.
+const CONTENTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sdk.gz"));
 
 /// As many versions of the helpers stay in the cache.
 const VERSIONS: usize = 8;
-
-/// FNV-1a of 64 bits (Fowler, Noll, Vo).
-const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0100_0000_01b3;
-
-const fn fnv(mut digest: u64, bytes: &[u8]) -> u64 {
-    let mut at = 0;
-    while at < bytes.len() {
-        digest = (digest ^ bytes[at] as u64).wrapping_mul(FNV_PRIME);
-        at += 1;
-    }
-    digest
-}
 
 /// The helpers of each language, on the host.
 pub struct Sdk {
@@ -139,31 +122,38 @@ fn is_whole(folder: &Path, interpreter: &Interpreter) -> bool {
         Interpreter::Bash => (SHELL, true),
         _ => (SHELL, false),
     };
-    FILES.iter().filter(|(file, _)| *file == name).all(|(_, content)| {
-        let path = folder.join(name);
+    let path = folder.join(name);
+    FILES.iter().filter(|file| file.name == name).all(|file| {
         if is_read {
-            fs::read(path).is_ok_and(|found| found == content.as_bytes())
+            fs::read(&path).is_ok_and(|found| found.len() == file.length && fnv(BASIS, &found) == file.digest)
         } else {
-            fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == content.len() as u64)
+            fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() == file.length as u64)
         }
     })
 }
 
 fn write(folder: &Path) -> io::Result<()> {
     private(folder)?;
-    private_all(&folder.join(NODE).with_file_name(""))?;
-    FILES.iter().try_for_each(|(name, content)| fs::write(folder.join(name), content))
+    write_files(folder, |path, content| fs::write(path, content))
 }
 
 fn rewrite(folder: &Path) -> io::Result<()> {
-    private_all(&folder.join(NODE).with_file_name(""))?;
-    for (name, content) in FILES {
+    write_files(folder, |path, content| {
         let part = folder.join(format!(".{}", random_word()?));
-        fs::write(&part, content).and_then(|()| fs::rename(&part, folder.join(name))).inspect_err(|_| {
+        fs::write(&part, content).and_then(|()| fs::rename(&part, path)).inspect_err(|_| {
             let _ = fs::remove_file(&part);
-        })?;
-    }
-    Ok(())
+        })
+    })
+}
+
+fn write_files(folder: &Path, put: impl Fn(&Path, &[u8]) -> io::Result<()>) -> io::Result<()> {
+    private_all(&folder.join(NODE).with_file_name(""))?;
+    let mut contents = GzDecoder::new(CONTENTS);
+    FILES.iter().try_for_each(|file| {
+        let mut content = vec![0; file.length];
+        contents.read_exact(&mut content)?;
+        put(&folder.join(file.name), &content)
+    })
 }
 
 /// Removes the oldest versions, and what a stub that was killed left half written.
@@ -194,8 +184,8 @@ mod tests {
 
     #[test]
     fn all_together_are_small() {
-        let bytes: usize = FILES.iter().map(|(_, content)| content.len()).sum();
-        assert!(bytes <= 25_000, "{bytes} bytes");
+        let bytes: usize = FILES.iter().map(|file| file.length).sum();
+        assert!(bytes <= 25_000 && CONTENTS.len() <= 10_000, "{bytes} bytes, {} in gzip", CONTENTS.len());
     }
 
     #[test]

@@ -56,11 +56,19 @@ pub struct HostTraits {
     pub login: String,
     /// `AllowStreamLocalForwarding` and `AllowTcpForwarding`.
     pub forwarding: bool,
+    /// `AllowStreamLocalForwarding` where `forwarding` is on.
+    pub streamlocal: bool,
 }
 
 impl Default for HostTraits {
     fn default() -> Self {
-        Self { recorded: Recorded::Right, authorized: true, login: String::new(), forwarding: true }
+        Self {
+            recorded: Recorded::Right,
+            authorized: true,
+            login: String::new(),
+            forwarding: true,
+            streamlocal: true,
+        }
     }
 }
 
@@ -365,15 +373,16 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
     fs::write(&shell, script).unwrap();
     fs::set_permissions(&shell, fs::Permissions::from_mode(0o755)).unwrap();
     let authorized = if traits.authorized { "authorized" } else { "nobody" };
-    let forwarding = if traits.forwarding { "yes" } else { "no" };
+    let yes_no = |allowed| if allowed { "yes" } else { "no" };
+    let (tcp, streamlocal) = (yes_no(traits.forwarding), yes_no(traits.forwarding && traits.streamlocal));
     let penalties = if has_penalties() { "PerSourcePenalties no\n" } else { "" };
     let text = format!(
         "ListenAddress {address}:{port}\n\
          HostKey {folder_text}/host{number}\n\
          AuthorizedKeysFile {folder_text}/{authorized}\n\
          ForceCommand {shell}\n\
-         AllowTcpForwarding {forwarding}\n\
-         AllowStreamLocalForwarding {forwarding}\n\
+         AllowTcpForwarding {tcp}\n\
+         AllowStreamLocalForwarding {streamlocal}\n\
          {penalties}\
          PidFile none\n\
          PermitRootLogin yes\n\
