@@ -51,7 +51,7 @@ pub fn run(plan: &Arc<Plan>, api: &Arc<Api>, started: EventKind, sink: &mut dyn 
     let stop = Arc::new(stop);
     let fleet = Fleet {
         plan: Arc::clone(plan),
-        following: job::following(plan),
+        following: job::following(plan, api),
         transport: Transport::default(),
         api: Arc::clone(api),
         stopped,

@@ -6,21 +6,29 @@
 
 use std::sync::Arc;
 
+use cronium_wire::manifest::helpers::Patterns;
 use serde::Serialize;
 use serde_json::{Number, Value};
 
 use crate::error::Result;
 
+mod access;
 mod api;
 mod artifact_store;
 mod body;
 mod bucket;
 mod call;
+mod caller;
 mod host;
+mod journal;
+mod json_size;
 mod limits;
+mod memory;
 mod reply;
 mod route;
+mod snapshot;
 mod stall;
+mod strangers;
 mod token;
 
 #[cfg(test)]
@@ -35,6 +43,7 @@ mod tests;
 pub use api::{Api, RunContext};
 pub use artifact_store::{ArtifactSink, ArtifactStore};
 pub use host::HostScope;
+pub use journal::{Journal, JournalFault};
 pub use limits::Limits;
 
 /// A variable as the API and the ledger see it.
@@ -109,6 +118,48 @@ pub trait VariableStore: Send + Sync {
     fn write(&self, scopes: &[String], change: Change, by: Author) -> Result<Written>;
     /// Every key in sight once, where it is nearest, by key.
     fn list(&self, scopes: &[String]) -> Result<Vec<Listed>>;
+
+    /// Every variable in sight with its value, once, where it is nearest, by key: those whose keys
+    /// match `only`, or all where there is `None`. Stops before the first with which they would
+    /// take more than `max_bytes`, by [`Variable::bytes`].
+    ///
+    /// It is called for each host that starts, so a store should read no more than what it gives,
+    /// and as little as possible where there is nothing.
+    fn read_all(&self, scopes: &[String], only: Option<&Patterns>, max_bytes: usize) -> Result<Bulk> {
+        let mut bulk = Bulk { variables: Vec::new(), complete: true };
+        let mut left = max_bytes;
+        for listed in self.list(scopes)? {
+            if only.is_some_and(|patterns| !patterns.match_key(&listed.key)) {
+                continue;
+            }
+            // Gone since it was listed.
+            let Some(variable) = self.get(scopes, &listed.key)? else { continue };
+            let Some(rest) = left.checked_sub(variable.bytes()) else {
+                bulk.complete = false;
+                break;
+            };
+            left = rest;
+            bulk.variables.push(variable);
+        }
+        Ok(bulk)
+    }
+}
+
+/// What [`VariableStore::read_all`] gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bulk {
+    /// By key.
+    pub variables: Vec<Variable>,
+    /// Whether nothing was left out.
+    pub complete: bool,
+}
+
+impl Variable {
+    /// What it counts in bulk: bytes of its key, its scope and its value's JSON text, and 64 for
+    /// what is around them.
+    pub fn bytes(&self) -> usize {
+        64 + self.key.len() + self.scope.len() + json_size::json_size(&self.value)
+    }
 }
 
 /// Shared by the tunnels of all hosts of a run.

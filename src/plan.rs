@@ -35,6 +35,8 @@ pub struct Run {
     pub timeout: Option<Duration>,
     /// What `cronium input` gives.
     pub input: Value,
+    /// Whose variables the script shares: `--project`.
+    pub project: Option<String>,
     /// A one-off command: it seldom calls helpers, so its tunnel waits for the first call.
     pub one_off: bool,
 }
@@ -67,6 +69,7 @@ impl Plan {
                 "environment": run.environment.keys().collect::<Vec<_>>(),
                 "timeout_ms": run.timeout.map(|timeout| timeout.as_millis() as u64),
                 "has_input": !run.input.is_null(),
+                "project": run.project,
             }}),
             Task::Deploy { payloads, trust } => json!({"deploy": {
                 "payloads": payloads.iter().map(|signed| payload(signed)).collect::<Vec<_>>(),

@@ -62,6 +62,9 @@ pub struct Args {
     /// A variable of the script's environment (repeat)
     #[arg(long, value_name = "NAME=VALUE", env = "CRONIUM_RUN_ENV", hide_env_values = true, value_parser = variable, help_heading = "Data for the script")]
     env: Vec<(String, String)>,
+    /// The project whose variables the script shares
+    #[arg(long, value_name = "NAME", env = "CRONIUM_RUN_PROJECT", value_parser = project, help_heading = "Data for the script")]
+    project: Option<String>,
     #[command(flatten)]
     trust: TrustArgs,
     #[command(flatten)]
@@ -80,7 +83,8 @@ pub struct RolloutArgs {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
-    let Args { targets, payload, args, hosts, list, rollout, timeout, input, env, trust, telling } = args;
+    let Args { targets, payload, args, hosts, list, rollout, timeout, input, env, project, trust, telling } =
+        args;
     if input.as_deref() == Some("-") && targets == "-" {
         return Err(Error::usage("stdin can be the targets or the input, not both").hint("--input @FILE"));
     }
@@ -100,8 +104,8 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     };
     let timeout = timeout.or(run.payload.packed.manifest.timeout);
     let environment: BTreeMap<String, String> = env.into_iter().collect();
-    fits(&run.args, &environment)?;
-    let run = Run { environment, timeout, input: launch::input(input.as_deref())?, ..run };
+    let run = Run { environment, timeout, project, input: launch::input(input.as_deref())?, ..run };
+    fits(&run)?;
     let plan = Plan {
         run: launch::new_run(),
         command: launch::command_line(),
@@ -115,12 +119,13 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     }
 }
 
-/// Arguments and environment travel in one message.
-fn fits(args: &[String], environment: &BTreeMap<String, String>) -> Result<()> {
-    let bytes = serde_json::json!([args, environment]).to_string().len();
+/// Arguments, environment and metadata travel in one message.
+fn fits(run: &Run) -> Result<()> {
+    let metadata = &run.payload.packed.manifest.metadata;
+    let bytes = serde_json::json!([run.args, run.environment, metadata]).to_string().len();
     if bytes > DATA_MAX {
         return Err(Error::usage(format!(
-            "arguments and environment take {} KiB, more than {} KiB",
+            "arguments, environment and metadata take {} KiB, more than {} KiB",
             bytes >> 10,
             DATA_MAX >> 10
         ))
@@ -136,6 +141,7 @@ fn new(payload: std::sync::Arc<payload::Signed>) -> Run {
         environment: BTreeMap::new(),
         timeout: None,
         input: serde_json::Value::Null,
+        project: None,
         one_off: false,
     }
 }
@@ -158,5 +164,37 @@ fn variable(text: &str) -> Result<(String, String), String> {
         _ if name.starts_with("CRONIUM_") => Err("names that begin with CRONIUM_ are ours".into()),
         true => Ok((name.to_owned(), value.to_owned())),
         false => Err(format!("'{name}' is no name of a variable")),
+    }
+}
+
+/// The name becomes part of a scope's: `project:NAME`.
+fn project(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match (1..=64).contains(&text.len()) && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("write 1 to 64 of A-Z a-z 0-9 . _ -".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_projects() {
+        let longest = "x".repeat(64);
+        for (text, good) in [
+            ("shop", true),
+            ("Shop-2.eu_west", true),
+            (&longest, true),
+            ("", false),
+            ("two words", false),
+            ("a:b", false),
+            ("a/b", false),
+            ("gr\u{fc}n", false),
+            (&format!("{longest}x"), false),
+        ] {
+            assert_eq!(project(text).is_ok(), good, "{text}");
+        }
     }
 }

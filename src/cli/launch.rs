@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use cronium_wire::manifest::Helpers;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -70,7 +71,8 @@ pub fn launch(plan: Plan, telling: &Telling, ledger: &Path, context: &Context) -
     // Files to write are opened before any host is touched.
     let mut reporters = telling.reporters(context)?;
     let ledger = Ledger::open(ledger)?;
-    let api = Api::new(run_context(&plan), Arc::new(LedgerVariables(ledger.variables())), Limits::default())?;
+    let variables = Arc::new(LedgerVariables(ledger.variables()));
+    let api = Api::new(run_context(&plan), helpers(&plan), variables, Limits::default())?;
     let payload = payload(&plan.task).map(info);
     ledger.begin_run(NewRun {
         id: plan.run.clone(),
@@ -125,6 +127,7 @@ fn run_context(plan: &Plan) -> RunContext {
     };
     RunContext {
         run: plan.run.clone(),
+        project: run.project.clone(),
         input: run.input.clone(),
         // As the stub has it in CRONIUM_JOB_ID.
         job_id: Some(text("jobId")).filter(|id| !id.is_empty()).unwrap_or_else(|| plan.run.clone()),
@@ -136,6 +139,14 @@ fn run_context(plan: &Plan) -> RunContext {
         user_id: operator().unwrap_or_default(),
         started_at: Timestamp::now(),
         metadata: json!(metadata),
+    }
+}
+
+/// What the manifest lets its scripts touch.
+fn helpers(plan: &Plan) -> Helpers {
+    match &plan.task {
+        Task::Run(run) => run.payload.packed.manifest.helpers.clone(),
+        Task::Deploy { .. } => Helpers::default(),
     }
 }
 

@@ -66,7 +66,7 @@ impl Host {
     }
 
     async fn run(&mut self, fleet: &Arc<Fleet>) -> Result<Verdict, Fault> {
-        let firsts = fleet.first_messages(&self.name);
+        let firsts = fleet.first_messages(&fleet.plan.targets[self.index]).await;
         let mut verdict = Verdict::cancelled();
         for first in firsts {
             verdict = self.converse(fleet, &first).await?;

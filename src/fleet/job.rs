@@ -8,6 +8,8 @@ use cronium_wire::message::{Deploy, Job, ToStub};
 use jiff::Timestamp;
 
 use super::Fleet;
+use crate::helper_api::Api;
+use crate::inventory::Target;
 use crate::payload::Signed;
 use crate::plan::{FOLLOWS_UP_TO, GRACE, Plan, Task};
 use crate::transport::Flight;
@@ -25,21 +27,26 @@ pub struct First<'a> {
 
 impl Fleet {
     /// One list for each conversation with the host: one, or one a payload for `deploy`.
-    pub fn first_messages(&self, host: &str) -> Vec<First<'_>> {
+    pub async fn first_messages(&self, target: &Target) -> Vec<First<'_>> {
+        let host = &target.name;
         match &self.plan.task {
             Task::Run(run) => {
                 let signed = &run.payload;
                 let deadline = Timestamp::now() + run.timeout.unwrap_or(TOKEN_LIFE) + SETTING_OUT;
+                let scope = self.api.register(host, &target.groups);
                 let job = Job {
                     args: run.args.clone(),
                     environment: run.environment.clone(),
                     timeout_ms: run.timeout.map(|timeout| timeout.as_millis() as u64),
-                    token: self.api.token(host, deadline),
-                    execution: self.api.register(host).execution_id,
+                    token: self.api.token(&scope, deadline),
                     tunnel_now: !run.one_off,
+                    input_size: self.api.input_json().len() as u64,
+                    context: self.api.context_of(&scope),
+                    execution: scope.execution_id,
                     ..self.job(host, signed)
                 };
-                let flight = Flight::new(&ToStub::Job(Box::new(job))).then(&self.following);
+                let first = |snapshot| Flight::new(&ToStub::Job(Box::new(Job { snapshot, ..job })));
+                let flight = self.api.with_snapshot(host, first).await.then(&self.following);
                 vec![First { flight, payload: &signed.packed.bytes }]
             }
             Task::Deploy { payloads, trust } if payloads.is_empty() => {
@@ -78,14 +85,14 @@ impl Fleet {
     }
 }
 
-/// What goes behind the job of every host: the payload, where it is small.
-pub fn following(plan: &Plan) -> Flight {
-    match &plan.task {
-        Task::Run(run) if run.payload.packed.bytes.len() <= FOLLOWS_UP_TO => {
-            Flight::from_number(1, pieces(&run.payload.packed.bytes))
-        }
-        _ => Flight::default(),
-    }
+/// What goes behind the job of every host: the input, then the payload where it is small.
+pub fn following(plan: &Plan, api: &Api) -> Flight {
+    let Task::Run(run) = &plan.task else { return Flight::default() };
+    let input = api.input_json();
+    let input = input.chunks(CHUNK).map(|piece| ToStub::Input(piece.to_vec()));
+    let payload = &run.payload.packed.bytes;
+    let payload = if payload.len() <= FOLLOWS_UP_TO { payload.as_slice() } else { &[] };
+    Flight::from_number(1, input.chain(pieces(payload)))
 }
 
 /// The payload as messages.

@@ -1,7 +1,7 @@
 //! What the API keeps for each host of the run.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use hyper::body::Bytes;
@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::Limits;
 use super::bucket::Bucket;
+use super::strangers::Strangers;
 
 /// Who a host is to the API. Goes to its stub with the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,16 +19,22 @@ pub struct HostScope {
     /// `RUN.N`: the run and the number, from 1, in which its hosts were registered. It stays the
     /// same when the host is tried again.
     pub execution_id: String,
-    /// The scope of variables that the host reads and writes.
+    /// The widest scope of variables that the host reads and writes: the token's claim.
     pub scope: String,
+    /// All of them, nearest first: `run:ID`, `host:NAME`, `group:NAME`…, `project:NAME`, `global`.
+    pub scopes: Vec<String>,
 }
 
 pub struct Host {
     pub scope: HostScope,
-    pub connections: Semaphore,
+    /// For those that have shown a good token.
+    pub connections: Arc<Semaphore>,
+    pub strangers: Strangers,
     pub bodies: Semaphore,
     bucket: Mutex<Bucket>,
     calls: AtomicU64,
+    /// See [`Limits::stalls`].
+    stalls: AtomicU32,
     /// JSON text: parsed it would take up to 40 times the memory.
     output: Mutex<Option<Bytes>>,
     condition: Mutex<Option<bool>>,
@@ -37,10 +44,12 @@ impl Host {
     pub fn new(scope: HostScope, limits: &Limits) -> Self {
         Self {
             scope,
-            connections: Semaphore::new(limits.connections),
+            connections: Arc::new(Semaphore::new(limits.connections)),
+            strangers: Strangers::new(limits.strangers),
             bodies: Semaphore::new(limits.bodies),
             bucket: Mutex::new(Bucket::new(limits.burst, limits.calls_per_second, Instant::now())),
             calls: AtomicU64::new(0),
+            stalls: AtomicU32::new(0),
             output: Mutex::new(None),
             condition: Mutex::new(None),
         }
@@ -49,6 +58,17 @@ impl Host {
     /// Whether the host may call now.
     pub fn may_call(&self) -> bool {
         lock(&self.bucket).take(Instant::now())
+    }
+
+    /// A body of it did not end, or an answer was not taken.
+    pub fn count_stall(&self, limits: &Limits) {
+        if self.stalls.fetch_add(1, Ordering::Relaxed) + 1 == limits.stalls {
+            tracing::warn!(host = self.scope.host, "helper calls are answered no more: too many did not end");
+        }
+    }
+
+    pub fn is_cut_off(&self, limits: &Limits) -> bool {
+        self.stalls.load(Ordering::Relaxed) >= limits.stalls
     }
 
     pub fn count_call(&self) {

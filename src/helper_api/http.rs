@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cronium_wire::manifest::Helpers;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
@@ -20,9 +21,15 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new(limits: Limits) -> Self {
+        Self::of_manifest(Helpers::default(), limits)
+    }
+
+    /// A run of project `shop` on web1, of the groups `web` and `all`, and web2, of none.
+    pub fn of_manifest(helpers: Helpers, limits: Limits) -> Self {
         let store = Arc::new(MemoryStore::default());
         let context = RunContext {
             run: "01RUN".into(),
+            project: Some("shop".into()),
             input: json!({"name": "gr\u{fc}n", "n": 0, "none": null}),
             job_id: "j7".into(),
             event_id: "42".into(),
@@ -32,9 +39,9 @@ impl Fixture {
             started_at: "2026-11-03T05:06:07Z".parse().unwrap(),
             metadata: json!({"trigger": "cli"}),
         };
-        let api = Api::new(context, store.clone(), limits).unwrap();
-        api.register("web1");
-        api.register("web2");
+        let api = Api::new(context, helpers, store.clone(), limits).unwrap();
+        api.register("web1", &["web".into(), "all".into()]);
+        api.register("web2", &[]);
         Self { api, store }
     }
 
@@ -47,13 +54,13 @@ impl Fixture {
     }
 
     pub fn token(&self, host: &str) -> String {
-        self.api.token(host, jiff::Timestamp::now())
+        self.api.token(&self.api.register(host, &[]), jiff::Timestamp::now())
     }
 
     /// One call of `host` over a connection of its own, with its own good token.
     pub async fn call(&self, host: &'static str, method: &str, path: &str, body: &str) -> (u16, Value) {
         let token = self.token(host);
-        let id = self.api.register(host).execution_id;
+        let id = self.api.register(host, &[]).execution_id;
         let path = path.replace("ID", &id);
         self.connect(host).call(method, &path, Some(&format!("Bearer {token}")), body).await
     }
