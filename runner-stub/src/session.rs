@@ -23,6 +23,8 @@ use crate::uplink::Uplink;
 use crate::watch::Watch;
 use crate::{artifact, environment, helper_call, identity, inherited, process_tree, stale, trust, usage};
 
+mod inputs;
+
 /// An operator that connects must say what it wants.
 const JOB_WITHIN: Duration = Duration::from_secs(60);
 /// Between TERM and KILL for what a script leaves running.
@@ -162,7 +164,7 @@ impl Session {
             let mut payload = self.fetch_cached(job, &cache)?;
             trust::verify(job, &mut payload)
                 .and_then(|_| archive::check_reader(&mut payload, job.size).map_err(broken))
-                .inspect_err(|_| cache.forget(job))?;
+                .inspect_err(|_| cache.forget(&job.digest))?;
         }
         let pinned = trust::pin(&deploy.trust)?;
         Ok(finished(End::Deployed { pinned }))
@@ -177,6 +179,7 @@ impl Session {
         self.watch.leaves(folder.removal());
         stale::collect(&folder);
         let manifest = archive::unpack_reader(&mut payload, job.size, &folder.work()).map_err(broken)?;
+        self.stage_inputs(job, &manifest.artifacts, &folder)?;
         let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
         helper_call::socket::listen(&folder.helper_socket(), Arc::clone(&tunnel))
             .map_err(|error| Refusal::folder("listen on", &folder.helper_socket(), &error))?;
@@ -216,7 +219,7 @@ impl Session {
             return self.fetch_cached(job, &Cache::open()?);
         }
         let mut bytes = Vec::new();
-        self.receive_payload(job, |piece| {
+        self.receive_bytes(job.size, |piece| {
             bytes.extend_from_slice(piece);
             Ok(())
         })?;
@@ -225,24 +228,24 @@ impl Session {
 
     /// Others from the cache, or asked for and put there.
     fn fetch_cached(&mut self, job: &Job, cache: &Cache) -> Result<Payload, Stop> {
-        if let Some(mut found) = cache.find(job) {
-            if trust::digest_matches(job, &mut found)? {
+        if let Some(mut found) = cache.find(&job.digest, job.size) {
+            if trust::digest_matches(&job.digest, &mut found)? {
                 return Ok(found);
             }
-            cache.forget(job);
+            cache.forget(&job.digest);
         }
         self.uplink.send(&FromStub::NeedPayload).map_err(Lost::from)?;
-        let mut incoming = cache.receive(job)?;
-        self.receive_payload(job, |piece| incoming.write(piece))?;
+        let mut incoming = cache.receive(&job.digest)?;
+        self.receive_bytes(job.size, |piece| incoming.write(piece))?;
         Ok(incoming.finish()?)
     }
 
-    fn receive_payload(
+    fn receive_bytes(
         &mut self,
-        job: &Job,
+        size: u64,
         mut take: impl FnMut(&[u8]) -> Result<(), Refusal>,
     ) -> Result<(), Stop> {
-        let mut missing = job.size;
+        let mut missing = size;
         while missing > 0 {
             let piece = match self.receive(PIECE_WITHIN)? {
                 ToStub::Payload(piece) => piece,

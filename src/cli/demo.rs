@@ -94,6 +94,7 @@ fn task(signed: Signed) -> Run {
         args: Vec::new(),
         environment: BTreeMap::new(),
         input: json!({"greeting": "hello"}),
+        inputs: Vec::new(),
         one_off: false,
     }
 }

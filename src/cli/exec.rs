@@ -101,7 +101,8 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let timeout = timeout.or(run.payload.packed.manifest.timeout);
     let environment: BTreeMap<String, String> = env.into_iter().collect();
     fits(&run.args, &environment)?;
-    let run = Run { environment, timeout, input: launch::input(input.as_deref())?, ..run };
+    let inputs = payload::read_inputs(&run.payload.packed, Path::new("."))?;
+    let run = Run { environment, timeout, input: launch::input(input.as_deref())?, inputs, ..run };
     let plan = Plan {
         run: launch::new_run(),
         command: launch::command_line(),
@@ -136,6 +137,7 @@ fn new(payload: std::sync::Arc<payload::Signed>) -> Run {
         environment: BTreeMap::new(),
         timeout: None,
         input: serde_json::Value::Null,
+        inputs: Vec::new(),
         one_off: false,
     }
 }

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::artifacts::Receiver;
+use super::inputs::Inputs;
 use super::job::{First, pieces};
 use super::outcome::Verdict;
 use super::{Fleet, Report, Stop};
@@ -21,7 +23,7 @@ const LATE: Duration = Duration::from_secs(60);
 /// From the runner's hello to its script's start: verifying and unpacking, on a slow disk.
 const STAGING: Duration = Duration::from_secs(300);
 /// How long a piece of the payload may wait for the host to take it.
-const PIECE_WITHIN: Duration = Duration::from_secs(60);
+pub const PIECE_WITHIN: Duration = Duration::from_secs(60);
 const TUNNEL_WITHIN: Duration = Duration::from_secs(15);
 
 /// Runs the plan's task on one host and reports everything, its end last and always.
@@ -121,6 +123,7 @@ impl Host {
     ) -> Result<Verdict, Fault> {
         let (mut stopped, mut left) = (fleet.stopped.clone(), fleet.stopped.clone());
         let (mut tunnel, mut opening, mut cancelled, mut started) = (None, None, false, false);
+        let (mut artifacts, mut inputs) = (Receiver::new(fleet, &self.name), Inputs::default());
         let mut deadline = Some(Instant::now() + STAGING);
         loop {
             let message = tokio::select! {
@@ -187,13 +190,36 @@ impl Host {
                 FromStub::Warning { message } => {
                     self.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
                 }
-                FromStub::Told(_)
-                | FromStub::Journal(_)
-                | FromStub::NeedFile { .. }
-                | FromStub::Artifact(_)
+                FromStub::Told(_) | FromStub::Journal(_) => {}
+                FromStub::NeedFile { .. } if started => {
+                    return Err(Fault::lost("the runner asked for a file of the script that runs already"));
+                }
+                FromStub::NeedFile { digest } => {
+                    tokio::select! {
+                        biased;
+                        () = reached(&mut stopped, Stop::Cancel) => return Ok(Verdict::cancelled()),
+                        sent = inputs.send(fleet, link, digest) => sent?,
+                    }
+                    deadline = Some(Instant::now() + STAGING);
+                }
+                message @ (FromStub::Artifact(_)
                 | FromStub::ArtifactPiece(_)
-                | FromStub::ArtifactEnd { .. } => {}
+                | FromStub::ArtifactEnd { .. }) => {
+                    if !started {
+                        return Err(Fault::lost("the runner sent artifacts of no script"));
+                    }
+                    // The script has ended; a host whose files still come is not late.
+                    if !cancelled {
+                        deadline = deadline.map(|deadline| deadline.max(Instant::now() + LATE));
+                    }
+                    if let Some(told) = artifacts.take(message).await? {
+                        self.report(told).await;
+                    }
+                }
                 FromStub::Finished(finished) => {
+                    if let Some(told) = artifacts.close() {
+                        self.report(told).await;
+                    }
                     let verdict = Verdict::from(finished.end.clone());
                     self.finished = Some(finished);
                     return Ok(verdict);

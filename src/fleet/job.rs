@@ -37,6 +37,7 @@ impl Fleet {
                     token: self.api.token(host, deadline),
                     execution: self.api.register(host).execution_id,
                     tunnel_now: !run.one_off,
+                    files: super::inputs::listed(&run.inputs),
                     ..self.job(host, signed)
                 };
                 let flight = Flight::new(&ToStub::Job(Box::new(job))).then(&self.following);
