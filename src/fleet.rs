@@ -7,12 +7,14 @@ use tokio::task::JoinSet;
 
 use crate::error::{OrFail, Result};
 use crate::event::{EventKind, Sink, StopReason, Summary};
-use crate::helper_api::Api;
+use crate::helper_api::{Api, ArtifactStore};
 use crate::plan::Plan;
 use crate::transport::{Flight, Transport};
 
+mod artifacts;
 mod dispatcher;
 mod host;
+mod inputs;
 mod interrupt;
 mod job;
 mod opening;
@@ -37,10 +39,17 @@ enum Stop {
 }
 
 /// Does what the plan says on all its hosts and tells `sink` of it, in order and from one thread.
+/// What scripts leave goes to `artifacts`.
 ///
 /// `started` is the run's first event. Returns once every host has ended. What happens on a host
 /// is data; an error means that we could not even begin.
-pub fn run(plan: &Arc<Plan>, api: &Arc<Api>, started: EventKind, sink: &mut dyn Sink) -> Result<Summary> {
+pub fn run(
+    plan: &Arc<Plan>,
+    api: &Arc<Api>,
+    artifacts: &Arc<dyn ArtifactStore>,
+    started: EventKind,
+    sink: &mut dyn Sink,
+) -> Result<Summary> {
     tracing::info!(run = plan.run, hosts = plan.targets.len(), forks = plan.forks, "run begins");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -54,6 +63,7 @@ pub fn run(plan: &Arc<Plan>, api: &Arc<Api>, started: EventKind, sink: &mut dyn 
         following: job::following(plan, api),
         transport: Transport::default(),
         api: Arc::clone(api),
+        artifacts: Arc::clone(artifacts),
         stopped,
     };
     let dispatcher = Dispatcher::new(plan, Arc::clone(&stop), sink);
@@ -86,6 +96,7 @@ struct Fleet {
     following: Flight,
     transport: Transport,
     api: Arc<Api>,
+    artifacts: Arc<dyn ArtifactStore>,
     stopped: watch::Receiver<Stop>,
 }
 

@@ -25,6 +25,8 @@ use crate::uplink::Uplink;
 use crate::watch::Watch;
 use crate::{artifact, door, environment, helper_call, identity, inherited, process_tree, stale, trust, usage};
 
+mod inputs;
+
 /// An operator that connects must say what it wants.
 const JOB_WITHIN: Duration = Duration::from_secs(60);
 /// Between TERM and KILL for what a script leaves running.
@@ -178,7 +180,7 @@ impl Session {
             let mut payload = self.fetch_cached(job, &cache)?;
             trust::verify(job, &mut payload)
                 .and_then(|_| archive::check_reader(&mut payload, job.size).map_err(broken))
-                .inspect_err(|_| cache.forget(job))?;
+                .inspect_err(|_| cache.forget(&job.digest))?;
         }
         let pinned = trust::pin(&deploy.trust)?;
         Ok(finished(End::Deployed { pinned }))
@@ -199,6 +201,7 @@ impl Session {
         }
         stale::collect(&folder);
         let manifest = archive::unpack_reader(&mut payload, job.size, &folder.work()).map_err(broken)?;
+        self.stage_inputs(job, &manifest.artifacts, &folder)?;
         let word = random_word().map_err(|error| Refusal::folder("fill", folder.path(), &error))?;
         let helpers = manifest.helpers.clone();
         let desk = Desk::new(job, input, helpers, Arc::clone(&tunnel), self.uplink.clone(), word);
@@ -258,7 +261,7 @@ impl Session {
             return self.fetch_cached(job, &Cache::open()?);
         }
         let mut bytes = Vec::new();
-        self.receive_payload(job, |piece| {
+        self.receive_bytes(job.size, |piece| {
             bytes.extend_from_slice(piece);
             Ok(())
         })?;
@@ -267,24 +270,24 @@ impl Session {
 
     /// Others from the cache, or asked for and put there.
     fn fetch_cached(&mut self, job: &Job, cache: &Cache) -> Result<Payload, Stop> {
-        if let Some(mut found) = cache.find(job) {
-            if trust::digest_matches(job, &mut found)? {
+        if let Some(mut found) = cache.find(&job.digest, job.size) {
+            if trust::digest_matches(&job.digest, &mut found)? {
                 return Ok(found);
             }
-            cache.forget(job);
+            cache.forget(&job.digest);
         }
         self.uplink.send(&FromStub::NeedPayload).map_err(Lost::from)?;
-        let mut incoming = cache.receive(job)?;
-        self.receive_payload(job, |piece| incoming.write(piece))?;
+        let mut incoming = cache.receive(&job.digest)?;
+        self.receive_bytes(job.size, |piece| incoming.write(piece))?;
         Ok(incoming.finish()?)
     }
 
-    fn receive_payload(
+    fn receive_bytes(
         &mut self,
-        job: &Job,
+        size: u64,
         mut take: impl FnMut(&[u8]) -> Result<(), Refusal>,
     ) -> Result<(), Stop> {
-        let mut missing = job.size;
+        let mut missing = size;
         while missing > 0 {
             let piece = match self.receive(PIECE_WITHIN)? {
                 ToStub::Payload(piece) => piece,

@@ -55,11 +55,11 @@ pub fn verify(job: &Job, payload: &mut Payload) -> Result<bool, Refusal> {
         .hint("--key KEY  signs with the key that is pinned; cronium-run sign PAYLOAD --key KEY  signs an archive"))
 }
 
-/// Whether the bytes have the job's digest.
-pub fn digest_matches(job: &Job, payload: &mut Payload) -> Result<bool, Refusal> {
+/// Whether the bytes have this digest, in hex.
+pub fn digest_matches(wanted: &str, payload: &mut Payload) -> Result<bool, Refusal> {
     let digest = digest(payload)
         .map_err(|error| Refusal::new("verify", "read", "cannot read the payload").because(error))?;
-    Ok(hex(&digest) == job.digest)
+    Ok(hex(&digest) == wanted)
 }
 
 /// Pins keys for this user; their fingerprints.

@@ -95,6 +95,7 @@ fn task(signed: Signed) -> Run {
         environment: BTreeMap::new(),
         input: json!({"greeting": "hello"}),
         project: None,
+        inputs: Vec::new(),
         one_off: false,
     }
 }

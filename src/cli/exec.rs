@@ -104,7 +104,9 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     };
     let timeout = timeout.or(run.payload.packed.manifest.timeout);
     let environment: BTreeMap<String, String> = env.into_iter().collect();
-    let run = Run { environment, timeout, project, input: launch::input(input.as_deref())?, ..run };
+    let inputs = payload::read_inputs(&run.payload.packed, Path::new("."))?;
+    let input = launch::input(input.as_deref())?;
+    let run = Run { environment, timeout, project, input, inputs, ..run };
     fits(&run)?;
     let plan = Plan {
         run: launch::new_run(),
@@ -142,6 +144,7 @@ fn new(payload: std::sync::Arc<payload::Signed>) -> Run {
         timeout: None,
         input: serde_json::Value::Null,
         project: None,
+        inputs: Vec::new(),
         one_off: false,
     }
 }

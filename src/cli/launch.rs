@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::artifact_store::LedgerArtifacts;
 use super::variables::LedgerVariables;
 use crate::error::{Error, ExitCode, OrFail, Result};
 use crate::event::{Event, EventKind, PayloadInfo, Sink};
 use crate::fleet;
-use crate::helper_api::{Api, Limits, RunContext};
+use crate::helper_api::{Api, ArtifactStore, Limits, RunContext};
 use crate::inventory::Account;
 use crate::ledger::{Ledger, NewRun, RunRecorder};
 use crate::payload::Signed;
@@ -73,6 +74,7 @@ pub fn launch(plan: Plan, telling: &Telling, ledger: &Path, context: &Context) -
     let ledger = Ledger::open(ledger)?;
     let variables = Arc::new(LedgerVariables(ledger.variables()));
     let api = Api::new(run_context(&plan), helpers(&plan), variables, Limits::default())?;
+    let artifacts: Arc<dyn ArtifactStore> = Arc::new(LedgerArtifacts(ledger.artifacts()));
     let payload = payload(&plan.task).map(info);
     ledger.begin_run(NewRun {
         id: plan.run.clone(),
@@ -92,7 +94,7 @@ pub fn launch(plan: Plan, telling: &Telling, ledger: &Path, context: &Context) -
         hosts: plan.hosts(),
     };
     let mut sink = LedgerFirst { recorder: ledger.recorder(&plan.run), reporters: &mut reporters };
-    let summary = fleet::run(&plan, &api, started, &mut sink)?;
+    let summary = fleet::run(&plan, &api, &artifacts, started, &mut sink)?;
     sink.recorder.finish()?;
     if let Some(error) = reporters.failure() {
         context.term.error(error);

@@ -9,12 +9,15 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::artifacts::Receiver;
+use super::inputs::Inputs;
 use super::job::{First, pieces};
 use super::opening::{Opened, Opening};
 use super::outcome::Verdict;
 use super::told;
 use super::{Fleet, Report, Stop};
 use crate::event::{Bytes, EventKind, HostResult, HostState, Outcome, Stream, Trust};
+use crate::helper_api::{Journal, JournalFault};
 use crate::plan::{GRACE, Task};
 use crate::transport::{Connection, Fault, Link, Phase, Step, Tunnel, tunnel};
 
@@ -23,7 +26,7 @@ const LATE: Duration = Duration::from_secs(60);
 /// From the runner's hello to its script's start: verifying and unpacking, on a slow disk.
 const STAGING: Duration = Duration::from_secs(300);
 /// How long a piece of the payload may wait for the host to take it.
-const PIECE_WITHIN: Duration = Duration::from_secs(60);
+pub const PIECE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs the plan's task on one host and reports everything, its end last and always.
 pub async fn run(fleet: &Arc<Fleet>, index: usize, reports: mpsc::Sender<Report>) {
@@ -44,6 +47,7 @@ struct Host {
     trust: Option<Trust>,
     finished: Option<Finished>,
     condition: Option<bool>,
+    journal: Journal,
     bytes: [u64; 2],
 }
 
@@ -61,6 +65,7 @@ impl Host {
             trust: None,
             finished: None,
             condition: None,
+            journal: Journal::default(),
             bytes: [0; 2],
         }
     }
@@ -126,6 +131,7 @@ impl Host {
         let (mut tunnel, mut opening, mut cancelled, mut started) = (None, None, false, false);
         // A Unix socket first, a port where that is not to be had.
         let mut entrances = 2;
+        let (mut artifacts, mut inputs) = (Receiver::new(fleet, &self.name), Inputs::default());
         let mut deadline = Some(Instant::now() + STAGING);
         loop {
             let message = tokio::select! {
@@ -159,6 +165,7 @@ impl Host {
                     continue;
                 }
                 () = overdue(deadline) => return Err(late(started)),
+                () = overdue(self.journal.deadline()) => return Err(cut_off(JournalFault::TooSlow)),
                 message = link.receive() => message?,
             };
             match message {
@@ -199,12 +206,39 @@ impl Host {
                     }
                     self.report(told::event(&self.name, told)).await;
                 }
-                FromStub::Journal(_)
-                | FromStub::NeedFile { .. }
-                | FromStub::Artifact(_)
+                FromStub::Journal(bytes) => {
+                    let merged = self.journal.push(&fleet.api, &self.name, &bytes).await;
+                    merged.map_err(cut_off)?;
+                }
+                FromStub::NeedFile { .. } if started => {
+                    return Err(Fault::lost("the runner asked for a file of the script that runs already"));
+                }
+                FromStub::NeedFile { digest } => {
+                    tokio::select! {
+                        biased;
+                        () = reached(&mut stopped, Stop::Cancel) => return Ok(Verdict::cancelled()),
+                        sent = inputs.send(fleet, link, digest) => sent?,
+                    }
+                    deadline = Some(Instant::now() + STAGING);
+                }
+                message @ (FromStub::Artifact(_)
                 | FromStub::ArtifactPiece(_)
-                | FromStub::ArtifactEnd { .. } => {}
+                | FromStub::ArtifactEnd { .. }) => {
+                    if !started {
+                        return Err(Fault::lost("the runner sent artifacts of no script"));
+                    }
+                    // The script has ended; a host whose files still come is not late.
+                    if !cancelled {
+                        deadline = deadline.map(|deadline| deadline.max(Instant::now() + LATE));
+                    }
+                    if let Some(told) = artifacts.take(message).await? {
+                        self.report(told).await;
+                    }
+                }
                 FromStub::Finished(finished) => {
+                    if let Some(told) = artifacts.close() {
+                        self.report(told).await;
+                    }
                     let verdict = Verdict::from(finished.end.clone());
                     self.finished = Some(finished);
                     return Ok(verdict);
@@ -272,7 +306,7 @@ impl Host {
             max_rss_kb: finished.as_ref().and_then(|finished| finished.max_rss_kb),
             helper_mode: helpers.as_ref().map(|helpers| told::mode(helpers.mode)),
             helper_reason: helpers.and_then(|helpers| helpers.reason),
-            conflicts: Vec::new(),
+            conflicts: told::conflicts(self.journal.conflicts()),
             condition: self.condition,
             trust: self.trust,
             stub_digest: known(hello.stub_digest),
@@ -302,6 +336,10 @@ fn late(started: bool) -> Fault {
         false => Fault::lost(format!("the runner did not start the script within {} s", STAGING.as_secs()))
             .hint("df -h; uptime  on the host"),
     }
+}
+
+fn cut_off(fault: JournalFault) -> Fault {
+    Fault::lost("the runner's journal of helper calls is no journal").because(&fault)
 }
 
 impl Fleet {

@@ -43,6 +43,7 @@ impl Fleet {
                     input_size: self.api.input_json().len() as u64,
                     context: self.api.context_of(&scope),
                     execution: scope.execution_id,
+                    files: super::inputs::listed(&run.inputs),
                     ..self.job(host, signed)
                 };
                 let first = |snapshot| Flight::new(&ToStub::Job(Box::new(Job { snapshot, ..job })));

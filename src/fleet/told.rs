@@ -2,7 +2,7 @@
 
 use cronium_wire::message::{Mode, Told};
 
-use crate::event::{EventKind, HelperMode};
+use crate::event::{Conflict, EventKind, HelperMode};
 
 pub fn event(host: &str, told: Told) -> EventKind {
     let host = host.to_owned();
@@ -24,4 +24,9 @@ pub fn mode(mode: Mode) -> HelperMode {
         Mode::Tcp => HelperMode::Tcp,
         Mode::Bundled => HelperMode::Bundled,
     }
+}
+
+/// `refused`: key and reason of each write.
+pub fn conflicts(refused: Vec<(String, String)>) -> Vec<Conflict> {
+    refused.into_iter().map(|(key, reason)| Conflict { key, reason }).collect()
 }
