@@ -26,9 +26,11 @@ use rusqlite::Connection;
 
 use crate::error::{Error, OrFail as _, Result};
 
+mod artifacts;
 mod blob;
 mod connection;
 mod fault;
+mod hex;
 mod reader;
 mod record;
 mod replay;
@@ -43,6 +45,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use artifacts::{Artifacts, Content, NewArtifact};
 pub use blob::Output;
 pub use reader::{Artifact, PastWrite, Reader, Shown, Stored};
 pub use replay::Events;
@@ -123,6 +126,13 @@ impl Ledger {
     /// `key_file` is the key of secret variables: read once one is met, and made once there is one to seal.
     pub fn variables(&self, key_file: PathBuf) -> Variables {
         Variables::new(self.clone(), key_file)
+    }
+
+    /// The contents of files that scripts left.
+    pub fn artifacts(&self) -> Artifacts {
+        let artifacts = Artifacts::beside(&self.inner.shared.path);
+        artifacts.sweep();
+        artifacts
     }
 
     /// Has the writer do `work` and waits until it is committed.

@@ -2,8 +2,9 @@ use serde::Serialize;
 
 use super::Reader;
 use crate::error::Result;
+use crate::ledger::Artifacts;
 
-/// A file that a script left; its content is in [`crate::ledger::Artifacts`].
+/// A file that a script left; its content is in [`Artifacts`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Artifact {
     pub host: String,
@@ -17,6 +18,11 @@ pub struct Artifact {
 }
 
 impl Reader {
+    /// The contents beside this ledger.
+    pub fn contents(&self) -> Artifacts {
+        Artifacts::beside(&self.path)
+    }
+
     /// Of a run, or of one host of it, in the plan's order and by path.
     pub fn artifacts(&self, run: &str, host: Option<&str>) -> Result<Vec<Artifact>> {
         self.worded(|| {
