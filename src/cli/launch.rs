@@ -72,7 +72,7 @@ pub fn launch(plan: Plan, telling: &Telling, ledger: &Path, context: &Context) -
     // Files to write are opened before any host is touched.
     let mut reporters = telling.reporters(context)?;
     let ledger = Ledger::open(ledger)?;
-    let variables = Arc::new(LedgerVariables(ledger.variables()));
+    let variables = Arc::new(LedgerVariables::new(&ledger)?);
     let api = Api::new(run_context(&plan), helpers(&plan), variables, Limits::default())?;
     let artifacts: Arc<dyn ArtifactStore> = Arc::new(LedgerArtifacts(ledger.artifacts()));
     let payload = payload(&plan.task).map(info);
@@ -171,7 +171,7 @@ fn info(signed: &Signed) -> PayloadInfo {
 }
 
 /// `user@machine`, for people who share a ledger.
-fn operator() -> Option<String> {
+pub(super) fn operator() -> Option<String> {
     let account = Account::current().ok()?;
     Some(format!("{}@{}", account.user, account.machine))
 }
