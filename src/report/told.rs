@@ -2,10 +2,12 @@
 
 use std::io;
 
-use super::pretend::{Host, answers, events, fails, failure, table};
+use proptest::prelude::*;
+
+use super::pretend::{Host, answers, events, fails, failure, table, tells};
 use super::*;
 use crate::event::{Bytes, EventKind, Outcome, Phase, StopReason, Stream};
-use crate::term::Captured;
+use crate::term::{Captured, is_steering};
 
 fn tell(mut reporters: Reporters, events: &[Event]) {
     for event in events {
@@ -38,7 +40,7 @@ fn shown(captured: &Captured) -> String {
 
 #[test]
 fn grouped() {
-    insta::assert_snapshot!(told(Output::Grouped), @r"
+    insta::assert_snapshot!(told(Output::Grouped), @r#"
     --- stdout
     web[01-03,05] (4 hosts): ok
     6.1.0
@@ -61,15 +63,22 @@ fn grouped() {
     job1 (1 host): unknown: the connection broke while the job ran
     started
     --- stderr
+    tell[1-3],web06 (4 hosts): ok, no output
+
     web04 (1 host): ok, stderr
     deprecated
 
-    web06 (1 host): ok, no output
-
     web07 (1 host): exit 7, stderr
     no such file
+    tell1: error: cannot mount \u{9b}31m
+    tell1: notify ops\x1b[31m: please \u{202e}look
+    tell[2-3] (2 hosts): warn: disk of tell[2-3] is full\nreally
+    tell1: warn: disk of tell1 is full\nreally {"disk":"/srv","used":0.98}
+    tell1: info: begin
     warning: web[01-02] (2 hosts): web[01-02] has no clock
-    16 hosts: 8 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
+    warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
+    tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
+    19 hosts: 11 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -87,15 +96,17 @@ fn grouped() {
     error: job1: unknown: the connection broke while the job ran
     error: job2: rejected: the payload's signature is not by a pinned key
     run 01JRUN: cronium-run show 01JRUN
+    4 files kept: cronium-run artifacts 01JRUN -o DIR
     hint: cronium-run logs 01JRUN web07
-    ");
+    "#);
     assert_eq!(told(Output::Auto), told(Output::Grouped));
 }
 
 #[test]
 fn grouped_on_a_terminal() {
-    insta::assert_snapshot!(told_on_terminal(Output::Grouped), @r"
+    insta::assert_snapshot!(told_on_terminal(Output::Grouped), @r#"
     --- stdout
+
     web[01-03,05] (4 hosts): ok
     6.1.0
 
@@ -117,15 +128,21 @@ fn grouped_on_a_terminal() {
     job1 (1 host): unknown: the connection broke while the job ran
     started
     --- stderr
+    tell[1-3],web06 (4 hosts): ok, no output
     web04 (1 host): ok, stderr
     deprecated
-
-    web06 (1 host): ok, no output
     web07 (1 host): exit 7, stderr
     no such file
 
+    tell1: error: cannot mount \u{9b}31m
+    tell1: notify ops\x1b[31m: please \u{202e}look
+    tell[2-3] (2 hosts): warn: disk of tell[2-3] is full\nreally
+    tell1: warn: disk of tell1 is full\nreally {"disk":"/srv","used":0.98}
+    tell1: info: begin
     warning: web[01-02] (2 hosts): web[01-02] has no clock
-    16 hosts: 8 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
+    warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
+    tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
+    19 hosts: 11 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -143,13 +160,14 @@ fn grouped_on_a_terminal() {
     error: job1: unknown: the connection broke while the job ran
     error: job2: rejected: the payload's signature is not by a pinned key
     run 01JRUN: cronium-run show 01JRUN
+    4 files kept: cronium-run artifacts 01JRUN -o DIR
     hint: cronium-run logs 01JRUN web07
-    ");
+    "#);
 }
 
 #[test]
 fn stream() {
-    insta::assert_snapshot!(told(Output::Stream), @r"
+    insta::assert_snapshot!(told(Output::Stream), @r#"
     --- stdout
     web01:         6.1.0
     web02:         6.1.0
@@ -164,8 +182,16 @@ fn stream() {
     --- stderr
     web04:         deprecated
     web07:         no such file
+    tell2:         warn: disk of tell2 is full\nreally
+    tell3:         warn: disk of tell3 is full\nreally
+    tell1:         info: begin
+    tell1:         warn: disk of tell1 is full\nreally {"disk":"/srv","used":0.98}
+    tell1:         notify ops\x1b[31m: please \u{202e}look
+    tell1:         error: cannot mount \u{9b}31m
     warning: web[01-02] (2 hosts): web[01-02] has no clock
-    16 hosts: 8 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
+    warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
+    tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
+    19 hosts: 11 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -183,13 +209,14 @@ fn stream() {
     error: job1: unknown: the connection broke while the job ran
     error: job2: rejected: the payload's signature is not by a pinned key
     run 01JRUN: cronium-run show 01JRUN
+    4 files kept: cronium-run artifacts 01JRUN -o DIR
     hint: cronium-run logs 01JRUN web07
-    ");
+    "#);
 }
 
 #[test]
 fn stream_on_a_terminal() {
-    insta::assert_snapshot!(told_on_terminal(Output::Stream), @r"
+    insta::assert_snapshot!(told_on_terminal(Output::Stream), @r#"
     --- stdout
     web01:         6.1.0
     web02:         6.1.0
@@ -204,8 +231,16 @@ fn stream_on_a_terminal() {
     --- stderr
     web04:         deprecated
     web07:         no such file
+    tell2:         warn: disk of tell2 is full\nreally
+    tell3:         warn: disk of tell3 is full\nreally
+    tell1:         info: begin
+    tell1:         warn: disk of tell1 is full\nreally {"disk":"/srv","used":0.98}
+    tell1:         notify ops\x1b[31m: please \u{202e}look
+    tell1:         error: cannot mount \u{9b}31m
     warning: web[01-02] (2 hosts): web[01-02] has no clock
-    16 hosts: 8 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
+    warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
+    tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
+    19 hosts: 11 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -223,13 +258,14 @@ fn stream_on_a_terminal() {
     error: job1: unknown: the connection broke while the job ran
     error: job2: rejected: the payload's signature is not by a pinned key
     run 01JRUN: cronium-run show 01JRUN
+    4 files kept: cronium-run artifacts 01JRUN -o DIR
     hint: cronium-run logs 01JRUN web07
-    ");
+    "#);
 }
 
 /// Those of the table that differ most.
 fn a_few() -> Vec<Event> {
-    let differ = ["web07", "db1", "bin"];
+    let differ = ["web07", "db1", "bin", "tell1", "tell2"];
     events(&table().into_iter().filter(|host| differ.contains(&host.name)).collect::<Vec<_>>())
 }
 
@@ -250,13 +286,13 @@ fn json() {
         "signer": null
       },
       "started_at": "2026-11-05T10:00:00Z",
-      "finished_at": "2026-11-05T10:00:00.015Z",
+      "finished_at": "2026-11-05T10:00:00.032Z",
       "status": "failed",
       "exit_code": 4,
       "summary": {
-        "hosts": 3,
+        "hosts": 5,
         "outcomes": {
-          "succeeded": 1,
+          "succeeded": 3,
           "failed": 1,
           "unreachable": 1
         },
@@ -279,6 +315,8 @@ fn json() {
           "warnings": [
             "web07 has no clock"
           ],
+          "told": [],
+          "artifacts": [],
           "stdout": "half a li",
           "stderr": "no such file\n"
         },
@@ -306,6 +344,8 @@ fn json() {
           "warnings": [
             "db1 has no clock"
           ],
+          "told": [],
+          "artifacts": [],
           "stdout": "",
           "stderr": ""
         },
@@ -323,9 +363,143 @@ fn json() {
           "stdout_bytes": 11,
           "stderr_bytes": 0,
           "warnings": [],
+          "told": [],
+          "artifacts": [],
           "stdout": {
             "base64": "G1szMW1yZWT/DQo="
           },
+          "stderr": ""
+        },
+        {
+          "host": "tell1",
+          "outcome": "succeeded",
+          "attempt": 1,
+          "exit_code": 0,
+          "started_at": "2026-11-05T10:00:00.005Z",
+          "finished_at": "2026-11-05T10:00:01.205Z",
+          "duration_ms": 1200,
+          "timings": {
+            "running": 1100
+          },
+          "helper_mode": "api",
+          "condition": true,
+          "stdout_bytes": 0,
+          "stderr_bytes": 0,
+          "warnings": [],
+          "told": [
+            {
+              "at": "2026-11-05T10:00:00.014Z",
+              "kind": "host_progress",
+              "percent": 12.5,
+              "step": "reading\u001b[2J"
+            },
+            {
+              "at": "2026-11-05T10:00:00.016Z",
+              "kind": "host_log",
+              "level": "info",
+              "message": "begin"
+            },
+            {
+              "at": "2026-11-05T10:00:00.018Z",
+              "kind": "host_log",
+              "level": "debug",
+              "message": "not for people"
+            },
+            {
+              "at": "2026-11-05T10:00:00.019Z",
+              "context": {
+                "disk": "/srv",
+                "used": 0.98
+              },
+              "kind": "host_log",
+              "level": "warn",
+              "message": "disk of tell1 is full\nreally"
+            },
+            {
+              "at": "2026-11-05T10:00:00.02Z",
+              "audience": "ops\u001b[31m",
+              "kind": "host_notify",
+              "message": "please \u202elook"
+            },
+            {
+              "at": "2026-11-05T10:00:00.021Z",
+              "kind": "host_log",
+              "level": "error",
+              "message": "cannot mount \u009b31m"
+            },
+            {
+              "at": "2026-11-05T10:00:00.022Z",
+              "condition": false,
+              "kind": "host_condition"
+            },
+            {
+              "at": "2026-11-05T10:00:00.023Z",
+              "kind": "host_progress",
+              "percent": 100.0
+            },
+            {
+              "at": "2026-11-05T10:00:00.024Z",
+              "condition": true,
+              "kind": "host_condition"
+            }
+          ],
+          "artifacts": [
+            {
+              "path": "out/report.csv",
+              "digest": "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd",
+              "bytes": 1234567
+            },
+            {
+              "path": "out/a\u001b[2Jb",
+              "digest": "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd",
+              "bytes": 0
+            }
+          ],
+          "stdout": "",
+          "stderr": ""
+        },
+        {
+          "host": "tell2",
+          "outcome": "succeeded",
+          "attempt": 1,
+          "exit_code": 0,
+          "started_at": "2026-11-05T10:00:00.005Z",
+          "finished_at": "2026-11-05T10:00:01.205Z",
+          "duration_ms": 1200,
+          "timings": {
+            "running": 1100
+          },
+          "helper_mode": "bundled",
+          "helper_reason": "its sshd forwards nothing\u001b[2J",
+          "conflicts": [
+            {
+              "key": "k",
+              "reason": "it has version 5, the script wanted 3"
+            },
+            {
+              "key": "a\u001b]0;b",
+              "reason": "it is \"x\", no number"
+            }
+          ],
+          "stdout_bytes": 0,
+          "stderr_bytes": 0,
+          "warnings": [],
+          "told": [
+            {
+              "at": "2026-11-05T10:00:00.015Z",
+              "kind": "host_log",
+              "level": "warn",
+              "message": "disk of tell2 is full\nreally"
+            }
+          ],
+          "artifacts": [
+            {
+              "path": "out/report.csv",
+              "digest": "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd",
+              "bytes": 5
+            }
+          ],
+          "stdout": "",
           "stderr": ""
         }
       ]
@@ -339,31 +513,49 @@ fn jsonl() {
     let few = a_few();
     insta::assert_snapshot!(shown(&told_on(Output::Jsonl, &few, Term::captured(), Term::captured())), @r#"
     --- stdout
-    {"seq":0,"at":"2026-11-05T10:00:00Z","kind":"run_started","run":"01JRUN","command":"cronium-run exec @all -- uname -r","version":"0.1.0","payload":{"name":"command","digest":"abababababababababababababababababababababababababababababababab","bytes":512,"release":null,"signer":null},"hosts":["web07","db1","bin"]}
+    {"seq":0,"at":"2026-11-05T10:00:00Z","kind":"run_started","run":"01JRUN","command":"cronium-run exec @all -- uname -r","version":"0.1.0","payload":{"name":"command","digest":"abababababababababababababababababababababababababababababababab","bytes":512,"release":null,"signer":null},"hosts":["web07","db1","bin","tell1","tell2"]}
     {"seq":1,"at":"2026-11-05T10:00:00.001Z","kind":"host_state","host":"web07","state":"running"}
     {"seq":2,"at":"2026-11-05T10:00:00.002Z","kind":"host_state","host":"db1","state":"running"}
     {"seq":3,"at":"2026-11-05T10:00:00.003Z","kind":"host_state","host":"bin","state":"running"}
-    {"seq":4,"at":"2026-11-05T10:00:00.004Z","kind":"host_warning","host":"web07","message":"web07 has no clock"}
-    {"seq":5,"at":"2026-11-05T10:00:00.005Z","kind":"host_warning","host":"db1","message":"db1 has no clock"}
-    {"seq":6,"at":"2026-11-05T10:00:00.006Z","kind":"host_output","host":"web07","stream":"stdout","text":"hal"}
-    {"seq":7,"at":"2026-11-05T10:00:00.007Z","kind":"host_output","host":"web07","stream":"stderr","text":"no "}
-    {"seq":8,"at":"2026-11-05T10:00:00.008Z","kind":"host_output","host":"bin","stream":"stdout","text":"\u001b[3"}
-    {"seq":9,"at":"2026-11-05T10:00:00.009Z","kind":"host_output","host":"web07","stream":"stdout","text":"f a li"}
-    {"seq":10,"at":"2026-11-05T10:00:00.01Z","kind":"host_output","host":"web07","stream":"stderr","text":"such file\n"}
-    {"seq":11,"at":"2026-11-05T10:00:00.011Z","kind":"host_output","host":"bin","stream":"stdout","base64":"MW1yZWT/DQo="}
-    {"seq":12,"at":"2026-11-05T10:00:00.012Z","kind":"host_finished","host":"web07","outcome":"failed","attempt":1,"exit_code":7,"started_at":"2026-11-05T10:00:00.005Z","finished_at":"2026-11-05T10:00:01.205Z","duration_ms":1200,"timings":{"running":1100},"stdout_bytes":9,"stderr_bytes":13}
-    {"seq":13,"at":"2026-11-05T10:00:00.013Z","kind":"host_finished","host":"db1","outcome":"unreachable","attempt":1,"failure":{"phase":"tcp","kind":"refused","message":"cannot connect to db1:22","causes":["connection refused"],"hint":"cronium-run doctor HOST"},"started_at":"2026-11-05T10:00:00.005Z","finished_at":"2026-11-05T10:00:01.205Z","duration_ms":1200,"timings":{"running":1100},"stdout_bytes":0,"stderr_bytes":0}
-    {"seq":14,"at":"2026-11-05T10:00:00.014Z","kind":"host_finished","host":"bin","outcome":"succeeded","attempt":1,"exit_code":0,"started_at":"2026-11-05T10:00:00.005Z","finished_at":"2026-11-05T10:00:01.205Z","duration_ms":1200,"timings":{"running":1100},"stdout_bytes":11,"stderr_bytes":0}
-    {"seq":15,"at":"2026-11-05T10:00:00.015Z","kind":"run_finished","hosts":3,"outcomes":{"succeeded":1,"failed":1,"unreachable":1},"duration_ms":30120}
+    {"seq":4,"at":"2026-11-05T10:00:00.004Z","kind":"host_state","host":"tell1","state":"running"}
+    {"seq":5,"at":"2026-11-05T10:00:00.005Z","kind":"host_state","host":"tell2","state":"running"}
+    {"seq":6,"at":"2026-11-05T10:00:00.006Z","kind":"host_warning","host":"web07","message":"web07 has no clock"}
+    {"seq":7,"at":"2026-11-05T10:00:00.007Z","kind":"host_warning","host":"db1","message":"db1 has no clock"}
+    {"seq":8,"at":"2026-11-05T10:00:00.008Z","kind":"host_output","host":"web07","stream":"stdout","text":"hal"}
+    {"seq":9,"at":"2026-11-05T10:00:00.009Z","kind":"host_output","host":"web07","stream":"stderr","text":"no "}
+    {"seq":10,"at":"2026-11-05T10:00:00.01Z","kind":"host_output","host":"bin","stream":"stdout","text":"\u001b[3"}
+    {"seq":11,"at":"2026-11-05T10:00:00.011Z","kind":"host_output","host":"web07","stream":"stdout","text":"f a li"}
+    {"seq":12,"at":"2026-11-05T10:00:00.012Z","kind":"host_output","host":"web07","stream":"stderr","text":"such file\n"}
+    {"seq":13,"at":"2026-11-05T10:00:00.013Z","kind":"host_output","host":"bin","stream":"stdout","base64":"MW1yZWT/DQo="}
+    {"seq":14,"at":"2026-11-05T10:00:00.014Z","kind":"host_progress","host":"tell1","percent":12.5,"step":"reading\u001b[2J"}
+    {"seq":15,"at":"2026-11-05T10:00:00.015Z","kind":"host_log","host":"tell2","level":"warn","message":"disk of tell2 is full\nreally"}
+    {"seq":16,"at":"2026-11-05T10:00:00.016Z","kind":"host_log","host":"tell1","level":"info","message":"begin"}
+    {"seq":17,"at":"2026-11-05T10:00:00.017Z","kind":"host_artifact","host":"tell2","path":"out/report.csv","digest":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","bytes":5,"mode":420}
+    {"seq":18,"at":"2026-11-05T10:00:00.018Z","kind":"host_log","host":"tell1","level":"debug","message":"not for people"}
+    {"seq":19,"at":"2026-11-05T10:00:00.019Z","kind":"host_log","host":"tell1","level":"warn","message":"disk of tell1 is full\nreally","context":{"disk":"/srv","used":0.98}}
+    {"seq":20,"at":"2026-11-05T10:00:00.02Z","kind":"host_notify","host":"tell1","audience":"ops\u001b[31m","message":"please \u202elook"}
+    {"seq":21,"at":"2026-11-05T10:00:00.021Z","kind":"host_log","host":"tell1","level":"error","message":"cannot mount \u009b31m"}
+    {"seq":22,"at":"2026-11-05T10:00:00.022Z","kind":"host_condition","host":"tell1","condition":false}
+    {"seq":23,"at":"2026-11-05T10:00:00.023Z","kind":"host_progress","host":"tell1","percent":100.0}
+    {"seq":24,"at":"2026-11-05T10:00:00.024Z","kind":"host_condition","host":"tell1","condition":true}
+    {"seq":25,"at":"2026-11-05T10:00:00.025Z","kind":"host_artifact","host":"tell1","path":"out/report.csv","digest":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","bytes":1234567,"mode":420}
+    {"seq":26,"at":"2026-11-05T10:00:00.026Z","kind":"host_artifact","host":"tell1","path":"out/a\u001b[2Jb","digest":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","bytes":0,"mode":420}
+    {"seq":27,"at":"2026-11-05T10:00:00.027Z","kind":"host_finished","host":"web07","outcome":"failed","attempt":1,"exit_code":7,"started_at":"2026-11-05T10:00:00.005Z","finished_at":"2026-11-05T10:00:01.205Z","duration_ms":1200,"timings":{"running":1100},"stdout_bytes":9,"stderr_bytes":13}
+    {"seq":28,"at":"2026-11-05T10:00:00.028Z","kind":"host_finished","host":"db1","outcome":"unreachable","attempt":1,"failure":{"phase":"tcp","kind":"refused","message":"cannot connect to db1:22","causes":["connection refused"],"hint":"cronium-run doctor HOST"},"started_at":"2026-11-05T10:00:00.005Z","finished_at":"2026-11-05T10:00:01.205Z","duration_ms":1200,"timings":{"running":1100},"stdout_bytes":0,"stderr_bytes":0}
+    {"seq":29,"at":"2026-11-05T10:00:00.029Z","kind":"host_finished","host":"bin","outcome":"succeeded","attempt":1,"exit_code":0,"started_at":"2026-11-05T10:00:00.005Z","finished_at":"2026-11-05T10:00:01.205Z","duration_ms":1200,"timings":{"running":1100},"stdout_bytes":11,"stderr_bytes":0}
+    {"seq":30,"at":"2026-11-05T10:00:00.03Z","kind":"host_finished","host":"tell1","outcome":"succeeded","attempt":1,"exit_code":0,"started_at":"2026-11-05T10:00:00.005Z","finished_at":"2026-11-05T10:00:01.205Z","duration_ms":1200,"timings":{"running":1100},"helper_mode":"api","condition":true,"stdout_bytes":0,"stderr_bytes":0}
+    {"seq":31,"at":"2026-11-05T10:00:00.031Z","kind":"host_finished","host":"tell2","outcome":"succeeded","attempt":1,"exit_code":0,"started_at":"2026-11-05T10:00:00.005Z","finished_at":"2026-11-05T10:00:01.205Z","duration_ms":1200,"timings":{"running":1100},"helper_mode":"bundled","helper_reason":"its sshd forwards nothing\u001b[2J","conflicts":[{"key":"k","reason":"it has version 5, the script wanted 3"},{"key":"a\u001b]0;b","reason":"it is \"x\", no number"}],"stdout_bytes":0,"stderr_bytes":0}
+    {"seq":32,"at":"2026-11-05T10:00:00.032Z","kind":"run_finished","hosts":5,"outcomes":{"succeeded":3,"failed":1,"unreachable":1},"duration_ms":30120}
     --- stderr
     "#);
 }
 
 #[test]
 fn quiet() {
-    insta::assert_snapshot!(told(Output::Quiet), @r"
+    insta::assert_snapshot!(told(Output::Quiet), @r#"
     --- stdout
     --- stderr
+    warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -380,7 +572,7 @@ fn quiet() {
 
     error: job1: unknown: the connection broke while the job ran
     error: job2: rejected: the payload's signature is not by a pinned key
-    ");
+    "#);
 }
 
 #[test]
@@ -440,6 +632,55 @@ fn a_long_line_is_broken_by_another_host() {
     }
     let captured = told_on(Output::Stream, &told, Term::captured(), Term::captured());
     assert_eq!(captured.out().replace(&"x".repeat(140_000), "<x>"), "a: <x>\nb: b\na: end\n");
+}
+
+/// Anything that a host can make a script tell.
+fn anything_told() -> impl Strategy<Value = EventKind> {
+    let text = || "(warn|debug|Error|tell1|\\PC|\x1b\\[2J|\n|\r|\u{9b}|\u{202e}|: | ){0,8}";
+    let host = || "tell[12]";
+    prop_oneof![
+        (host(), text(), text(), text()).prop_map(|(host, level, message, context)| EventKind::HostLog {
+            host,
+            level,
+            message,
+            context: if context.is_empty() { serde_json::Value::Null } else { context.into() },
+        }),
+        (host(), -10.0..110.0, proptest::option::of(text()))
+            .prop_map(|(host, percent, step)| EventKind::HostProgress { host, percent, step }),
+        (host(), text(), text()).prop_map(|(host, audience, message)| EventKind::HostNotify {
+            host,
+            audience,
+            message
+        }),
+        (host(), any::<bool>()).prop_map(|(host, condition)| EventKind::HostCondition { host, condition }),
+        (host(), text(), any::<u64>()).prop_map(|(host, path, bytes)| EventKind::HostArtifact {
+            host,
+            path,
+            digest: "cd".repeat(32),
+            bytes,
+            mode: 0o644,
+        }),
+    ]
+}
+
+proptest! {
+    /// Whatever scripts tell: live and again it is the same, and no terminal is steered by it.
+    #[test]
+    fn whatever_is_told(kinds in prop::collection::vec(anything_told(), 0..12)) {
+        let mut told = events(&[tells("tell1"), answers("tell2", "")]);
+        for kind in kinds {
+            told.insert(told.len() - 3, Event { kind, ..told[3].clone() });
+        }
+        for output in [Output::Auto, Output::Stream, Output::Json, Output::Jsonl, Output::Quiet] {
+            let captured = told_on(output, &told, Term::captured(), Term::captured());
+            let all = captured.out() + &captured.err();
+            prop_assert!(!all.chars().any(|c| is_steering(c) && c != '\n'), "{output:?}: {all:?}");
+            if output == Output::Json {
+                let document: serde_json::Value = serde_json::from_str(&all).unwrap();
+                prop_assert!(document["hosts"][0]["told"].as_array().unwrap().len() >= 9);
+            }
+        }
+    }
 }
 
 #[test]
@@ -517,8 +758,8 @@ fn junit() {
     tell(reporters, &told);
     insta::assert_snapshot!(std::fs::read_to_string(file.path()).unwrap(), @r#"
     <?xml version="1.0" encoding="UTF-8"?>
-    <testsuites name="cronium-run 01JRUN" tests="3" failures="1" errors="1" skipped="0" time="30.120">
-    <testsuite name="command" tests="3" failures="1" errors="1" skipped="0" time="30.120">
+    <testsuites name="cronium-run 01JRUN" tests="5" failures="1" errors="1" skipped="0" time="30.120">
+    <testsuite name="command" tests="5" failures="1" errors="1" skipped="0" time="30.120">
     <testcase name="web07" classname="command" time="1.200">
     <failure message="exit 7" type="exit"></failure>
     <system-out>half a li</system-out>
@@ -531,6 +772,29 @@ fn junit() {
     <testcase name="&lt;bin&gt; &amp; &quot;co&quot;" classname="command" time="1.200">
     <system-out>\x1b[31mred�
     </system-out>
+    </testcase>
+    <testcase name="tell1" classname="command" time="1.200">
+    <properties>
+    <property name="condition" value="true"/>
+    <property name="helper_mode" value="api"/>
+    <property name="artifacts" value="2"/>
+    </properties>
+    <system-err>info: begin
+    warn: disk of tell1 is full\nreally {&quot;disk&quot;:&quot;/srv&quot;,&quot;used&quot;:0.98}
+    notify ops\x1b[31m: please \u{202e}look
+    error: cannot mount \u{9b}31m
+    </system-err>
+    </testcase>
+    <testcase name="tell2" classname="command" time="1.200">
+    <properties>
+    <property name="helper_mode" value="bundled"/>
+    <property name="helper_reason" value="its sshd forwards nothing\x1b[2J"/>
+    <property name="artifacts" value="1"/>
+    </properties>
+    <system-err>warn: disk of tell2 is full\nreally
+    conflict: 'k': it has version 5, the script wanted 3
+    conflict: 'a\x1b]0;b': it is &quot;x&quot;, no number
+    </system-err>
     </testcase>
     </testsuite>
     </testsuites>
