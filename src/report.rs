@@ -31,6 +31,7 @@ mod told;
 pub mod units;
 mod utf8;
 
+pub use folded::Folded;
 pub use remark::Remark;
 pub use reporters::Reporters;
 

@@ -50,6 +50,9 @@ impl Rank {
 }
 
 impl Remark {
+    /// The kinds of events that are remarks, by [`EventKind::name`].
+    pub const KINDS: [&str; 4] = ["host_log", "host_progress", "host_notify", "host_condition"];
+
     /// With the host that told it; `None` where the event is no remark of a script.
     pub fn of(kind: &EventKind) -> Option<(&str, Self)> {
         match kind {
@@ -134,6 +137,7 @@ mod tests {
         for (kind, rank, line) in table {
             let (from, remark) = Remark::of(&kind).unwrap();
             assert_eq!((from, remark.rank, remark.line().as_str()), ("web1", rank, line));
+            assert!(Remark::KINDS.contains(&kind.name()));
         }
         assert!(Remark::of(&EventKind::HostWarning { host: host(), message: "w".into() }).is_none());
     }
