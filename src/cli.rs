@@ -19,6 +19,7 @@ mod demo;
 mod deploy;
 mod exec;
 mod generate;
+mod hooks;
 mod hosts;
 mod init;
 mod inspect;

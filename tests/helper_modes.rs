@@ -56,8 +56,12 @@ fn answer(mut stream: UnixStream, seen: &Mutex<Vec<String>>, over: &AtomicBool) 
         let line = text.lines().next().unwrap().to_owned();
         let key = line.split('/').nth(4).unwrap_or("").split(' ').next().unwrap().to_owned();
         let body = match line.starts_with("GET /executions") {
-            true => json!({"success": true, "data": {"key": key, "value": "from the operator", "version": 9, "scope": "global"}}),
-            false => json!({"success": true, "data": {"key": key, "value": text.contains("\"value\":1"), "version": 10, "scope": "global"}}),
+            true => {
+                json!({"success": true, "data": {"key": key, "value": "from the operator", "version": 9, "scope": "global"}})
+            }
+            false => {
+                json!({"success": true, "data": {"key": key, "value": text.contains("\"value\":1"), "version": 10, "scope": "global"}})
+            }
         };
         seen.lock().unwrap().push(line);
         let body = body.to_string();
@@ -146,7 +150,8 @@ fn a_host_without_any_tunnel() {
     assert_eq!(seen.stdout, "5\n\"as it was\"\n1\n\"changed\"\n7\n");
     assert_eq!(asked.into_inner(), [true, false], "a socket, then a port");
     let ops: Vec<Op> = seen.journal.iter().map(|write| write.op.clone()).collect();
-    let set = |key: &str, value: Value, if_version| Op::Set { key: key.into(), value, if_version, scope: None };
+    let set =
+        |key: &str, value: Value, if_version| Op::Set { key: key.into(), value, if_version, scope: None };
     let output = Op::Output { value: json!({"done": true}) };
     assert_eq!(ops, [set("own", json!(1), None), set("known", json!("changed"), Some(4)), output]);
     let reason = "no Unix socket: not here; no TCP port: not here".to_owned();
@@ -195,10 +200,7 @@ fn a_tunnel_that_dies_in_the_middle() {
     let calls = cutting.join().unwrap();
     assert!(calls[0].starts_with("GET /health"), "{calls:?}");
     assert_eq!(calls.len(), 3, "one probe, one read, one write: {calls:?}");
-    assert_eq!(
-        seen.stdout,
-        "\"from the operator\"\n\"from the operator\"\ntrue\n42\n44\n\"gone\"\n"
-    );
+    assert_eq!(seen.stdout, "\"from the operator\"\n\"from the operator\"\ntrue\n42\n44\n\"gone\"\n");
     let ids: Vec<&str> = seen.journal.iter().map(|write| write.id.as_str()).collect();
     assert_eq!(ids.len(), 4, "{:?}", seen.journal);
     assert!(ids.windows(2).all(|pair| pair[0] != pair[1]));
@@ -232,7 +234,8 @@ fn the_script_starts_without_the_tunnel() {
 /// Output that looks like a frame of ours is output.
 #[test]
 fn output_cannot_tell() {
-    let frame = cronium_wire::message::Message::to_frame(&FromStub::Told(Told::Condition { condition: true }), 5);
+    let frame =
+        cronium_wire::message::Message::to_frame(&FromStub::Told(Told::Condition { condition: true }), 5);
     let hex: String = frame.iter().map(|byte| format!("\\{byte:03o}")).collect();
     let seen = run(&format!("#!/bin/sh\nprintf '{hex}'\n"), |_| {}, refused);
     assert_eq!(seen.told, []);

@@ -23,7 +23,9 @@ use crate::sdk::Sdk;
 use crate::tunnel::Tunnel;
 use crate::uplink::Uplink;
 use crate::watch::Watch;
-use crate::{artifact, door, environment, helper_call, identity, inherited, process_tree, stale, trust, usage};
+use crate::{
+    artifact, door, environment, helper_call, identity, inherited, process_tree, stale, trust, usage,
+};
 
 mod inputs;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::hooks::HookArgs;
 use super::launch::{self, Telling};
 use super::{Context, Global, show};
 use crate::error::{ExitCode, OrFail as _, Result};
@@ -66,7 +67,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         return fleet.stop().map(|()| ExitCode::Interrupted);
     }
     let ledger = folder.join("ledger.db");
-    let code = launch::launch(plan, &telling, &ledger, context)?;
+    let code = launch::launch(plan, &telling, &HookArgs::default(), &ledger, context)?;
     if is_for_people {
         say("\nfrom the ledger, as `cronium-run show last` tells it:");
         let global = Global { ledger: Some(ledger), ..context.global.clone() };

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use super::connect::{HostArgs, ListArgs};
 use super::exec::RolloutArgs;
+use super::hooks::HookArgs;
 use super::launch::{self, Telling};
 use super::listing::Format;
 use super::task::TrustArgs;
@@ -64,6 +65,6 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     };
     match rollout.check {
         true => launch::check(&plan, context),
-        false => launch::launch(plan, &telling, &context.ledger_path()?, context),
+        false => launch::launch(plan, &telling, &HookArgs::default(), &context.ledger_path()?, context),
     }
 }

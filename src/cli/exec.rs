@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::connect::{HostArgs, ListArgs};
+use super::hooks::HookArgs;
 use super::launch::{self, Telling};
 use super::listing::Format;
 use super::task::TrustArgs;
@@ -69,6 +70,8 @@ pub struct Args {
     trust: TrustArgs,
     #[command(flatten)]
     telling: Telling,
+    #[command(flatten)]
+    hooks: HookArgs,
 }
 
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -83,8 +86,21 @@ pub struct RolloutArgs {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
-    let Args { targets, payload, args, hosts, list, rollout, timeout, input, env, project, trust, telling } =
-        args;
+    let Args {
+        targets,
+        payload,
+        args,
+        hosts,
+        list,
+        rollout,
+        timeout,
+        input,
+        env,
+        project,
+        trust,
+        telling,
+        hooks: hook,
+    } = args;
     if input.as_deref() == Some("-") && targets == "-" {
         return Err(Error::usage("stdin can be the targets or the input, not both").hint("--input @FILE"));
     }
@@ -117,7 +133,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     };
     match rollout.check {
         true => launch::check(&plan, context),
-        false => launch::launch(plan, &telling, &context.ledger_path()?, context),
+        false => launch::launch(plan, &telling, &hook, &context.ledger_path()?, context),
     }
 }
 

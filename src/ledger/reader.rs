@@ -150,12 +150,17 @@ impl Reader {
 
     /// The events of a run as they were told, in order, as of now.
     pub fn events(&self, run: &str) -> Result<Events<'_>> {
-        self.worded(|| Events::open(self.snapshot()?, &self.path, run, None))
+        self.worded(|| Events::open(self.snapshot()?, &self.path, run, None, None))
     }
 
     /// The events about one host alone.
     pub fn host_events(&self, run: &str, host: &str) -> Result<Events<'_>> {
-        self.worded(|| Events::open(self.snapshot()?, &self.path, run, Some(host)))
+        self.worded(|| Events::open(self.snapshot()?, &self.path, run, Some(host), None))
+    }
+
+    /// The events of some kinds ([`EventKind::name`]), about one host or about all.
+    pub fn events_of(&self, run: &str, host: Option<&str>, kinds: &[&str]) -> Result<Events<'_>> {
+        self.worded(|| Events::open(self.snapshot()?, &self.path, run, host, Some(kinds)))
     }
 
     fn snapshot(&self) -> rusqlite::Result<Snapshot<'_>> {

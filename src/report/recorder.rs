@@ -2,13 +2,14 @@ use std::collections::HashMap;
 use std::io;
 
 use super::spool::{Recording, Spool, TextId};
-use crate::event::Stream;
+use crate::event::{Event, EventKind, Stream};
 
 /// Takes down what all hosts write at once, for reporters that tell it at the end.
 #[derive(Default)]
 pub struct Recorder {
     pub spool: Spool,
     running: HashMap<(String, Stream), Recording>,
+    told: HashMap<String, Recording>,
 }
 
 /// What a host wrote; `None` where it wrote nothing.
@@ -35,5 +36,36 @@ impl Recorder {
             recording.map(|recording| self.spool.keep(recording)).transpose()
         };
         Ok(Written { stdout: keep(Stream::Stdout)?, stderr: keep(Stream::Stderr)? })
+    }
+
+    /// Takes down what a script tells, if the event is that; [`Recorder::told`] gives it back.
+    pub fn hear(&mut self, event: &Event) -> io::Result<()> {
+        let (EventKind::HostLog { host, .. }
+        | EventKind::HostProgress { host, .. }
+        | EventKind::HostNotify { host, .. }
+        | EventKind::HostCondition { host, .. }) = &event.kind
+        else {
+            return Ok(());
+        };
+        let line = serde_json::to_string(event)? + "\n";
+        let recording = self.told.entry(host.clone()).or_default();
+        self.spool.append(recording, line.as_bytes())
+    }
+
+    /// The host tells nothing more.
+    pub fn end_told(&mut self, host: &str) -> io::Result<Option<TextId>> {
+        self.told.remove(host).map(|recording| self.spool.keep(recording)).transpose()
+    }
+
+    /// The events taken down, in order.
+    pub fn told(&self, id: Option<TextId>) -> io::Result<Vec<Event>> {
+        let Some(id) = id else { return Ok(Vec::new()) };
+        let mut lines = Vec::new();
+        self.spool.read(id, |piece| {
+            lines.extend_from_slice(piece);
+            Ok(())
+        })?;
+        let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        Ok(lines.map(serde_json::from_slice).collect::<Result<_, _>>()?)
     }
 }

@@ -129,7 +129,11 @@ mod tests {
             (Call::Input, "anything", Some(Request::Input)),
             (Call::Context, "", Some(Request::Event)),
             (Call::Variables(scope), "", Some(Request::Variables)),
-            (Call::Output, r#" {"data":null,"more":1} "#, Some(Request::Output { value: Value::Null, append: false })),
+            (
+                Call::Output,
+                r#" {"data":null,"more":1} "#,
+                Some(Request::Output { value: Value::Null, append: false }),
+            ),
             (Call::Output, "", None),
             (Call::Output, "{", None),
             (Call::Output, "{}", None),
@@ -148,7 +152,11 @@ mod tests {
             (variable(Act::Put), r#"{"value":1,"ifVersion":-1}"#, None),
             (variable(Act::Put), r#"{"value":1,"ifVersion":"1"}"#, None),
             (variable(Act::Put), r#"{"value":1,"ifVersion":1.5}"#, None),
-            (variable(Act::Increment), r#"{"by":-2}"#, Some(Request::Increment { key: key(), by: (-2).into(), scope })),
+            (
+                variable(Act::Increment),
+                r#"{"by":-2}"#,
+                Some(Request::Increment { key: key(), by: (-2).into(), scope }),
+            ),
             (variable(Act::Increment), r#"{"by":"1"}"#, None),
             (variable(Act::Increment), "{}", None),
         ] {

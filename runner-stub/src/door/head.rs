@@ -148,7 +148,8 @@ mod tests {
 
     /// The head of a request with these lines behind a good `Host`.
     fn with(lines: &str) -> Result<Head, u16> {
-        parse(&format!("PUT /p HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n{lines}\r\n")).map(|whole| whole.unwrap().0)
+        parse(&format!("PUT /p HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n{lines}\r\n"))
+            .map(|whole| whole.unwrap().0)
     }
 
     #[test]

@@ -153,11 +153,7 @@ mod tests {
             ("GET", "/executions/r.1/context", execution(Call::Context)),
             ("POST", "/executions/r.1/condition", execution(Call::Condition)),
             ("GET", "/executions/r.1/variables", execution(Call::Variables(None))),
-            (
-                "GET",
-                "/executions/r.1/variables?a=b&scope=run",
-                execution(Call::Variables(Some(Scope::Run))),
-            ),
+            ("GET", "/executions/r.1/variables?a=b&scope=run", execution(Call::Variables(Some(Scope::Run)))),
             ("GET", "/executions/r.1/variables/k?scope=host", variable("k", Some(Scope::Host), Act::Get)),
             (
                 "PUT",
