@@ -20,6 +20,11 @@ impl Call {
         Self::new("GET", variable(key, scope.map(Scope::name).as_deref()))
     }
 
+    /// Of the run: what a way is tried with.
+    pub fn context() -> Self {
+        Self::new("GET", "context".into())
+    }
+
     pub fn list() -> Self {
         Self::new("GET", "variables".into())
     }
