@@ -10,13 +10,12 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use cronium_wire::manifest::Interpreter;
 use flate2::read::GzDecoder;
 
 use crate::fnv::{BASIS, fnv};
-use crate::run_folder::{RunFolder, private, private_all, random_word, remove_all, xdg};
+use crate::run_folder::{RunFolder, private_all, random_word, remove_all, xdg};
 
 const SHELL: &str = "cronium.sh";
 const PYTHON: &str = "cronium.py";
@@ -99,9 +98,7 @@ fn cached(interpreter: &Interpreter) -> io::Result<PathBuf> {
     }
     private_all(&versions)?;
     if folder.exists() {
-        // A run beside us may read there: file by file, never without one.
-        rewrite(&folder)?;
-        return Ok(folder);
+        return write(&folder).map(|()| folder);
     }
     let part = versions.join(format!(".{}", random_word()?));
     write(&part).and_then(|()| fs::rename(&part, &folder)).or_else(|error| {
@@ -132,49 +129,39 @@ fn is_whole(folder: &Path, interpreter: &Interpreter) -> bool {
     })
 }
 
+/// Each file appears whole: a run beside us may read there.
 fn write(folder: &Path) -> io::Result<()> {
-    private(folder)?;
-    write_files(folder, |path, content| fs::write(path, content))
-}
-
-fn rewrite(folder: &Path) -> io::Result<()> {
-    write_files(folder, |path, content| {
-        let part = folder.join(format!(".{}", random_word()?));
-        fs::write(&part, content).and_then(|()| fs::rename(&part, path)).inspect_err(|_| {
-            let _ = fs::remove_file(&part);
-        })
-    })
-}
-
-fn write_files(folder: &Path, put: impl Fn(&Path, &[u8]) -> io::Result<()>) -> io::Result<()> {
     private_all(&folder.join(NODE).with_file_name(""))?;
     let mut contents = GzDecoder::new(CONTENTS);
-    FILES.iter().try_for_each(|file| {
+    for file in &FILES {
         let mut content = vec![0; file.length];
         contents.read_exact(&mut content)?;
-        put(&folder.join(file.name), &content)
-    })
+        let part = folder.join(format!(".{}", random_word()?));
+        fs::write(&part, content).and_then(|()| fs::rename(&part, folder.join(file.name))).inspect_err(
+            |_| {
+                let _ = fs::remove_file(&part);
+            },
+        )?;
+    }
+    Ok(())
 }
 
 /// Removes the oldest versions, and what a stub that was killed left half written.
 fn forget(versions: &Path, own: &Path) {
-    let mut others: Vec<(SystemTime, PathBuf)> = fs::read_dir(versions)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| entry.path() != own)
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-        .collect();
-    others.sort();
-    let surplus = (others.len() + 1).saturating_sub(VERSIONS);
-    for (_, path) in others.into_iter().take(surplus) {
-        let _ = remove_all(&path);
+    let others = || {
+        let entries = fs::read_dir(versions).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(|path| path != own)
+    };
+    for _ in VERSIONS..others().count() + 1 {
+        let age = |path: &PathBuf| path.metadata().and_then(|meta| meta.modified()).ok();
+        let _ = others().min_by_key(age).map(|oldest| remove_all(&oldest));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run_folder::private;
 
     fn folder() -> PathBuf {
         let path = std::env::temp_dir().join(random_word().unwrap());
@@ -204,7 +191,7 @@ mod tests {
             assert!(!is_whole(&folder, &interpreter), "{file}");
             fs::remove_file(folder.join(file)).unwrap();
             assert!(!is_whole(&folder, &interpreter), "{file}");
-            rewrite(&folder).unwrap();
+            write(&folder).unwrap();
             assert!(is_whole(&folder, &interpreter), "{file}");
         }
         fs::remove_dir_all(root).unwrap();
@@ -217,7 +204,7 @@ mod tests {
         private(&own).unwrap();
         for number in 0..VERSIONS + 3 {
             private(&root.join(format!("v{number:02}"))).unwrap();
-            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(number as u64);
+            let at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(number as u64);
             fs::File::open(root.join(format!("v{number:02}"))).unwrap().set_modified(at).unwrap();
         }
         forget(&root, &own);
