@@ -208,11 +208,6 @@ mod tests {
             json!([{"host": "web2", "path": "z/\u{1b}[2J", "bytes": 0, "mode": 0o755,
                     "digest": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}])
         );
-        let none = (
-            2,
-            String::new(),
-            "error: run 01JA has no host `web3`\n\nhint: cronium-run artifacts 01JA web1\n",
-        );
         let (code, out, err) = ran(folder.path(), Some("web3"), None, Format::Text);
         assert_eq!((code, out.as_str()), (2, ""));
         assert_eq!(err, "error: run 01JA has no host `web3`\n\nhint: cronium-run artifacts 01JA web2\n");
