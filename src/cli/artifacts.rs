@@ -86,7 +86,7 @@ fn write(artifacts: &[Artifact], contents: &Artifacts, folder: &Folder, term: &T
 }
 
 fn copy(artifact: &Artifact, contents: &Artifacts, folder: &Folder) -> Result<()> {
-    let name = format!("{} of host {}", visible_line(&artifact.path), visible_line(&artifact.host));
+    let name = format!("`{}` of host {}", visible_line(&artifact.path), visible_line(&artifact.host));
     let unreadable = |error: std::io::Error| {
         let kept = contents.folder().display();
         let digest = visible_line(&artifact.digest);
@@ -112,4 +112,176 @@ fn copy(artifact: &Artifact, contents: &Artifacts, folder: &Folder) -> Result<()
         }
     }
     file.finish(artifact.mode & 0o111 != 0).or_fail(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::Global;
+    use crate::event::{Event, EventKind, Sink as _};
+    use crate::ledger::NewRun;
+    use crate::term::Color;
+
+    /// A run of two hosts; each of `files` is host, path, mode and content.
+    fn recorded(folder: &Path, files: &[(&str, &str, u32, &[u8])]) {
+        let ledger = Ledger::open(&folder.join("ledger.db")).unwrap();
+        let run = NewRun {
+            id: "01JA".into(),
+            command: "cronium-run exec web[1-2] job".into(),
+            payload: None,
+            git_sha: None,
+            operator: None,
+            plan: json!({}),
+            hosts: vec!["web2".into(), "web1".into()],
+            started_at: Timestamp::UNIX_EPOCH,
+        };
+        ledger.begin_run(run).unwrap();
+        let mut recorder = ledger.recorder("01JA");
+        for (seq, (host, path, mode, content)) in files.iter().enumerate() {
+            let mut new = ledger.artifacts().begin().unwrap();
+            new.write(content).unwrap();
+            let kind = EventKind::HostArtifact {
+                host: (*host).into(),
+                path: (*path).into(),
+                digest: new.finish().unwrap(),
+                bytes: content.len() as u64,
+                mode: *mode,
+            };
+            recorder.event(&Event { seq: seq as u64, at: Timestamp::UNIX_EPOCH, kind }).unwrap();
+        }
+        recorder.finish().unwrap();
+    }
+
+    /// Exit code, stdout and stderr, with the folder's name replaced.
+    fn ran(folder: &Path, host: Option<&str>, into: Option<&str>, format: Format) -> (u8, String, String) {
+        let (term, captured) = Term::captured();
+        let global = Global {
+            ledger: Some(folder.join("ledger.db")),
+            color: Color::Never,
+            log_file: None,
+            verbose: 0,
+        };
+        let context = Context { term, global };
+        let args = Args {
+            run: "last".into(),
+            host: host.map(str::to_owned),
+            into: into.map(|name| folder.join(name)),
+            format,
+        };
+        let code = run(args, &context).unwrap_or_else(|error| {
+            context.term.error(&error);
+            error.code
+        });
+        let text = |text: String| text.replace(folder.to_str().unwrap(), "/F");
+        (code as u8, text(captured.out()), text(captured.err()))
+    }
+
+    #[test]
+    fn listed_in_the_plans_order() {
+        let folder = tempfile::tempdir().unwrap();
+        recorded(
+            folder.path(),
+            &[
+                ("web1", "b.txt", 0o644, b"abc"),
+                ("web2", "z/\x1b[2J", 0o755, b""),
+                ("web1", "a", 0o644, b"abc"),
+            ],
+        );
+        let (code, out, _) = ran(folder.path(), None, None, Format::Text);
+        assert_eq!(code, 0);
+        insta::assert_snapshot!(out, @r"
+        HOST  PATH       BYTES  SHA-256
+        web2  z/\x1b[2J  0      e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+        web1  a          3      ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
+        web1  b.txt      3      ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
+        ");
+        let (_, out, _) = ran(folder.path(), Some("web2"), None, Format::Json);
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&out).unwrap(),
+            json!([{"host": "web2", "path": "z/\u{1b}[2J", "bytes": 0, "mode": 0o755,
+                    "digest": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}])
+        );
+        let (code, out, err) = ran(folder.path(), Some("web3"), None, Format::Text);
+        assert_eq!((code, out.as_str()), (2, ""));
+        assert_eq!(err, "error: run 01JA has no host `web3`\n\nhint: cronium-run artifacts 01JA web2\n");
+    }
+
+    #[test]
+    fn written_and_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        recorded(
+            folder.path(),
+            &[
+                ("web1", "logs/a.txt", 0o644, b"abc"),
+                ("web1", "run.sh", 0o755, b"#!/bin/sh\n"),
+                ("web2", "logs/a.txt", 0o600, b"abc"),
+            ],
+        );
+        for _ in 0..2 {
+            let done = ran(folder.path(), None, Some("out"), Format::Text);
+            assert_eq!(done, (0, String::new(), "3 files in /F/out\n".to_owned()));
+        }
+        let mode = |path: &str| fs::metadata(at(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("out/web1/logs/a.txt"), mode("out/web1/run.sh")), (0o600, 0o700));
+        assert_eq!(fs::read(at("out/web2/logs/a.txt")).unwrap(), b"abc");
+        let done = ran(folder.path(), Some("web2"), Some("one"), Format::Text);
+        assert_eq!(done, (0, String::new(), "1 file in /F/one\n".to_owned()));
+        assert!(!at("one/web1").exists());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_and_the_rest_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        recorded(
+            folder.path(),
+            &[
+                ("web2", "../../escape", 0o644, b"x"),
+                ("web2", "changed", 0o644, b"abc"),
+                ("web1", "gone", 0o644, b""),
+                ("web1", "good", 0o644, b"good"),
+            ],
+        );
+        let store = at("ledger.artifacts");
+        fs::write(store.join("ba/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"), "abd")
+            .unwrap();
+        fs::remove_dir_all(store.join("e3")).unwrap();
+        let (code, out, err) = ran(folder.path(), None, Some("out"), Format::Text);
+        assert_eq!((code, out.as_str()), (1, ""));
+        insta::assert_snapshot!(err, @r"
+        error: `../../escape` of host web2 is not written: it would leave the folder
+        caused by: a part of it is '..'
+        error: the content of `changed` of host web2 has changed since it came
+        caused by: its SHA-256 is a52d159f262b2c6ddb724a61840befc36eb30c88877a4030b65cbe86298449c9, not ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
+
+        hint: ls -l /F/ledger.artifacts/ba/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
+        error: the content of `gone` of host web1 is gone
+        caused by: No such file or directory (os error 2)
+
+        hint: ls -l /F/ledger.artifacts/e3/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+        1 of 4 files in /F/out
+        ");
+        assert_eq!(fs::read(at("out/web1/good")).unwrap(), b"good");
+        assert!(!at("out/web2/changed").exists() && !at("escape").exists());
+        // Nothing half written is left.
+        assert_eq!(fs::read_dir(at("out/web2")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_run_without_artifacts() {
+        let folder = tempfile::tempdir().unwrap();
+        recorded(folder.path(), &[]);
+        let none = (0, String::new(), "no artifacts\n".to_owned());
+        assert_eq!(ran(folder.path(), None, None, Format::Text), none);
+        assert_eq!(ran(folder.path(), None, Some("out"), Format::Text), none);
+        assert_eq!(ran(folder.path(), None, None, Format::Json).1, "[]\n");
+    }
 }

@@ -73,6 +73,10 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     }
     let wins = in_sight.iter().find(|it| it.variable.is_some()).map(|it| it.scope.clone());
     let explanation = Explanation { key, wins, scopes: in_sight };
+    if explanation.wins.is_none() {
+        let key = crate::term::visible_line(&explanation.key);
+        context.term.note(&format!("no scope in sight has `{key}`"));
+    }
     let text = match output {
         Format::Json => listing::json(&explanation)?,
         Format::Text => table(&explanation, &context.term),
@@ -82,14 +86,11 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
 
 fn table(explanation: &Explanation, term: &Term) -> String {
     let mut table = Table::new(["", "SCOPE", "VERSION", "BY", "VALUE"]);
+    let mut state = ("wins", Tone::Good);
     for InSight { scope, variable } in &explanation.scopes {
         let Some(stored) = variable else {
             table.row([plain("-"), plain(scope), plain("-"), plain("-"), plain("-")]);
             continue;
-        };
-        let state = match explanation.wins.as_ref() == Some(scope) {
-            true => ("wins", Tone::Good),
-            false => ("hidden", Tone::Faint),
         };
         table.row([
             (state.0.to_owned(), Some(state.1)),
@@ -98,6 +99,7 @@ fn table(explanation: &Explanation, term: &Term) -> String {
             plain(&stored.updated_by),
             plain(super::cell(&stored.value)),
         ]);
+        state = ("hidden", Tone::Faint);
     }
     table.text(term)
 }

@@ -39,7 +39,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         Some(reader) => reader.variable(&scope, &key)?,
         None => None,
     };
-    let Some(stored) = found else { return Err(missing(reader.as_ref(), &key, &scope)?) };
+    let Some(stored) = found else { return Err(missing("get", reader.as_ref(), &key, &scope)?) };
     let Shown::Plain(value) = &stored.value else { return Err(secret(&stored)) };
     let text = match (output, value) {
         (Format::Json, _) => listing::json(&stored)?,
@@ -53,8 +53,8 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     listing::printed(context.term.data(text.as_bytes()))
 }
 
-/// The error for a variable that is not there, with the scopes that have it.
-pub(super) fn missing(reader: Option<&Reader>, key: &str, scope: &str) -> Result<Error> {
+/// The error for a variable that is not there; `command` is to be typed with a scope that has it.
+pub(super) fn missing(command: &str, reader: Option<&Reader>, key: &str, scope: &str) -> Result<Error> {
     let error = Error::failure(format!("there is no variable {}", super::named(key, scope)));
     let elsewhere = match reader {
         Some(reader) => reader.variables(None, Some(key))?,
@@ -63,7 +63,7 @@ pub(super) fn missing(reader: Option<&Reader>, key: &str, scope: &str) -> Result
     if elsewhere.is_empty() {
         return Ok(error.hint("cronium-run vars list"));
     }
-    let hints = elsewhere.iter().take(5).map(|stored| super::typed("get", key, &stored.scope));
+    let hints = elsewhere.iter().take(5).map(|stored| super::typed(command, key, &stored.scope));
     Ok(hints.fold(error, Error::hint))
 }
 

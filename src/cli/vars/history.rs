@@ -36,7 +36,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         None => Vec::new(),
     };
     if writes.is_empty() {
-        return Err(get::missing(reader.as_ref(), &key, &scope)?);
+        return Err(get::missing("history", reader.as_ref(), &key, &scope)?);
     }
     let text = match output {
         Format::Json => listing::json(&writes)?,

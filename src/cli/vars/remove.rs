@@ -32,5 +32,5 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
             return Ok(ExitCode::Success);
         }
     }
-    Err(get::missing(reader.as_ref(), &key, &scope)?)
+    Err(get::missing("rm", reader.as_ref(), &key, &scope)?)
 }
