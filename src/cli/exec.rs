@@ -27,10 +27,17 @@ Examples:
   cronium-run exec web[01-20] -- 'df -h / | tail -1'
   cronium-run exec ^hosts.txt ./disk-report --timeout 2m -- --verbose
   cronium-run exec local check.py --input '{\"limit\": 90}' -o json
+  cronium-run exec web[01-20] ./disk-report --on-notify 'logger -t cronium -- \"$CRONIUM_MESSAGE\"'
 
 One COMMAND word is a shell line, several are exact arguments. A folder or a script is packed and
 signed in memory. Exit codes: 0 all succeeded, 3 a script failed, 4 a host was unreachable, 5 timed
-out, 6 refused, 8 a host is unknown, 130 interrupted; of several 6 > 7 > 8 > 4 > 5 > 3."
+out, 6 refused, 8 a host is unknown, 130 interrupted; of several 6 > 7 > 8 > 4 > 5 > 3.
+
+Hooks (--on-condition, --on-notify) are `sh -c CMD` on this machine, one at a time beside the run, 60 s
+each at most. They get CRONIUM_RUN_ID, CRONIUM_HOST and CRONIUM_CONDITION, or CRONIUM_AUDIENCE and
+CRONIUM_MESSAGE, in their environment and the event as a line of JSON on stdin; what they print goes to
+stderr. That of a condition runs when its host has ended. Where a hook fails or cannot be run, the exit
+code is 1 instead of 0. Configuration files cannot set hooks."
 )]
 pub struct Args {
     /// Hosts: web1, ann@web1:2222, web[01-20,30], ^FILE, - (stdin), local, a,b,!c

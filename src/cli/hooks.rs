@@ -32,22 +32,17 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Between the end of the run and word of hooks that still wait.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Shell commands to run on this machine.
+/// Shell commands to run on this machine, as `/bin/sh -c`. A hook gets data in its environment
+/// (`CRONIUM_RUN_ID`, `CRONIUM_HOST`, and `CRONIUM_CONDITION` or `CRONIUM_AUDIENCE` and
+/// `CRONIUM_MESSAGE`; a value over 100 KiB is cut) and the event as a line of JSON on stdin. Nothing
+/// a host sent becomes part of the command.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Telling")]
 pub struct HookArgs {
     /// Run a shell command here for each host whose script told `condition true` last
-    ///
-    /// `sh -c CMD` gets CRONIUM_RUN_ID, CRONIUM_HOST and CRONIUM_CONDITION in its environment and the
-    /// event as a line of JSON on stdin, once the host has ended. Nothing a host sent becomes part of
-    /// the command. Hooks run one at a time, each for 60 s at most, beside the run; what they print
-    /// goes to stderr. Where one fails or cannot be run, the exit code is 1 instead of 0.
     #[arg(long, value_name = "CMD", env = "CRONIUM_RUN_ON_CONDITION", hide_env_values = true)]
     pub on_condition: Option<String>,
     /// Run a shell command here for each `cronium notify` of a script
-    ///
-    /// As with --on-condition, with CRONIUM_AUDIENCE and CRONIUM_MESSAGE in its environment (a very
-    /// long message is cut there, the line on stdin has all of it), as soon as the event comes.
     #[arg(long, value_name = "CMD", env = "CRONIUM_RUN_ON_NOTIFY", hide_env_values = true)]
     pub on_notify: Option<String>,
 }

@@ -60,7 +60,7 @@ impl<'c> Events<'c> {
             last: -1,
             run: run.to_owned(),
             host: host.map(str::to_owned),
-            kinds: kinds.map(|kinds| serde_json::to_string(kinds)).transpose()?,
+            kinds: kinds.map(serde_json::to_string).transpose()?,
             connection: snapshot.connection(),
             path: path.to_owned(),
             done: false,

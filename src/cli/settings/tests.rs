@@ -132,3 +132,15 @@ fn keys_are_the_long_names_of_flags_that_say_how() {
     let expected = ["become", "forks", "from-path", "ledger", "output", "private-key", "serial"];
     assert_eq!(keys(&command), expected);
 }
+
+/// The file of a project that somebody else wrote must not make us run programs.
+#[test]
+fn no_file_makes_us_run_a_program() {
+    let command = crate::cli::Cli::command();
+    let keys = keys(&command);
+    assert!(keys.contains(&"output-dir"));
+    for flag in ["on-condition", "on-notify"] {
+        assert!(!flags(&command, flag).is_empty(), "there is --{flag}");
+        assert!(!keys.contains(&flag), "{flag}");
+    }
+}

@@ -71,7 +71,7 @@ pub fn text(run: &Run, rows: &[HostRow], artifacts: &Artifacts, term: &Term) -> 
 }
 
 /// The hosts for which `what` is the same, in the plan's order of the first of them.
-fn folded<'a>(rows: &'a [HostRow], what: fn(&HostResult) -> Option<String>) -> Vec<(Vec<&'a str>, String)> {
+fn folded(rows: &[HostRow], what: fn(&HostResult) -> Option<String>) -> Vec<(Vec<&str>, String)> {
     let mut found: Vec<(Vec<&str>, String)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for row in rows {
