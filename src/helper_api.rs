@@ -35,6 +35,8 @@ mod floods;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod scopes;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod tests;
