@@ -36,6 +36,8 @@ mod floods;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod scopes;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod tests;

@@ -57,6 +57,11 @@ impl Fixture {
         self.api.token(&self.api.register(host, &[]), jiff::Timestamp::now())
     }
 
+    /// The value of its Authorization header.
+    pub fn bearer(&self, host: &str) -> String {
+        format!("Bearer {}", self.token(host))
+    }
+
     /// One call of `host` over a connection of its own, with its own good token.
     pub async fn call(&self, host: &'static str, method: &str, path: &str, body: &str) -> (u16, Value) {
         let token = self.token(host);
@@ -87,6 +92,12 @@ impl Connection {
         // The server may close before it has taken all of a body that it refuses.
         let _ = self.stream.write_all(body.as_bytes()).await;
         self.answer().await.expect("an answer")
+    }
+
+    /// Sends `text` and gives the status of the answer; `None` when the server closes instead.
+    pub async fn send(&mut self, text: &str) -> Option<u16> {
+        self.stream.write_all(text.as_bytes()).await.ok()?;
+        self.answer().await.map(|(status, _)| status)
     }
 
     /// Status and body of the next answer; `None` when the server closes instead.

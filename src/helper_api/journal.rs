@@ -19,6 +19,9 @@ use super::memory::SMALL;
 use super::reply::Refusal;
 use super::{Act, Change};
 
+#[cfg(test)]
+mod tests;
+
 /// What a line has around its value: id, key, scope, names.
 const AROUND_VALUE: usize = 8 << 10;
 

@@ -45,7 +45,8 @@ impl Refusal {
     /// 500. The host learns that the store failed; why is the operator's business.
     pub fn store(cause: Error) -> Self {
         tracing::error!(error = %cause, "variable store failed");
-        Self { cause: Some(cause.to_string()), ..Self::new(500, "the variable store failed") }
+        let cause = [vec![cause.message], cause.causes].concat().join(": ");
+        Self { cause: Some(cause), ..Self::new(500, "the variable store failed") }
     }
 
     /// The connection ends with this answer.
