@@ -11,6 +11,8 @@ use crate::error::{Error, ExitCode, Result};
 use crate::inventory::Account;
 use crate::term::{Color, Term};
 
+pub mod artifact_store;
+mod artifacts;
 mod completions;
 pub mod connect;
 mod demo;
@@ -32,6 +34,7 @@ mod show;
 mod sign;
 mod task;
 pub mod variables;
+mod vars;
 mod verify;
 
 /// Run signed scripts on many hosts over SSH, with nothing installed there.
@@ -94,6 +97,8 @@ enum Command {
     Runs(runs::Args),
     Show(show::Args),
     Logs(logs::Args),
+    Artifacts(artifacts::Args),
+    Vars(vars::Args),
     Demo(demo::Args),
     Completions(completions::Args),
     #[command(hide = true)]
@@ -182,6 +187,8 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Runs(args) => runs::run(args, context),
         Command::Show(args) => show::run(args, context),
         Command::Logs(args) => logs::run(args, context),
+        Command::Artifacts(args) => artifacts::run(args, context),
+        Command::Vars(args) => vars::run(args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Generate(args) => generate::run(args, context),

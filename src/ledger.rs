@@ -17,7 +17,7 @@
 //! processes may share a ledger: WAL, and `BEGIN IMMEDIATE` for each transaction.
 
 use std::collections::HashMap;
-use std::path::{self, Path};
+use std::path::{self, Path, PathBuf};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -26,9 +26,11 @@ use rusqlite::Connection;
 
 use crate::error::{Error, OrFail as _, Result};
 
+mod artifacts;
 mod blob;
 mod connection;
 mod fault;
+mod hex;
 mod reader;
 mod record;
 mod replay;
@@ -43,12 +45,13 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use artifacts::{Artifacts, Content, NewArtifact};
 pub use blob::Output;
-pub use reader::Reader;
+pub use reader::{Artifact, PastWrite, Reader, Shown, Stored};
 pub use replay::Events;
 pub use run::{HostRow, NewRun, Run, RunFilter, RunStatus};
 pub use run_recorder::RunRecorder;
-pub use variables::{Change, Variable, Variables, Written};
+pub use variables::{Act, Author, Listed, Variable, Variables, Write, Written};
 
 use fault::{Fault, again};
 use run_lock::RunLock;
@@ -120,8 +123,16 @@ impl Ledger {
         RunRecorder::new(self.clone(), run)
     }
 
-    pub fn variables(&self) -> Variables {
-        Variables::new(self.clone())
+    /// `key_file` is the key of secret variables: read once one is met, and made once there is one to seal.
+    pub fn variables(&self, key_file: PathBuf) -> Variables {
+        Variables::new(self.clone(), key_file)
+    }
+
+    /// The contents of files that scripts left.
+    pub fn artifacts(&self) -> Artifacts {
+        let artifacts = Artifacts::beside(&self.inner.shared.path);
+        artifacts.sweep();
+        artifacts
     }
 
     /// Has the writer do `work` and waits until it is committed.

@@ -71,7 +71,7 @@ pub fn launch(plan: Plan, telling: &Telling, ledger: &Path, context: &Context) -
     // Files to write are opened before any host is touched.
     let mut reporters = telling.reporters(context)?;
     let ledger = Ledger::open(ledger)?;
-    let api = Api::new(run_context(&plan), Arc::new(LedgerVariables(ledger.variables())), Limits::default())?;
+    let api = Api::new(run_context(&plan), Arc::new(LedgerVariables::new(&ledger)?), Limits::default())?;
     let artifacts: Arc<dyn ArtifactStore> = Arc::new(LedgerArtifacts(ledger.artifacts()));
     let payload = payload(&plan.task).map(info);
     ledger.begin_run(NewRun {
@@ -160,7 +160,7 @@ fn info(signed: &Signed) -> PayloadInfo {
 }
 
 /// `user@machine`, for people who share a ledger.
-fn operator() -> Option<String> {
+pub(super) fn operator() -> Option<String> {
     let account = Account::current().ok()?;
     Some(format!("{}@{}", account.user, account.machine))
 }

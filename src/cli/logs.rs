@@ -55,7 +55,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let hosts = reader.hosts(&run)?;
     let logs = Logs { reader: &reader, run: &run, term: &context.term, choice: args.stream };
     let result = match (&args.host, hosts.as_slice()) {
-        (Some(host), hosts) if !hosts.contains(host) => return Err(no_such_host(&run, host, hosts)),
+        (Some(host), hosts) if !hosts.contains(host) => return Err(no_such_host("logs", &run, host, hosts)),
         (Some(host), _) => logs.alone(host),
         (None, [host]) => logs.alone(host),
         (None, hosts) => hosts.iter().try_for_each(|host| logs.named(host)),
@@ -67,11 +67,12 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     }
 }
 
-fn no_such_host(run: &str, host: &str, hosts: &[String]) -> Error {
+/// `command` is the one to type with the right name.
+pub(super) fn no_such_host(command: &str, run: &str, host: &str, hosts: &[String]) -> Error {
     let error = Error::usage(format!("run {run} has no host `{host}`"));
     let near = |name: &&String| strsim::damerau_levenshtein(name, host) <= 2;
     match hosts.iter().find(near) {
-        Some(name) => error.hint(format!("cronium-run logs {run} {name}")),
+        Some(name) => error.hint(format!("cronium-run {command} {run} {name}")),
         None => error.hint(format!("cronium-run show {run}")),
     }
 }

@@ -15,6 +15,12 @@ use super::snapshot::Snapshot;
 use crate::error::{Error, OrFail as _, Result};
 use crate::event::{EventKind, HostResult, Stream};
 
+mod artifacts;
+mod variables;
+
+pub use artifacts::Artifact;
+pub use variables::{PastWrite, Shown, Stored};
+
 /// Queries. Sees what is committed, also of runs that go on.
 pub struct Reader {
     connection: Connection,
@@ -156,7 +162,11 @@ impl Reader {
         Snapshot::take(&self.connection, &self.snapshots)
     }
 
-    fn worded<T>(&self, query: impl FnOnce() -> Result<T, Fault>) -> Result<T> {
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn worded<T>(&self, query: impl FnOnce() -> Result<T, Fault>) -> Result<T> {
         query().map_err(|fault| fault.on(&self.path, "read"))
     }
 

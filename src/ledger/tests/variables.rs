@@ -1,16 +1,43 @@
 use std::thread;
 
+use serde_json::{Number, Value};
+
 use super::*;
 
-/// Adds one with `ifVersion` until it was not overtaken.
-fn increment(variables: &Variables, by: &str) {
-    loop {
-        let current = variables.get("fleet", "n").unwrap();
-        let (value, version) = current.map_or((0, 0), |now| (now.value.as_i64().unwrap(), now.version));
-        let written = variables.set("fleet", "n", &json!(value + 1), Some(version), by).unwrap();
-        if matches!(written, Written::Done(_)) {
-            return;
-        }
+fn scopes(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn script(host: &str, write: Option<&str>) -> Author {
+    Author::Script { run: "R1".into(), host: host.into(), write: write.map(str::to_owned) }
+}
+
+fn set(value: Value) -> Act {
+    Act::Set { value, if_version: None }
+}
+
+fn increment(by: impl Into<Number>) -> Act {
+    Act::Increment { by: by.into() }
+}
+
+fn plain(key: &str, act: Act) -> Write {
+    Write { key: key.into(), scope: None, act, secret: false }
+}
+
+/// `value@version scope`, or what else became of it.
+fn told(written: Result<Written>) -> String {
+    match written.unwrap() {
+        Written::Done(Variable { scope, value, version, .. }) => format!("{value}@{version} {scope}"),
+        Written::Conflict { current } => format!("conflict {current}"),
+        Written::Missing => "missing".into(),
+        Written::NoNumber { reason } => reason,
+    }
+}
+
+fn found(variables: &Variables, scopes: &[String], key: &str) -> String {
+    match variables.get(scopes, key).unwrap() {
+        Some(Variable { scope, value, version, .. }) => format!("{value}@{version} {scope}"),
+        None => "nothing".into(),
     }
 }
 
@@ -19,65 +46,235 @@ fn fifty_hosts_on_two_ledgers_at_once_lose_nothing() {
     let place = Place::new();
     // Two handles with a thread each are to SQLite what two processes are.
     let ledgers = [place.ledger(), place.ledger()];
+    let global = scopes(&["global"]);
     thread::scope(|scope| {
         for host in 0..50 {
-            let variables = ledgers[host % 2].variables();
-            scope.spawn(move || (0..4).for_each(|_| increment(&variables, &format!("R1/web{host}"))));
+            let (variables, global) = (place.variables(&ledgers[host % 2]), &global);
+            scope.spawn(move || {
+                for write in 0..4 {
+                    let by = script(&format!("web{host}"), Some(&write.to_string()));
+                    variables.write(global, plain("n", increment(1)), by).unwrap();
+                    // With `ifVersion`, until it was not overtaken.
+                    loop {
+                        let current = variables.get(global, "cas").unwrap();
+                        let (value, version) =
+                            current.map_or((0, 0), |now| (now.value.as_i64().unwrap(), now.version));
+                        let act = Act::Set { value: json!(value + 1), if_version: Some(version) };
+                        let by = script(&format!("web{host}"), None);
+                        if let Written::Done(_) = variables.write(global, plain("cas", act), by).unwrap() {
+                            break;
+                        }
+                    }
+                }
+            });
         }
     });
-    let now = ledgers[0].variables().get("fleet", "n").unwrap().unwrap();
-    assert_eq!((now.value, now.version), (json!(200), 200));
-    let history = ledgers[1].variables().history("fleet", "n").unwrap();
-    let versions: Vec<u64> = history.iter().map(|change| change.version).collect();
-    assert_eq!(versions, (1..=200).collect::<Vec<_>>());
+    for key in ["n", "cas"] {
+        assert_eq!(found(&place.variables(&ledgers[0]), &global, key), "200@200 global");
+        let history = place.reader().variable_history("global", key).unwrap();
+        let versions: Vec<u64> = history.iter().map(|write| write.version).collect();
+        assert_eq!(versions, (1..=200).collect::<Vec<_>>());
+    }
 }
 
 #[test]
-fn versions() {
+fn a_script_sees_and_writes_the_nearest() {
     let place = Place::new();
     let ledger = place.ledger();
-    let variables = ledger.variables();
-    let set = |value: i64, if_version| match variables.set("s", "k", &json!(value), if_version, "me").unwrap()
-    {
-        Written::Done(variable) => Ok(variable.version),
-        Written::Conflict { current } => Err(current),
+    let variables = place.variables(&ledger);
+    let sight = scopes(&["run:R1", "host:web1", "group:web", "global"]);
+    let write = |key: &str, scope: Option<&str>, act: Act| {
+        let scope = scope.map(str::to_owned);
+        told(variables.write(&sight, Write { scope, ..plain(key, act) }, script("web1", None)))
     };
-    assert_eq!(set(1, Some(1)), Err(0));
-    assert_eq!(set(1, Some(0)), Ok(1));
-    assert_eq!(set(2, Some(0)), Err(1));
-    assert_eq!(set(2, None), Ok(2));
-    assert_eq!(set(3, Some(2)), Ok(3));
-    assert!(variables.remove("s", "k", "me").unwrap());
-    assert!(!variables.remove("s", "k", "me").unwrap());
-    assert_eq!(variables.get("s", "k").unwrap(), None);
-    assert_eq!(set(4, Some(3)), Err(0));
-    // A version is never used twice.
-    assert_eq!(set(4, Some(0)), Ok(4));
-    let history = variables.history("s", "k").unwrap();
-    let history: Vec<_> = history.into_iter().map(|change| (change.version, change.value)).collect();
-    let wanted = [(1, Some(1)), (2, Some(2)), (3, Some(3)), (3, None), (4, Some(4))]
-        .map(|(version, value)| (version, value.map(|n: i64| json!(n))));
-    assert_eq!(history, wanted);
+    // key, scope, act, what became of it, what is seen then
+    let table = [
+        ("k", None, set(json!("wide")), "\"wide\"@1 global", "\"wide\"@1 global"),
+        ("k", Some("group:web"), set(json!("group")), "\"group\"@1 group:web", "\"group\"@1 group:web"),
+        ("k", None, set(json!(7)), "7@2 group:web", "7@2 group:web"),
+        ("k", Some("run:R1"), increment(5), "5@1 run:R1", "5@1 run:R1"),
+        ("k", Some("global"), set(json!(1)), "1@2 global", "5@1 run:R1"),
+        ("k", None, Act::Remove, "null@0 run:R1", "7@2 group:web"),
+        ("k", Some("host:web1"), Act::Remove, "missing", "7@2 group:web"),
+        ("k", None, increment(1), "8@3 group:web", "8@3 group:web"),
+        ("k", None, Act::Set { value: json!(0), if_version: Some(2) }, "conflict 3", "8@3 group:web"),
+        (
+            "k",
+            Some("host:web1"),
+            Act::Set { value: json!(0), if_version: Some(3) },
+            "conflict 0",
+            "8@3 group:web",
+        ),
+        ("new", None, Act::Remove, "missing", "nothing"),
+        ("new", None, Act::Set { value: json!(null), if_version: Some(0) }, "null@1 global", "null@1 global"),
+        ("new", None, increment(1), "it is null, not a number", "null@1 global"),
+        ("a b/ž?%", None, set(json!({"b": [1, 2.5], "a": "ž"})), "{\"a\":\"ž\",\"b\":[1,2.5]}@1 global", ""),
+    ];
+    for (key, scope, act, wanted, then) in table {
+        assert_eq!(write(key, scope, act.clone()), wanted, "{key} {scope:?} {act:?}");
+        if !then.is_empty() {
+            assert_eq!(found(&variables, &sight, key), then, "{key} {scope:?} {act:?}");
+        }
+    }
+    let listed = |sight: &[&str]| {
+        let listed = variables.list(&scopes(sight)).unwrap().into_iter();
+        listed.map(|one| format!("{}@{} {}", one.key, one.version, one.scope)).collect::<Vec<_>>().join(", ")
+    };
     assert_eq!(
-        place.sql::<String>("SELECT group_concat(op, ' ' ORDER BY id) FROM variable_history"),
-        "set set set remove set"
+        listed(&["run:R1", "host:web1", "group:web", "global"]),
+        "a b/ž?%@1 global, k@3 group:web, new@1 global"
+    );
+    assert_eq!(listed(&["host:web2", "global"]), "a b/ž?%@1 global, k@2 global, new@1 global");
+    assert_eq!(listed(&[]), "");
+    let elsewhere = Write { scope: Some("host:web2".into()), ..plain("k", Act::Remove) };
+    let error = variables.write(&sight, elsewhere, script("web1", None)).unwrap_err();
+    assert_eq!(error.message, "variables of the scope host:web2 are out of sight");
+}
+
+#[test]
+fn versions_are_never_used_twice() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let variables = place.variables(&ledger);
+    let sight = scopes(&["s"]);
+    let set = |value: i64, if_version| {
+        let act = Act::Set { value: json!(value), if_version };
+        told(variables.write(&sight, plain("k", act), script("web1", None)))
+    };
+    let remove = || {
+        let by = Author::Operator("ann@laptop".into());
+        told(variables.write(&sight, plain("k", Act::Remove), by))
+    };
+    assert_eq!(set(1, Some(1)), "conflict 0");
+    assert_eq!(set(1, Some(0)), "1@1 s");
+    assert_eq!(set(2, Some(0)), "conflict 1");
+    assert_eq!(set(2, None), "2@2 s");
+    assert_eq!(set(3, Some(2)), "3@3 s");
+    assert_eq!((remove(), remove()), ("null@0 s".into(), "missing".into()));
+    assert_eq!(found(&variables, &sight, "k"), "nothing");
+    assert_eq!(set(4, Some(3)), "conflict 0");
+    assert_eq!(set(4, Some(0)), "4@4 s");
+    let history = place.reader().variable_history("s", "k").unwrap();
+    let history: Vec<_> = history
+        .into_iter()
+        .map(|write| format!("{} {}", write.version, serde_json::to_string(&write.value).unwrap()))
+        .collect();
+    assert_eq!(history, ["1 1", "2 2", "3 3", "3 null", "4 4"]);
+    assert_eq!(
+        place.sql::<String>(
+            r#"SELECT group_concat(op || ' ' || "by" || ' ' || coalesce(run_id, '-'), ', ' ORDER BY id)
+               FROM variable_history WHERE version = 3"#
+        ),
+        "set run R1 host web1 R1, remove operator ann@laptop -"
     );
 }
 
 #[test]
-fn values_and_scopes_are_kept_apart() {
+fn a_write_with_an_id_is_made_once() {
     let place = Place::new();
     let ledger = place.ledger();
-    let variables = ledger.variables();
-    let values = [json!(null), json!("text"), json!({"b": [1, 2.5], "a": "ž"}), json!(true)];
-    for (index, value) in values.iter().enumerate() {
-        variables.set(&format!("s{index}"), "k/with space", value, None, "R1/web1").unwrap();
+    let variables = place.variables(&ledger);
+    let sight = scopes(&["host:web1", "global"]);
+    let write = |host: &str, id: &str, act: Act| {
+        told(variables.write(&sight, plain("n", act), script(host, Some(id))))
+    };
+    assert_eq!(write("web1", "a", Act::Remove), "missing");
+    assert_eq!(write("web1", "a", increment(1)), "1@1 global");
+    assert_eq!(write("web1", "b", increment(1)), "2@2 global");
+    // Whatever has happened since, and whatever is asked: the first answer.
+    for act in [increment(1), increment(7), set(json!("x")), Act::Remove] {
+        assert_eq!(write("web1", "a", act), "1@1 global");
     }
-    for (index, value) in values.iter().enumerate() {
-        let found = variables.get(&format!("s{index}"), "k/with space").unwrap().unwrap();
-        assert_eq!((&found.value, found.version, found.updated_by.as_str()), (value, 1, "R1/web1"));
+    // Ids of others are others.
+    assert_eq!(write("web2", "a", increment(1)), "3@3 global");
+    let other = Author::Script { run: "R2".into(), host: "web1".into(), write: Some("a".into()) };
+    assert_eq!(told(variables.write(&sight, plain("n", increment(1)), other)), "4@4 global");
+    assert_eq!(write("web1", "c", Act::Remove), "null@0 global");
+    assert_eq!(write("web1", "c", increment(1)), "null@0 global");
+    assert_eq!(write("web1", "d", set(json!(9))), "9@5 global");
+    assert_eq!(place.sql::<i64>("SELECT count(*) FROM variable_history"), 6);
+    // Another process knows them too.
+    let again = place.variables(&place.ledger());
+    assert_eq!(told(again.write(&sight, plain("n", increment(1)), script("web1", Some("b")))), "2@2 global");
+}
+
+#[test]
+fn a_secret_stands_nowhere_in_plain() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let variables = place.variables(&ledger);
+    let sight = scopes(&["host:web1", "global"]);
+    let operator = || Author::Operator("ann@laptop".into());
+    let secret = |value: &str| Write { secret: true, ..plain("pw", set(json!(value))) };
+    // A plain value makes and needs no key file.
+    variables.write(&sight, plain("plain", set(json!("x"))), operator()).unwrap();
+    assert!(!place.key_file().exists());
+
+    assert_eq!(told(variables.write(&sight, secret("s3cret-one"), operator())), "\"s3cret-one\"@1 global");
+    assert_eq!(found(&variables, &sight, "pw"), "\"s3cret-one\"@1 global");
+    // A script's write is sealed without asking, and answered twice alike.
+    for _ in 0..2 {
+        let written =
+            variables.write(&sight, plain("pw", set(json!("s3cret-two"))), script("web1", Some("a")));
+        assert_eq!(told(written), "\"s3cret-two\"@2 global");
     }
-    assert_eq!(variables.list(None).unwrap().len(), 4);
-    assert_eq!(variables.list(Some("s1")).unwrap(), [variables.get("s1", "k/with space").unwrap().unwrap()]);
-    assert_eq!(variables.list(Some("none")).unwrap(), []);
+    // Also when it removed the secret before.
+    variables.write(&sight, plain("pw", Act::Remove), script("web1", None)).unwrap();
+    variables.write(&sight, plain("pw", set(json!(40))), script("web1", None)).unwrap();
+    assert_eq!(told(variables.write(&sight, plain("pw", increment(2)), script("web1", None))), "42@4 global");
+    // An operator who writes without a word of secrets discloses nothing either.
+    variables.write(&sight, plain("pw", set(json!("s3cret-three"))), operator()).unwrap();
+
+    let stored = place.reader().variable("global", "pw").unwrap().unwrap();
+    assert_eq!((stored.value, stored.secret, stored.version), (Shown::Secret, true, 5));
+    let history = place.reader().variable_history("global", "pw").unwrap();
+    assert!(history.iter().all(|write| write.secret && write.value.iter().all(|it| *it == Shown::Secret)));
+    assert_eq!(place.sql::<i64>("SELECT count(*) FROM variable_history WHERE key = 'pw' AND secret"), 6);
+    assert_eq!(
+        place.sql::<String>("SELECT group_concat(value, '') FROM variables WHERE secret").find("sealed"),
+        Some(2)
+    );
+    drop((variables, ledger));
+    for file in ["ledger.db", "ledger.db-wal"] {
+        let bytes = std::fs::read(place.path().with_file_name(file)).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&bytes).contains("s3cret"), "{file}");
+    }
+
+    // Only removed and set anew by an operator it is plain again; the past stays hidden.
+    let ledger = place.ledger();
+    let variables = place.variables(&ledger);
+    variables.write(&sight, plain("pw", Act::Remove), operator()).unwrap();
+    variables.write(&sight, plain("pw", set(json!("open"))), operator()).unwrap();
+    let history = place.reader().variable_history("global", "pw").unwrap();
+    let shown: Vec<_> = history.iter().map(|write| serde_json::to_string(&write.value).unwrap()).collect();
+    let hidden = "\"***\"";
+    assert_eq!(shown, [hidden, hidden, "null", hidden, hidden, hidden, "null", "\"open\""]);
+    // A plain value that becomes secret takes its past with it.
+    variables.write(&sight, Write { secret: true, ..plain("plain", set(json!("y"))) }, operator()).unwrap();
+    let history = place.reader().variable_history("global", "plain").unwrap();
+    assert!(history.iter().all(|write| write.value == Some(Shown::Secret)));
+}
+
+#[test]
+fn a_secret_moved_to_another_name_does_not_open() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let variables = place.variables(&ledger);
+    let global = scopes(&["global"]);
+    let operator = || Author::Operator("ann@laptop".into());
+    for key in ["a", "b"] {
+        let write = Write { secret: true, ..plain(key, set(json!(key))) };
+        variables.write(&global, write, operator()).unwrap();
+    }
+    let connection = Connection::open(place.path()).unwrap();
+    let swap = "UPDATE variables SET value = (SELECT value FROM variables WHERE key = 'a') WHERE key = 'b'";
+    connection.execute(swap, []).unwrap();
+    assert_eq!(found(&variables, &global, "a"), "\"a\"@1 global");
+    let error = variables.get(&global, "b").unwrap_err();
+    assert_eq!(error.message, "cannot open the secret variable `b` of global");
+    // What cannot be opened can be replaced, and the writer goes on.
+    let error = variables.write(&global, plain("b", increment(1)), operator()).unwrap_err();
+    assert_eq!(error.message, "cannot open the secret variable `b` of global");
+    variables.write(&global, plain("b", set(json!(1))), operator()).unwrap();
+    assert_eq!(found(&variables, &global, "b"), "1@2 global");
 }

@@ -1,0 +1,147 @@
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde_json::Value;
+
+use super::row::{self, nearest};
+use super::sealing::Keyring;
+use super::{Act, Author, Variable, Write, Written, number};
+use crate::ledger::fault::Fault;
+use crate::ledger::record::stamp;
+
+/// Makes a write, once where it has an id. `scopes` is not empty.
+pub(super) fn write(
+    connection: &Connection,
+    keyring: &Keyring,
+    scopes: &[String],
+    write: Write,
+    by: &Author,
+) -> Result<Written, Fault> {
+    if let Some(answer) = answered(connection, keyring, by)? {
+        return Ok(answer);
+    }
+    let Write { key, scope, act, secret } = write;
+    let current = match &scope {
+        Some(scope) => nearest(connection, std::slice::from_ref(scope), &key)?,
+        None => nearest(connection, scopes, &key)?,
+    };
+    let version = current.as_ref().map_or(0, |row| row.version);
+    let value = match act {
+        Act::Set { if_version: Some(wanted), .. } if wanted != version => {
+            return Ok(Written::Conflict { current: version });
+        }
+        Act::Set { value, .. } => Some(value),
+        Act::Increment { by } => {
+            let current = current.as_ref().map(|row| row.value(keyring, &key)).transpose()?;
+            match number::add(current.as_ref(), &by) {
+                Ok(sum) => Some(Value::Number(sum)),
+                Err(reason) => return Ok(Written::NoNumber { reason }),
+            }
+        }
+        Act::Remove if current.is_none() => return Ok(Written::Missing),
+        Act::Remove => None,
+    };
+    let secret = secret || current.as_ref().is_some_and(|row| row.secret);
+    let scope = current.map(|row| row.scope).or(scope).or_else(|| scopes.last().cloned()).unwrap_or_default();
+    let place = Place { connection, scope: &scope, key: &key, by };
+    match value {
+        Some(value) => {
+            let version = place.set(keyring, &value, secret)?;
+            Ok(Written::Done(Variable { scope, key, value, version }))
+        }
+        None => {
+            place.remove(version, secret)?;
+            Ok(Written::Done(Variable { scope, key, value: Value::Null, version: 0 }))
+        }
+    }
+}
+
+/// What a write with this id was answered the first time.
+fn answered(connection: &Connection, keyring: &Keyring, by: &Author) -> Result<Option<Written>, Fault> {
+    let Author::Script { run, host, write: Some(id) } = by else { return Ok(None) };
+    let mut rows = connection.prepare_cached(
+        "SELECT scope, key, version, value, secret FROM variable_history
+         WHERE run_id = ?1 AND host = ?2 AND write_id = ?3",
+    )?;
+    let mut rows = rows.query([run, host, id])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let (scope, key): (String, String) = (row.get(0)?, row.get(1)?);
+    let variable = match row.get::<_, Option<String>>(3)? {
+        Some(text) => {
+            let value = row::value(keyring, &scope, &key, &text, row.get(4)?)?;
+            Variable { scope, key, value, version: row.get::<_, i64>(2)?.cast_unsigned() }
+        }
+        None => Variable { scope, key, value: Value::Null, version: 0 },
+    };
+    Ok(Some(Written::Done(variable)))
+}
+
+/// Where something is written, and who does.
+struct Place<'a> {
+    connection: &'a Connection,
+    scope: &'a str,
+    key: &'a str,
+    by: &'a Author,
+}
+
+impl Place<'_> {
+    /// Returns the new version.
+    fn set(&self, keyring: &Keyring, value: &Value, secret: bool) -> Result<u64, Fault> {
+        let (last, was_secret) = self.last()?;
+        // A script that removes a secret and sets it anew does not know that it was one.
+        let secret = secret || (was_secret && matches!(self.by, Author::Script { .. }));
+        let text = match secret {
+            true => keyring.seal(self.scope, self.key, value)?,
+            false => value.to_string(),
+        };
+        let version = last + 1;
+        let at = stamp(Timestamp::now());
+        self.connection
+            .prepare_cached(
+                "INSERT INTO variables (scope, key, value, version, updated_at, updated_by, secret)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (scope, key) DO UPDATE SET
+                     value = excluded.value, version = excluded.version, secret = excluded.secret,
+                     updated_at = excluded.updated_at, updated_by = excluded.updated_by",
+            )?
+            .execute(params![self.scope, self.key, text, version, at, self.by.text(), secret])?;
+        self.remember(version, Some(&text), &at, secret)?;
+        Ok(version.cast_unsigned())
+    }
+
+    fn remove(&self, version: u64, secret: bool) -> Result<(), Fault> {
+        self.connection
+            .prepare_cached("DELETE FROM variables WHERE scope = ?1 AND key = ?2")?
+            .execute([self.scope, self.key])?;
+        self.remember(version.cast_signed(), None, &stamp(Timestamp::now()), secret)
+    }
+
+    /// The last version this key ever had, 0 for none, and whether that was secret.
+    fn last(&self) -> Result<(i64, bool), Fault> {
+        let last = self
+            .connection
+            .prepare_cached(
+                "SELECT version, secret FROM variable_history WHERE scope = ?1 AND key = ?2
+                 ORDER BY version DESC, id DESC LIMIT 1",
+            )?
+            .query_row([self.scope, self.key], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        Ok(last.unwrap_or_default())
+    }
+
+    fn remember(&self, version: i64, value: Option<&str>, at: &str, secret: bool) -> Result<(), Fault> {
+        let op = if value.is_some() { "set" } else { "remove" };
+        let (run, host, write) = match self.by {
+            Author::Script { run, host, write } => (Some(run), Some(host), write.as_ref()),
+            Author::Operator(_) => (None, None, None),
+        };
+        let by = self.by.text();
+        self.connection
+            .prepare_cached(
+                r#"INSERT INTO variable_history
+                       (scope, key, version, op, value, at, "by", run_id, host, write_id, secret)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"#,
+            )?
+            .execute(params![self.scope, self.key, version, op, value, at, by, run, host, write, secret])?;
+        Ok(())
+    }
+}
