@@ -14,6 +14,7 @@ use crate::uplink::Uplink;
 mod inside;
 mod search;
 mod skipped;
+mod sorted;
 
 pub use inside::Inside;
 use search::Search;
@@ -30,7 +31,7 @@ pub fn send_outputs(
 ) -> io::Result<()> {
     let mut search = Search::new(artifacts);
     search.run(folder);
-    for (path, root) in std::mem::take(&mut search.files) {
+    for (path, root) in search.files.take() {
         let sent = match stopped() {
             true => Err(Why::Stopped),
             false => send(&root.dir(folder), &path, artifacts.max_bytes, uplink, &mut stopped)?,

@@ -220,7 +220,7 @@ mod tests {
             ),
             (
                 "{inputs: [{path: lib, from: data/x}]}",
-                "p: artifacts.inputs: 'lib' is in the way of the payload's own 'lib'",
+                "p: artifacts.inputs: 'lib' is in the way of the payload's own 'lib/a'",
             ),
             (
                 "{inputs: [{path: manifest.yaml, from: data/x}]}",

@@ -1,6 +1,5 @@
 //! Which files are to be sent.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use cronium_wire::archive::clean_name;
@@ -9,29 +8,13 @@ use rustix::fs::FileType;
 
 use super::inside::Inside;
 use super::skipped::{Skipped, Why, list};
-use crate::run_folder::{OUT, RunFolder, WORK};
-
-/// The folder a file lies in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Root {
-    Out,
-    Work,
-}
-
-impl Root {
-    pub fn dir(self, folder: &RunFolder) -> io::Result<Inside> {
-        let name = match self {
-            Self::Out => OUT,
-            Self::Work => WORK,
-        };
-        Inside::open(folder.path())?.folder(name)
-    }
-}
+use super::sorted::{Root, Sorted};
+use crate::run_folder::RunFolder;
 
 pub struct Search<'a> {
     artifacts: &'a Artifacts,
     /// By their path below the root: no more than `max_files`, those that come first.
-    pub files: BTreeMap<String, Root>,
+    pub files: Sorted,
     pub skipped: Skipped,
     /// For each pattern of `outputs`, whether anything matches it.
     matched: Vec<bool>,
@@ -40,7 +23,7 @@ pub struct Search<'a> {
 impl<'a> Search<'a> {
     pub fn new(artifacts: &'a Artifacts) -> Self {
         let matched = vec![false; artifacts.outputs.len()];
-        Self { artifacts, files: BTreeMap::new(), skipped: Skipped::default(), matched }
+        Self { artifacts, files: Sorted::default(), skipped: Skipped::default(), matched }
     }
 
     pub fn run(&mut self, folder: &RunFolder) {
@@ -126,22 +109,11 @@ impl<'a> Search<'a> {
         if size > self.artifacts.max_bytes {
             return self.skipped.add(Why::TooLarge, &path);
         }
-        if self.is_taken(&path) {
+        if self.files.is_taken(&path) {
             return self.skipped.add(Why::Taken, &path);
         }
-        self.files.insert(path, root);
-        if self.files.len() > self.artifacts.max_files
-            && let Some((path, _)) = self.files.pop_last()
-        {
+        if let Some(path) = self.files.insert(path, root, self.artifacts.max_files) {
             self.skipped.add(Why::TooMany, &path);
         }
-    }
-
-    /// Whether a file of the other folder has this path, lies beneath it, or it beneath that one.
-    fn is_taken(&self, path: &str) -> bool {
-        let beneath = format!("{path}/");
-        self.files.contains_key(path)
-            || path.match_indices('/').any(|(at, _)| self.files.contains_key(&path[..at]))
-            || self.files.range(beneath.clone()..).next().is_some_and(|(next, _)| next.starts_with(&beneath))
     }
 }

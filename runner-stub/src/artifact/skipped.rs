@@ -1,15 +1,15 @@
 //! Files that are not sent: one sentence for each reason, however many they are.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use cronium_wire::manifest::Artifacts;
+
+use super::sorted::{Root, Sorted};
 
 /// How many are named.
 const NAMED: usize = 3;
 /// Of a path, in characters: what is longer is cut.
 const SHOWN: usize = 200;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
     TooLarge,
     TooMany,
@@ -43,32 +43,43 @@ impl Why {
     }
 }
 
+impl Why {
+    const ALL: [Self; 8] = [
+        Self::TooLarge,
+        Self::TooMany,
+        Self::Symlink,
+        Self::Special,
+        Self::Name,
+        Self::Unreadable,
+        Self::Taken,
+        Self::Stopped,
+    ];
+}
+
 #[derive(Default)]
-pub struct Skipped(BTreeMap<Why, Group>);
+pub struct Skipped([Group; Why::ALL.len()]);
 
 /// How many, and the first of them by path.
 #[derive(Default)]
 struct Group {
     count: usize,
-    first: BTreeSet<String>,
+    first: Sorted,
 }
 
 impl Skipped {
     pub fn add(&mut self, why: Why, path: &str) {
-        let some = self.0.entry(why).or_default();
-        some.count += 1;
-        some.first.insert(path.to_owned());
-        if some.first.len() > NAMED {
-            some.first.pop_last();
-        }
+        let group = &mut self.0[why as usize];
+        group.count += 1;
+        group.first.insert(path.to_owned(), Root::Out, NAMED);
     }
 
     pub fn warnings(&self, artifacts: &Artifacts) -> Vec<String> {
-        let warning = |(why, some): (&Why, &Group)| {
-            let names = list(&mut some.first.iter().map(String::as_str), some.count);
-            format!("not fetched: {names}: {}", why.reason(artifacts))
-        };
-        self.0.iter().map(warning).collect()
+        let mut warnings = Vec::new();
+        for (why, group) in Why::ALL.into_iter().zip(&self.0).filter(|(_, group)| group.count > 0) {
+            let names = list(&mut group.first.paths(), group.count);
+            warnings.push(format!("not fetched: {names}: {}", why.reason(artifacts)));
+        }
+        warnings
     }
 }
 

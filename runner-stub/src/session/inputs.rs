@@ -1,7 +1,6 @@
 //! The operator's files for the script: from the cache, or asked for and put there.
 
-use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Seek};
 
 use cronium_wire::digest::{Sha256Hasher, hex};
 use cronium_wire::manifest::Artifacts;
@@ -31,41 +30,36 @@ impl Session {
         let work =
             Inside::open(&folder.work()).map_err(|error| Refusal::folder("open", &folder.work(), &error))?;
         let mut missing = Vec::new();
-        for (digest, files) in by_digest(&job.files) {
-            plain_name(digest)?;
-            match cached(&cache, digest, files[0].size)? {
-                Some(content) => place_all(&work, &files, content)?,
-                None => missing.push((digest, files)),
+        for (at, file) in job.files.iter().enumerate() {
+            // Files with one content are one file of the cache.
+            if job.files[..at].iter().any(|other| other.digest == file.digest) {
+                continue;
+            }
+            plain_name(&file.digest)?;
+            match cached(&cache, file)? {
+                Some(content) => place_all(&work, &job.files, file, content)?,
+                None => missing.push(file),
             }
         }
         // Of all at once: one round trip, however many there are.
-        for (digest, _) in &missing {
-            self.uplink.send(&FromStub::NeedFile { digest: (*digest).into() }).map_err(Lost::from)?;
+        for file in &missing {
+            self.uplink.send(&FromStub::NeedFile { digest: file.digest.clone() }).map_err(Lost::from)?;
         }
-        for (digest, files) in missing {
-            let mut incoming = cache.receive(digest)?;
+        for file in missing {
+            let mut incoming = cache.receive(&file.digest)?;
             let mut hasher = Sha256Hasher::default();
-            self.receive_bytes(files[0].size, |piece| {
+            self.receive_bytes(file.size, |piece| {
                 hasher.update(piece);
                 incoming.write(piece)
             })?;
-            if hex(&hasher.finish()) != digest {
-                let message = format!("'{}' arrived changed", files[0].path);
+            if hex(&hasher.finish()) != file.digest {
+                let message = format!("'{}' arrived changed", file.path);
                 return Err(Refusal::new("upload", "digest", message).into());
             }
-            place_all(&work, &files, incoming.finish()?)?;
+            place_all(&work, &job.files, file, incoming.finish()?)?;
         }
         Ok(())
     }
-}
-
-/// Files with one content are one file of the cache.
-fn by_digest(files: &[InputFile]) -> BTreeMap<&str, Vec<&InputFile>> {
-    let mut all: BTreeMap<&str, Vec<&InputFile>> = BTreeMap::new();
-    for file in files {
-        all.entry(&file.digest).or_default().push(file);
-    }
-    all
 }
 
 /// Whoever signed the payload says which files may lie beside it: not the operator alone, who may
@@ -94,20 +88,27 @@ fn permitted(files: &[InputFile], artifacts: &Artifacts) -> Result<(), Refusal> 
     Ok(())
 }
 
-fn cached(cache: &Cache, digest: &str, size: u64) -> Result<Option<Payload>, Refusal> {
-    let Some(mut found) = cache.find(digest, size) else { return Ok(None) };
-    if trust::digest_matches(digest, &mut found)? {
+fn cached(cache: &Cache, file: &InputFile) -> Result<Option<Payload>, Refusal> {
+    let Some(mut found) = cache.find(&file.digest, file.size) else { return Ok(None) };
+    if trust::digest_matches(&file.digest, &mut found)? {
         return Ok(Some(found));
     }
-    cache.forget(digest);
+    cache.forget(&file.digest);
     Ok(None)
 }
 
-fn place_all(work: &Inside, files: &[&InputFile], mut content: Payload) -> Result<(), Refusal> {
-    files.iter().try_for_each(|file| place(work, file, &mut content))
+/// Puts the content of `like` wherever it belongs.
+fn place_all(
+    work: &Inside,
+    files: &[InputFile],
+    like: &InputFile,
+    mut content: Payload,
+) -> Result<(), Refusal> {
+    let mut same = files.iter().filter(|file| file.digest == like.digest);
+    same.try_for_each(|file| place(work, file, &mut content))
 }
 
-fn place(work: &Inside, file: &InputFile, content: &mut (impl io::Read + io::Seek)) -> Result<(), Refusal> {
+fn place(work: &Inside, file: &InputFile, content: &mut Payload) -> Result<(), Refusal> {
     let mode = if file.executable { 0o755 } else { 0o644 };
     let mut made = work.create(&file.path, mode).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {

@@ -9,7 +9,7 @@ use super::node::{Content, Key, Node};
 use super::{Interpreter, KEYS, ManifestError, Place, duration, is_name};
 
 /// The pairs of a mapping that have not been read yet.
-pub struct Fields(BTreeMap<String, Node>);
+pub struct Fields(Vec<(String, Node)>);
 
 impl Fields {
     /// Those of the manifest itself.
@@ -33,20 +33,21 @@ impl Fields {
     }
 
     fn of(pairs: Vec<(Key, Node)>, keys: &[&str], of_owner: &str) -> Result<Self, ManifestError> {
-        let mut fields = BTreeMap::new();
+        let mut fields = Vec::new();
         for (Key { place, text }, node) in pairs {
             if !keys.contains(&text.as_str()) {
                 let fault = ManifestError::new(place, format!("unknown key '{text}'{of_owner}"));
                 return Err(fault.nearest(&text, keys));
             }
-            fields.insert(text, node);
+            fields.push((text, node));
         }
         Ok(Self(fields))
     }
 
     /// What was written, if only `~`; `None` where the key is not there.
     pub fn take(&mut self, key: &str) -> Option<Node> {
-        self.0.remove(key)
+        let at = self.0.iter().position(|(name, _)| name == key)?;
+        Some(self.0.swap_remove(at).1)
     }
 
     /// A key without a value counts as absent.
@@ -55,7 +56,7 @@ impl Fields {
         key: &str,
         read: impl FnOnce(&str, Node) -> Result<T, ManifestError>,
     ) -> Result<Option<T>, ManifestError> {
-        match self.0.remove(key) {
+        match self.take(key) {
             Some(node) if !node.is_null() => read(key, node).map(Some),
             _ => Ok(None),
         }
@@ -66,7 +67,7 @@ impl Fields {
         key: &str,
         read: impl FnOnce(&str, Node) -> Result<T, ManifestError>,
     ) -> Result<T, ManifestError> {
-        match self.0.remove(key) {
+        match self.take(key) {
             Some(node) if node.is_null() => Err(node.fault(format!("key '{key}' has no value"))),
             Some(node) => read(key, node),
             None => Err(ManifestError::new(Place::START, format!("missing key '{key}'"))),
