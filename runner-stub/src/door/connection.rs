@@ -74,7 +74,7 @@ impl<'a> Connection<'a> {
         }
         let until = if self.proven { Instant::now() } else { self.opened } + limits.head;
         loop {
-            match Head::parse(&self.buffer, self.shared.port) {
+            match Head::parse(&self.buffer, &self.shared.authority) {
                 Ok(Some((head, length))) => {
                     self.buffer.drain(..length);
                     return Ok(Some(Ok(head)));
@@ -119,7 +119,8 @@ impl<'a> Connection<'a> {
     fn read(&mut self, head: &Head, body: &mut Body) -> Result<(), Response> {
         let until = Instant::now() + self.shared.limits.body;
         body.take(&mut self.buffer)?;
-        if head.waits && !body.is_whole() && self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").is_err() {
+        if head.waits && !body.is_whole() && self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").is_err()
+        {
             return Err(Response::refused(400, "the body ends early"));
         }
         while !body.is_whole() {

@@ -9,13 +9,14 @@ impl Owners {
     /// Nobody is known where the lists are not to be had.
     pub fn read() -> Self {
         // A client's socket may be one of IPv6 that speaks to an address of IPv4.
-        let lists = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
-        Self(lists.map(|list| fs::read_to_string(list).unwrap_or_default()).concat())
+        let list = |path| fs::read_to_string(path).unwrap_or_default();
+        Self(list("/proc/self/net/tcp") + &list("/proc/self/net/tcp6"))
     }
 
     /// Whether the other end is known to be another user's than ours and root's.
     pub fn is_stranger(&self, stream: &TcpStream) -> bool {
-        let (Ok(SocketAddr::V4(client)), Ok(SocketAddr::V4(ours))) = (stream.peer_addr(), stream.local_addr())
+        let (Ok(SocketAddr::V4(client)), Ok(SocketAddr::V4(ours))) =
+            (stream.peer_addr(), stream.local_addr())
         else {
             return false;
         };
@@ -49,7 +50,8 @@ mod tests {
         // The same line with another user.
         let ours = rustix::process::getuid().as_raw().to_string();
         let port = format!(":{:04X}", client.local_addr().unwrap().port());
-        let line = owners.0.lines().find(|line| line.split_whitespace().nth(1).unwrap().ends_with(&port)).unwrap();
+        let line =
+            owners.0.lines().find(|line| line.split_whitespace().nth(1).unwrap().ends_with(&port)).unwrap();
         let fields: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(fields[7], ours, "{line}");
         let mut others = fields.clone();

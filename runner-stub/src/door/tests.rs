@@ -145,7 +145,8 @@ impl Client {
 #[test]
 fn every_path_has_its_answer() {
     let fixture = Fixture::new(LIMITS);
-    let variable = |value: Value| json!({"success": true, "data": {"key": "a/b", "value": value, "version": 1}});
+    let variable =
+        |value: Value| json!({"success": true, "data": {"key": "a/b", "value": value, "version": 1}});
     let done = json!({"success": true});
     let key = "variables/a%2Fb";
     for (method, path, body, status, want) in [
