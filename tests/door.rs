@@ -20,7 +20,8 @@ fn row_of(environment: &Environment, fleet: &Fleet, args: &[&str]) -> ResultRow 
 
 /// A payload `job` with this script and lines in its manifest.
 fn payload(environment: &Environment, interpreter: &str, lines: &str, script: &str) {
-    let manifest = format!("version: v1\nname: job\ninterpreter: {interpreter}\nentrypoint: job.x\n{lines}\n");
+    let manifest =
+        format!("version: v1\nname: job\ninterpreter: {interpreter}\nentrypoint: job.x\n{lines}\n");
     environment.write("job/manifest.yaml", manifest);
     environment.write("job/job.x", script);
 }
