@@ -203,7 +203,8 @@ fn another_user_of_the_host() {
         // Nor where the sockets are as well: the stub looks at who it is, and the operator at the token.
         fs::set_permissions(&helper, fs::Permissions::from_mode(0o777)).unwrap();
         let (code, status) = through(Some(NOBODY), &helper);
-        assert!(code != 0 && code != REFUSED && status == 0, "{way}: {code} {status}");
+        // Closed so soon that curl may take it for one that was never open.
+        assert!(code != 0 && status == 0, "{way}: {code} {status}");
         if has_socket {
             fs::set_permissions(&tunnel, fs::Permissions::from_mode(0o777)).unwrap();
             assert_eq!(through(Some(NOBODY), &tunnel), (0, 401), "{way}");
