@@ -73,7 +73,8 @@ struct Shared {
     desk: Arc<dyn Answer>,
     token: String,
     execution: String,
-    port: u16,
+    /// `127.0.0.1:PORT`
+    authority: String,
     limits: Limits,
     seats: Seats,
 }
@@ -96,12 +97,13 @@ fn open_with(desk: Arc<dyn Answer>, execution: &str, limits: Limits) -> io::Resu
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
     let token = cronium_wire::digest::hex(&random);
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-    let port = listener.local_addr()?.port();
+    let authority = format!("127.0.0.1:{}", listener.local_addr()?.port());
+    let url = ["http://", &authority].concat();
     let shared = Arc::new(Shared {
         desk,
         token: token.clone(),
         execution: execution.to_owned(),
-        port,
+        authority,
         limits,
         seats: Seats::new(limits),
     });
@@ -114,7 +116,7 @@ fn open_with(desk: Arc<dyn Answer>, execution: &str, limits: Limits) -> io::Resu
             }
         }
     })?;
-    Ok(Door { url: format!("http://127.0.0.1:{port}"), token })
+    Ok(Door { url, token })
 }
 
 /// Serves the connection on a thread of its own, when it has a place.

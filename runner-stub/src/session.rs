@@ -409,6 +409,8 @@ fn leftovers() -> Leftovers {
 
 /// As `thread::spawn`, which panics where the user may start no more: a script may have taken them all.
 pub fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    // Boxed, so that what starts a thread is in the program once.
+    let run: Box<dyn FnOnce() + Send> = Box::new(run);
     thread::Builder::new().spawn(run).map(drop)
 }
 

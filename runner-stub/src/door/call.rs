@@ -1,6 +1,6 @@
 //! The calls behind the paths, and the shapes of their bodies.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::response::Response;
 use crate::helper_call::{Reply, Request, Scope};
@@ -33,11 +33,9 @@ impl Call {
     /// What the desk is asked. 400 for anything but JSON of the right shape; unknown fields are
     /// ignored.
     pub fn request(&self, body: &[u8]) -> Result<Request, Response> {
-        let mut fields = if self.wants_body() { object(body)? } else { Map::new() };
-        let mut take = |name: &str| {
-            let absent = || wrong(&format!("missing field `{name}`"));
-            fields.remove(name).ok_or_else(absent)
-        };
+        let mut fields = if self.wants_body() { object(body)? } else { Value::Null };
+        let mut find = |name: &str| fields.get_mut(name).map(Value::take);
+        let mut take = |name: &str| find(name).ok_or_else(|| wrong(&["missing field ", name].concat()));
         Ok(match self {
             Self::Input => Request::Input,
             Self::Context => Request::Event,
@@ -99,16 +97,16 @@ impl Call {
     }
 }
 
-fn object(body: &[u8]) -> Result<Map<String, Value>, Response> {
+fn object(body: &[u8]) -> Result<Value, Response> {
     match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(fields @ Value::Object(_)) => Ok(fields),
         Ok(_) => Err(Response::refused(400, "the body is no JSON object")),
         Err(error) => Err(wrong(&error.to_string())),
     }
 }
 
 fn wrong(reason: &str) -> Response {
-    Response::refused(400, &format!("the body is not what it should be: {reason}"))
+    Response::refused(400, &["the body is not what it should be: ", reason].concat())
 }
 
 #[cfg(test)]

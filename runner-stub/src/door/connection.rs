@@ -74,7 +74,7 @@ impl<'a> Connection<'a> {
         }
         let until = if self.proven { Instant::now() } else { self.opened } + limits.head;
         loop {
-            match Head::parse(&self.buffer, self.shared.port) {
+            match Head::parse(&self.buffer, &self.shared.authority) {
                 Ok(Some((head, length))) => {
                     self.buffer.drain(..length);
                     return Ok(Some(Ok(head)));

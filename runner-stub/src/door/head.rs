@@ -33,10 +33,10 @@ pub enum Framing {
 }
 
 impl Head {
-    /// The head that `bytes` begin with, and its length; `None` until it is whole. `port` is ours:
-    /// a request for another authority is refused, so that no web page reaches us by a name that it
-    /// makes point here. After any refusal it is unknown where the next request begins.
-    pub fn parse(bytes: &[u8], port: u16) -> Result<Option<(Self, usize)>, Response> {
+    /// The head that `bytes` begin with, and its length; `None` until it is whole. `authority` is
+    /// ours, as `127.0.0.1:PORT`: a request for another is refused, so that no web page reaches us by a
+    /// name that it makes point here. After any refusal it is unknown where the next request begins.
+    pub fn parse(bytes: &[u8], authority: &str) -> Result<Option<(Self, usize)>, Response> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
         let length = match request.parse(bytes) {
@@ -55,19 +55,19 @@ impl Head {
             return Err(bad("the target is no path"));
         }
         match fields.only("host")? {
-            Some(host) if is_ours(host, port) => {}
+            Some(host) if is_ours(host, authority) => {}
             None if old => {}
             _ => return Err(bad("the request is for another host")),
         }
         let connection = |word: &str| {
-            fields.all("connection").any(|value| value.split(',').any(|part| is(part.trim(), word)))
+            fields.all("connection").any(|value| value.split(',').any(|part| is(part.trim_ascii(), word)))
         };
         let framing = fields.framing(old)?;
         let head = Self {
             method: request.method.unwrap_or_default().to_owned(),
             target: target.to_owned(),
             framing,
-            waits: !old && fields.all("expect").any(|value| is(value.trim(), "100-continue")),
+            waits: !old && fields.all("expect").any(|value| is(value.trim_ascii(), "100-continue")),
             keep: !connection("close") && (!old || connection("keep-alive")),
             old,
             token: fields.token(),
@@ -84,9 +84,9 @@ fn is(text: &str, word: &str) -> bool {
     text.eq_ignore_ascii_case(word)
 }
 
-fn is_ours(host: &str, port: u16) -> bool {
-    let (name, given) = host.rsplit_once(':').unwrap_or((host, "80"));
-    (name == "127.0.0.1" || is(name, "localhost")) && given.parse() == Ok(port)
+fn is_ours(host: &str, authority: &str) -> bool {
+    let (name, port) = host.split_at(host.rfind(':').unwrap_or(host.len()));
+    host == authority || is(name, "localhost") && !port.is_empty() && authority.ends_with(port)
 }
 
 struct Fields<'a>(&'a [httparse::Header<'a>]);
@@ -103,7 +103,7 @@ impl<'a> Fields<'a> {
         let mut all = self.all(name);
         let first = all.next();
         if all.any(|other| Some(other) != first) {
-            return Err(bad(&format!("the head has two of {name}")));
+            return Err(bad(&["the head has two of ", name].concat()));
         }
         Ok(first)
     }
@@ -121,7 +121,7 @@ impl<'a> Fields<'a> {
             }
             (Some(_), Some(_)) => Err(bad("the body has two ends")),
             (Some(_), None) if old => Err(bad("HTTP/1.0 has no chunks")),
-            (Some(coding), None) if is(coding.trim(), "chunked") => Ok(Framing::Chunked),
+            (Some(coding), None) if is(coding.trim_ascii(), "chunked") => Ok(Framing::Chunked),
             (Some(_), None) => Err(Response::refused(501, "the body may be chunked and nothing else")),
         }
     }
@@ -130,7 +130,7 @@ impl<'a> Fields<'a> {
         let mut values = self.all("authorization");
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         let (scheme, token) = value.split_once(' ')?;
-        is(scheme, "bearer").then(|| token.trim().to_owned())
+        is(scheme, "bearer").then(|| token.trim_ascii().to_owned())
     }
 }
 
@@ -140,10 +140,10 @@ mod tests {
 
     use super::*;
 
-    const PORT: u16 = 4711;
+    const OURS: &str = "127.0.0.1:4711";
 
     fn parse(text: &str) -> Result<Option<(Head, usize)>, u16> {
-        Head::parse(text.as_bytes(), PORT).map_err(|response| response.status)
+        Head::parse(text.as_bytes(), OURS).map_err(|response| response.status)
     }
 
     /// The head of a request with these lines behind a good `Host`.
@@ -188,6 +188,9 @@ mod tests {
             ("GET /p HTTP/1.1\r\nHost: \r\n\r\n", Err(400)),
             ("GET /p HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", Err(400)),
             ("GET /p HTTP/1.1\r\nHost: 127.0.0.1:22\r\n\r\n", Err(400)),
+            ("GET /p HTTP/1.1\r\nHost: localhost\r\n\r\n", Err(400)),
+            ("GET /p HTTP/1.1\r\nHost: localhost:\r\n\r\n", Err(400)),
+            ("GET /p HTTP/1.1\r\nHost: localhost:711\r\n\r\n", Err(400)),
             ("GET /p HTTP/1.1\r\nHost: evil.example:4711\r\n\r\n", Err(400)),
             ("GET /p HTTP/1.0\r\nHost: evil.example:4711\r\n\r\n", Err(400)),
             ("GET /p HTTP/1.1\r\nHost: 127.0.0.1:4711\r\nHost: evil.example\r\n\r\n", Err(400)),
@@ -252,13 +255,13 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_have_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Head::parse(&bytes, PORT);
+            let _ = Head::parse(&bytes, OURS);
         }
 
         #[test]
         fn any_fields_have_an_answer(lines in "((host|content-length|transfer-encoding|expect|x)[:;] ?[\\x00-\\x7f]{0,12}\r\n){0,6}") {
             let text = format!("GET /p HTTP/1.1\r\nHost: 127.0.0.1:4711\r\n{lines}\r\n");
-            if let Ok(Some((_, length))) = Head::parse(text.as_bytes(), PORT) {
+            if let Ok(Some((_, length))) = Head::parse(text.as_bytes(), OURS) {
                 prop_assert!(length <= text.len());
             }
         }

@@ -9,8 +9,8 @@ impl Owners {
     /// Nobody is known where the lists are not to be had.
     pub fn read() -> Self {
         // A client's socket may be one of IPv6 that speaks to an address of IPv4.
-        let lists = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
-        Self(lists.map(|list| fs::read_to_string(list).unwrap_or_default()).concat())
+        let list = |path| fs::read_to_string(path).unwrap_or_default();
+        Self(list("/proc/self/net/tcp") + &list("/proc/self/net/tcp6"))
     }
 
     /// Whether the other end is known to be another user's than ours and root's.

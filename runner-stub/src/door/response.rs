@@ -1,6 +1,6 @@
 //! What goes back to the script: JSON, always.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::helper_call::Reply;
 
@@ -29,23 +29,26 @@ impl Response {
     }
 
     pub fn refused(status: u16, error: &str) -> Self {
-        Self { status, body: json!({"success": false, "error": error}).to_string(), allow: None }
+        Self::failed(status, error, "")
+    }
+
+    /// `more` are members of the body's object, each behind a comma.
+    fn failed(status: u16, error: &str, more: &str) -> Self {
+        let error = Value::from(error);
+        Self { status, body: format!(r#"{{"success":false,"error":{error}{more}}}"#), allow: None }
     }
 
     /// 405, naming the methods that the path has.
     pub fn method(allowed: &'static str) -> Self {
-        Self { allow: Some(allowed), ..Self::refused(405, &format!("the path takes {allowed}")) }
+        Self { allow: Some(allowed), ..Self::refused(405, &["the path takes ", allowed].concat()) }
     }
 
     /// What the desk refused. A 409 names the version that stands.
     pub fn refusal(reply: &Reply) -> Self {
         let status = if (400..600).contains(&reply.status) { reply.status } else { 500 };
         let error = reply.error.as_deref().unwrap_or("the call failed");
-        let mut body = json!({"success": false, "error": error});
-        if let Some(version) = reply.version {
-            body["version"] = version.into();
-        }
-        Self { status, body: body.to_string(), allow: None }
+        let version = reply.version.map(|version| format!(r#","version":{version}"#)).unwrap_or_default();
+        Self::failed(status, error, &version)
     }
 
     /// The bytes of a whole answer; only its head where `is_head` says so. `keep` is what the
@@ -62,14 +65,14 @@ impl Response {
             Keep::OpenOld => "Connection: keep-alive\r\n",
             Keep::Close => "Connection: close\r\n",
         };
-        let allow = self.allow.map(|allow| format!("Allow: {allow}\r\n")).unwrap_or_default();
-        let head = format!(
-            "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
-             {more}{allow}{connection}\r\n",
-            reason(status),
-        );
+        let (allow, methods, end) = self.allow.map_or(("", "", ""), |methods| ("Allow: ", methods, "\r\n"));
         let body = if is_head { "" } else { &self.body };
-        [head.as_bytes(), body.as_bytes()].concat()
+        format!(
+            "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+             {more}{allow}{methods}{end}{connection}\r\n{body}",
+            reason(status),
+        )
+        .into_bytes()
     }
 }
 

@@ -20,33 +20,32 @@ impl Route {
         let method = if method == "HEAD" { "GET" } else { method };
         let target = target.split('#').next().unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let mut segments = path.split('/');
-        // Seven, of which the last must not be.
-        let segments: [Option<&str>; 7] = std::array::from_fn(|_| segments.next());
-        let [Some(""), Some(first), second, third, key, verb, None] = segments else { return Err(unknown()) };
-        let (id, call) = match (first, second, third, key, verb) {
-            ("health", None, ..) => return allow(method, "GET", Self::Health),
-            ("executions", Some(id), Some(what), None, None) => (
-                id,
-                match what {
-                    "input" => allow(method, "GET", Call::Input)?,
-                    "output" => allow(method, "POST", Call::Output)?,
-                    "context" => allow(method, "GET", Call::Context)?,
-                    "condition" => allow(method, "POST", Call::Condition)?,
-                    "variables" => allow(method, "GET", Call::Variables(scope_of(query)?))?,
-                    _ => return Err(unknown()),
-                },
-            ),
-            ("executions", Some(id), Some("variables"), Some(key), verb) => {
-                let act = match (verb, method) {
-                    (None, "GET") => Act::Get,
-                    (None, "PUT") => Act::Put,
-                    (None, "DELETE") => Act::Delete,
-                    (None, _) => return Err(Response::method("GET, PUT, DELETE")),
-                    (Some("increment"), method) => allow(method, "POST", Act::Increment)?,
+        let segments: Vec<&str> = path.split('/').collect();
+        let (id, call) = match segments[..] {
+            ["", "health"] => return allow(method, "GET", Self::Health),
+            ["", "executions", id, what] => {
+                let (allowed, call) = match what {
+                    "input" => ("GET", Call::Input),
+                    "output" => ("POST", Call::Output),
+                    "context" => ("GET", Call::Context),
+                    "condition" => ("POST", Call::Condition),
+                    "variables" => ("GET", Call::Variables(scope_of(query)?)),
                     _ => return Err(unknown()),
                 };
-                (id, Call::Variable { key: key_of(key)?, scope: scope_of(query)?, act })
+                (id, allow(method, allowed, call)?)
+            }
+            ["", "executions", id, "variables", key] => {
+                let act = match method {
+                    "GET" => Act::Get,
+                    "PUT" => Act::Put,
+                    "DELETE" => Act::Delete,
+                    _ => return Err(Response::method("GET, PUT, DELETE")),
+                };
+                (id, variable(key, query, act)?)
+            }
+            ["", "executions", id, "variables", key, "increment"] => {
+                allow(method, "POST", ())?;
+                (id, variable(key, query, Act::Increment)?)
             }
             _ => return Err(unknown()),
         };
@@ -61,6 +60,10 @@ fn unknown() -> Response {
 
 fn allow<T>(method: &str, allowed: &'static str, value: T) -> Result<T, Response> {
     if method == allowed { Ok(value) } else { Err(Response::method(allowed)) }
+}
+
+fn variable(key: &str, query: &str, act: Act) -> Result<Call, Response> {
+    Ok(Call::Variable { key: key_of(key)?, scope: scope_of(query)?, act })
 }
 
 fn key_of(segment: &str) -> Result<String, Response> {
@@ -114,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    fn variable(key: &str, scope: Option<Scope>, act: Act) -> Route {
+    fn a_variable(key: &str, scope: Option<Scope>, act: Act) -> Route {
         Route::Execution { id: "r.1".into(), call: Call::Variable { key: key.into(), scope, act } }
     }
 
@@ -137,7 +140,7 @@ mod tests {
             ("k#x", "k"),
         ] {
             let parsed = Route::parse("GET", &format!("/executions/r.1/variables/{path}"));
-            assert_eq!(parsed, Ok(variable(key, None, Act::Get)), "{path}");
+            assert_eq!(parsed, Ok(a_variable(key, None, Act::Get)), "{path}");
         }
     }
 
@@ -154,19 +157,19 @@ mod tests {
             ("POST", "/executions/r.1/condition", execution(Call::Condition)),
             ("GET", "/executions/r.1/variables", execution(Call::Variables(None))),
             ("GET", "/executions/r.1/variables?a=b&scope=run", execution(Call::Variables(Some(Scope::Run)))),
-            ("GET", "/executions/r.1/variables/k?scope=host", variable("k", Some(Scope::Host), Act::Get)),
+            ("GET", "/executions/r.1/variables/k?scope=host", a_variable("k", Some(Scope::Host), Act::Get)),
             (
                 "PUT",
                 "/executions/r.1/variables/k?scope=project",
-                variable("k", Some(Scope::Project), Act::Put),
+                a_variable("k", Some(Scope::Project), Act::Put),
             ),
-            ("DELETE", "/executions/r.1/variables/k", variable("k", None, Act::Delete)),
+            ("DELETE", "/executions/r.1/variables/k", a_variable("k", None, Act::Delete)),
             (
                 "POST",
                 "/executions/r.1/variables/k%2F/increment?scope=%67lobal",
-                variable("k/", Some(Scope::Global), Act::Increment),
+                a_variable("k/", Some(Scope::Global), Act::Increment),
             ),
-            ("GET", "/executions/r.1/variables/increment", variable("increment", None, Act::Get)),
+            ("GET", "/executions/r.1/variables/increment", a_variable("increment", None, Act::Get)),
         ] {
             assert_eq!(Route::parse(method, path), Ok(want), "{method} {path}");
         }
@@ -222,7 +225,7 @@ mod tests {
         fn every_key_survives_encoding(key in "[^\\p{Cc}]{1,100}") {
             let encoded: String = key.bytes().map(|byte| format!("%{byte:02x}")).collect();
             let parsed = Route::parse("GET", &format!("/executions/r.1/variables/{encoded}"));
-            prop_assert_eq!(parsed, Ok(variable(&key, None, Act::Get)));
+            prop_assert_eq!(parsed, Ok(a_variable(&key, None, Act::Get)));
         }
     }
 }
