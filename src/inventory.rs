@@ -255,7 +255,9 @@ impl Inventory {
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .map(|known| (strsim::osa_distance(name, known), known))
-        .filter(|(distance, known)| *distance <= 1 + name.len().min(known.len()) / 4)
+        .filter(|(distance, known)| {
+            *distance <= 1 + name.len() / 4 && *distance < name.len().min(known.len())
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
 }

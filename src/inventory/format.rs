@@ -113,3 +113,6 @@ fn warn_of_folders(draft: &mut Draft, path: &Path) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

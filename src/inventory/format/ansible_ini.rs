@@ -127,8 +127,9 @@ fn header(draft: &mut Draft, line: &str, spot: &Spot) -> Result<Section> {
 fn host(draft: &mut Draft, line: &str, group: Option<usize>, spot: &Spot) -> Result<()> {
     let words = words(line, spot)?;
     let Some(((first, _), variables)) = words.split_first() else { return Ok(()) };
-    let set = pattern::parse(first, spot, Dialect::Ansible)?;
+    let (set, port) = pattern::parse(first, spot, Dialect::Ansible)?.split_port();
     let mut sorted = Sorted::default();
+    sorted.settings.port = port.map(|port| spot.placed(port));
     for (word, spot) in variables {
         let Some((key, value)) = word.split_once('=').filter(|(key, _)| !key.is_empty()) else {
             return Err(spot
@@ -138,7 +139,7 @@ fn host(draft: &mut Draft, line: &str, group: Option<usize>, spot: &Spot) -> Res
         sorted.add(key, literal(value), spot)?;
     }
     for host in pattern::add(draft, &set, spot, Rules::Ansible)? {
-        if !variables.is_empty() {
+        if port.is_some() || !variables.is_empty() {
             draft.describe(host, sorted.settings.clone(), &sorted.vars, spot);
         }
         if let Some(group) = group {

@@ -84,10 +84,14 @@ fn group(draft: &mut Draft, file: &Arc<str>, key: &Key, node: &Node) -> Result<u
 fn host(draft: &mut Draft, file: &Arc<str>, key: &Key, node: &Node) -> Result<Vec<usize>> {
     let spot = key.spot(file);
     let first = if key.plain { spot.clone() } else { spot.right(1) };
-    let set = pattern::parse(&key.text, &first, Dialect::Ansible)?;
+    let (set, port) = pattern::parse(&key.text, &first, Dialect::Ansible)?.split_port();
     let hosts = pattern::add(draft, &set, &spot, Rules::Ansible)?;
-    if !node.is_null() {
-        let Sorted { settings, vars } = sorted(file, node, &format!("host {}", key.text))?;
+    if port.is_some() || !node.is_null() {
+        let Sorted { mut settings, vars } = match node.is_null() {
+            true => Sorted::default(),
+            false => sorted(file, node, &format!("host {}", key.text))?,
+        };
+        settings.port = settings.port.or(port.map(|port| spot.placed(port)));
         for &host in &hosts {
             draft.describe(host, settings.clone(), &vars, &spot);
         }

@@ -12,7 +12,10 @@ use crate::inventory::spot::Spot;
 
 pub fn read(draft: &mut Draft, name: &Arc<str>, text: &str) -> Result<()> {
     let list = selection::parse_list(name, text)?;
-    let hosts = selection::resolve(&list, &mut NoLists, None)?;
+    let hosts = selection::resolve(&list, &mut NoLists, None).map_err(|mut error| {
+        error.message = format!("{name}: {}", error.message);
+        error
+    })?;
     let mut lines = first_lines(text);
     for host in hosts {
         let spot = Spot::new(name, lines.remove(&host).unwrap_or(0), 1);

@@ -232,7 +232,9 @@ impl<'a> Composer<'_, 'a> {
             }
             Event::Alias(anchor) => return self.copy(anchor, (line, column), depth),
             _ => {
-                return Err(self.fault((line, column), "not a value").hint("write text, a list or a mapping"));
+                return Err(self
+                    .fault((line, column), "not a value")
+                    .hint("write text, a list or a mapping"));
             }
         };
         let node = Node { line, column, tagged, content };

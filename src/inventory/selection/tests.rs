@@ -137,6 +137,59 @@ fn an_inventory_is_where_patterns_look() {
 }
 
 #[test]
+fn groups_are_chosen_like_hosts() {
+    let text = "
+groups:
+  web: {hosts: \"web[1-4]\", children: [canary]}
+  canary: {hosts: [web2, c1]}
+  webdb: {hosts: [ann@db1:2222]}
+  rack1: {hosts: web1}
+  rack2: {hosts: web2}
+hosts: {lone: , web9: {groups: late}, local: }
+";
+    let inventory = format::read_text(Path::new("hosts.yaml"), text).unwrap();
+    for (expr, expected) in [
+        ("@web", "web1 web2 web3 web4 c1"),
+        ("@canary", "web2 c1"),
+        ("@web,!web2", "web1 web3 web4 c1"),
+        ("@web!@canary", "web1 web3 web4"),
+        ("@web&@canary", "web2 c1"),
+        ("@web&web[2-3]", "web2 web3"),
+        ("web[1-9]&@canary", "web2"),
+        ("@web*", "web1 web2 web3 web4 c1 ann@db1:2222"),
+        ("@rack[1-2]", "web1 web2"),
+        ("@rack?,lone", "web1 web2 lone"),
+        ("@all", "web1 web2 web3 web4 c1 ann@db1:2222 lone web9 local"),
+        ("all,!@web*", "lone web9 local"),
+        ("a[ll,x]!web*", "c1 ann@db1:2222 lone local ax"),
+        ("@ungrouped", "lone local"),
+        ("!@web", "ann@db1:2222 lone web9 local"),
+        ("@late,other", "web9 other"),
+        // Somebody else's login, and still the host of the group.
+        ("bob@web2,bob@db1&@web*", "bob@web2 bob@db1"),
+        ("db1", "ann@db1:2222"),
+        ("db1:2222,ann@db1", "ann@db1:2222"),
+        ("db1:22", "db1:22"),
+        ("web1,&all", "web1"),
+        ("@web,!all", ""),
+    ] {
+        match select(expr, Some(&inventory)) {
+            Ok(found) => assert_eq!(found, expected, "{expr}"),
+            Err(error) => panic!("{expr}: {error}"),
+        }
+    }
+    for (expr, message, hint) in [
+        ("@wbe", "the inventory has no group wbe", "did you mean @web?"),
+        ("web1,!@nothing", "the inventory has no group nothing", "--groups"),
+        ("@x*", "no group of the inventory matches @x*", "--groups"),
+    ] {
+        let error = select(expr, Some(&inventory)).unwrap_err();
+        assert_eq!(error.message, message);
+        assert!(error.hints[0].contains(hint), "{error}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_shown_in_its_place() {
     for (expr, at, message) in [
         ("", 1, "expected a host"),
