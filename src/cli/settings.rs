@@ -7,7 +7,7 @@ use crate::config::{Setting, Settings, Source};
 use crate::error::{Error, Result};
 
 /// Flags that say what this one call does, not how things are done here.
-const NEVER_CONFIGURED: &[&str] = &["help", "version", "check", "detach", "list-hosts"];
+const NEVER_CONFIGURED: &[&str] = &["help", "version", "check", "detach", "groups", "list-hosts"];
 
 /// Every key that a file may have: the long names of all flags of all commands.
 pub fn keys(command: &Command) -> Vec<&str> {

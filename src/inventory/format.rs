@@ -105,10 +105,9 @@ fn warn_of_folders(draft: &mut Draft, path: &Path) {
     for name in ["group_vars", "host_vars"] {
         let folder = path.parent().unwrap_or(Path::new("")).join(name);
         if folder.is_dir() {
+            let folder = folder.display();
             draft.warn(format!(
-                "{} is not read: put what reaching hosts needs into {}",
-                folder.display(),
-                path.display()
+                "{folder} is not read: put what reaching hosts needs into the inventory itself"
             ));
         }
     }

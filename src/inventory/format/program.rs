@@ -39,6 +39,8 @@ pub fn list(path: &Path) -> Result<String> {
 
 fn list_within(path: &Path, limit: Duration) -> Result<String> {
     let shown = path.display();
+    // As a shell takes it.
+    let typed = if path.components().count() == 1 { format!("./{shown}") } else { shown.to_string() };
     // A name without a slash would be looked for on PATH.
     let real = path.canonicalize().or_fail(|| format!("cannot look at the inventory {shown}"))?;
     trusted(path, &real)?;
@@ -54,7 +56,7 @@ fn list_within(path: &Path, limit: Duration) -> Result<String> {
         .map_err(|error| {
             Error::usage(cannot())
                 .because(error)
-                .hint(format!("chmod -x {shown}  reads it as text; a program begins with #!"))
+                .hint(format!("chmod -x {typed}  reads it as text; a program begins with #!"))
         })?;
     let until = Instant::now() + limit;
     let stdout = collected(child.stdout.take().expect("it is piped"), MAX_OUTPUT);
@@ -65,8 +67,8 @@ fn list_within(path: &Path, limit: Duration) -> Result<String> {
     };
     let too_late = || {
         Error::failure(format!("the inventory {shown} has not ended within {} s", limit.as_secs()))
-            .hint(format!("time {shown} --list"))
-            .hint(format!("{shown} --list > hosts.json  and name that file"))
+            .hint(format!("time {typed} --list"))
+            .hint(format!("{typed} --list > hosts.json  and name that file"))
     };
     let Ok(output) = stdout.recv_timeout(limit) else {
         end(&mut child);
@@ -78,7 +80,7 @@ fn list_within(path: &Path, limit: Duration) -> Result<String> {
             "the inventory {shown} prints more than {} MiB",
             MAX_OUTPUT >> 20
         ))
-        .hint(format!("{shown} --list | head")));
+        .hint(format!("{typed} --list | head")));
     }
     let status = loop {
         match child.try_wait().or_fail(cannot)? {
@@ -98,12 +100,12 @@ fn list_within(path: &Path, limit: Duration) -> Result<String> {
         if let Some(last) = complaint.lines().map(str::trim).rfind(|line| !line.is_empty()) {
             error = error.cause(last.chars().flat_map(char::escape_debug).collect::<String>());
         }
-        return Err(error.hint(format!("{shown} --list")));
+        return Err(error.hint(format!("{typed} --list")));
     }
     String::from_utf8(output).map_err(|error| {
         Error::failure(format!("the inventory {shown} prints text that is not UTF-8"))
             .because(error)
-            .hint(format!("{shown} --list"))
+            .hint(format!("{typed} --list"))
     })
 }
 

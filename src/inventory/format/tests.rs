@@ -154,9 +154,7 @@ fn json_of_a_program() {
     ");
     // As JSON, and yet Ansible's YAML.
     let text = r#"{"all": {"hosts": {"web1": {"ansible_port": 7}}}}"#;
-    insta::assert_snapshot!(shown(&read("hosts.json", text).unwrap()), @r"
-    web1 [] @:7 hosts.json:1 {ansible_port:7}
-    ");
+    insta::assert_snapshot!(shown(&read("hosts.json", text).unwrap()), @"web1 [] @:7 hosts.json:1 {ansible_port:7}");
 }
 
 #[test]
