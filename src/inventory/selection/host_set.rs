@@ -84,6 +84,12 @@ impl HostSet {
         self.name.iter().any(|piece| matches!(piece, Piece::Text(text) if wildcard::is_pattern(text)))
     }
 
+    /// The same names without a port, and the port: where an inventory counts it among the settings.
+    pub fn split_port(mut self) -> (Self, Option<u16>) {
+        let port = self.port.take();
+        (self, port)
+    }
+
     /// The length of its longest name in bytes.
     pub(super) fn longest(&self) -> usize {
         self.name.iter().fold(0, |sum, piece| match piece {

@@ -267,7 +267,7 @@ fn resolve(
         &mut selection::Files::new(std::io::empty()),
         None,
     );
-    reach.resolve(&selected.unwrap(), config, account)
+    reach.resolve(&selected.unwrap(), None, config, account)
 }
 
 fn load(text: &str, options: &[&str]) -> (TempDir, crate::error::Result<Config>) {

@@ -1,0 +1,106 @@
+//! Ansible's variables that say how a host is reached.
+
+use serde_json::Value;
+
+use super::hosts_yaml;
+use crate::error::{Error, Result};
+use crate::inventory::entry::{Settings, Vars};
+use crate::inventory::spot::Spot;
+
+/// Words that change how Ansible reaches a host, and that nothing here follows yet.
+const LEFT_OUT: &[&str] = &[
+    "ansible_ssh_common_args",
+    "ansible_ssh_extra_args",
+    "ansible_ssh_args",
+    "ansible_ssh_executable",
+    "ansible_ssh_pipelining",
+    "ansible_password",
+    "ansible_ssh_pass",
+    "ansible_ssh_password",
+    "ansible_become",
+    "ansible_become_user",
+    "ansible_become_method",
+    "ansible_shell_type",
+];
+/// Of these, what leaving them out does not change.
+const HARMLESS: &[&str] = &["ansible_ssh_pipelining", "ansible_ssh_executable"];
+
+/// Sorts variables into settings and the rest as they come.
+#[derive(Debug, Default)]
+pub struct Sorted {
+    pub settings: Settings,
+    /// All of them, but no password: these are shown.
+    pub vars: Vars,
+}
+
+impl Sorted {
+    /// Takes one variable; a later one of the same name wins.
+    pub fn add(&mut self, name: &str, value: Value, spot: &Spot) -> Result<()> {
+        let settings = &mut self.settings;
+        match name {
+            "ansible_host" | "ansible_ssh_host" => {
+                let text = text(name, &value, spot)?;
+                settings.address = Some(spot.placed(hosts_yaml::address(&text, spot)?));
+            }
+            "ansible_port" | "ansible_ssh_port" => {
+                settings.port = Some(spot.placed(hosts_yaml::port(&text(name, &value, spot)?, spot)?));
+            }
+            "ansible_user" | "ansible_ssh_user" => {
+                settings.user = Some(spot.placed(hosts_yaml::user(&text(name, &value, spot)?, spot)?));
+            }
+            "ansible_ssh_private_key_file" | "ansible_private_key_file" => {
+                settings.private_key = Some(spot.placed(text(name, &value, spot)?));
+            }
+            "ansible_connection" => settings.connection = Some(spot.placed(text(name, &value, spot)?)),
+            _ if is_jump(name, &value) => {
+                settings.jump = Some(spot.placed(name.to_owned()));
+            }
+            _ if LEFT_OUT.contains(&name) => {
+                if !is_off(&value) && !HARMLESS.contains(&name) {
+                    settings.left_out.push(spot.placed(name.to_owned()));
+                }
+            }
+            _ => {}
+        }
+        let is_password =
+            name.starts_with("ansible_") && (name.ends_with("_pass") || name.ends_with("password"));
+        if !is_password {
+            self.vars.insert(name.to_owned(), value);
+        }
+        Ok(())
+    }
+}
+
+/// Without these arguments we would connect to the wrong place.
+fn is_jump(name: &str, value: &Value) -> bool {
+    let is_args = matches!(name, "ansible_ssh_common_args" | "ansible_ssh_extra_args" | "ansible_ssh_args");
+    let Some(value) = value.as_str().map(str::to_ascii_lowercase) else { return false };
+    is_args && (value.contains("proxy") || value.split_whitespace().any(|word| word.starts_with("-j")))
+}
+
+fn is_off(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => {
+            matches!(text.to_ascii_lowercase().as_str(), "" | "no" | "false" | "off" | "0")
+        }
+        _ => false,
+    }
+}
+
+/// One text; a number is what it looks like.
+fn text(name: &str, value: &Value, spot: &Spot) -> Result<String> {
+    match value {
+        Value::String(text) if text.contains("{{") => Err(template(name, spot)),
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        _ => Err(spot
+            .fault(format_args!("{name} is text, not {value}"))
+            .hint(format!("write it as {name}: VALUE"))),
+    }
+}
+
+fn template(name: &str, spot: &Spot) -> Error {
+    spot.fault(format_args!("{name} is a template, which only Ansible can fill in"))
+        .hint("ansible-inventory --list --export > hosts.json  may fill it in; else write the value")
+}

@@ -1,0 +1,206 @@
+//! Programs that print an inventory.
+//!
+//! A program is run as `FILE --list`, without a shell and with nothing on stdin, in a process group
+//! of its own, for at most [`LIMIT`]. Who can write it runs what he likes as the operator: a
+//! program that everybody can write, or replace, is refused.
+
+use std::fs::Metadata;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::error::{Error, OrFail as _, Result};
+
+const LIMIT: Duration = Duration::from_secs(30);
+/// In bytes.
+const MAX_OUTPUT: usize = 64 << 20;
+/// Of what it says on stderr, the end is shown.
+const MAX_COMPLAINT: usize = 64 << 10;
+
+const WORLD_WRITABLE: u32 = 0o002;
+const STICKY: u32 = 0o1000;
+
+/// A file that somebody may execute.
+pub fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
+}
+
+/// What the program prints for `--list`.
+pub fn list(path: &Path) -> Result<String> {
+    list_within(path, LIMIT)
+}
+
+fn list_within(path: &Path, limit: Duration) -> Result<String> {
+    let shown = path.display();
+    // As a shell takes it.
+    let typed = if path.components().count() == 1 { format!("./{shown}") } else { shown.to_string() };
+    // A name without a slash would be looked for on PATH.
+    let real = path.canonicalize().or_fail(|| format!("cannot look at the inventory {shown}"))?;
+    trusted(path, &real)?;
+    let cannot = || format!("cannot run the inventory {shown}");
+    let program = std::path::absolute(path).or_fail(cannot)?;
+    let mut child = Command::new(program)
+        .arg("--list")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(|error| {
+            Error::usage(cannot())
+                .because(error)
+                .hint(format!("chmod -x {typed}  reads it as text; a program begins with #!"))
+        })?;
+    let until = Instant::now() + limit;
+    let stdout = collected(child.stdout.take().expect("it is piped"), MAX_OUTPUT);
+    let stderr = collected(child.stderr.take().expect("it is piped"), MAX_COMPLAINT);
+    let end = |child: &mut std::process::Child| {
+        let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+        let _ = child.wait();
+    };
+    let too_late = || {
+        Error::failure(format!("the inventory {shown} has not ended within {} s", limit.as_secs()))
+            .hint(format!("time {typed} --list"))
+            .hint(format!("{typed} --list > hosts.json  and name that file"))
+    };
+    let Ok(output) = stdout.recv_timeout(limit) else {
+        end(&mut child);
+        return Err(too_late());
+    };
+    if output.len() > MAX_OUTPUT {
+        end(&mut child);
+        return Err(Error::failure(format!(
+            "the inventory {shown} prints more than {} MiB",
+            MAX_OUTPUT >> 20
+        ))
+        .hint(format!("{typed} --list | head")));
+    }
+    let status = loop {
+        match child.try_wait().or_fail(cannot)? {
+            Some(status) => break status,
+            None if Instant::now() > until => {
+                end(&mut child);
+                return Err(too_late());
+            }
+            None => thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    if !status.success() {
+        // A process it left behind may hold the pipe open.
+        let complaint = stderr.recv_timeout(Duration::from_millis(500)).unwrap_or_default();
+        let complaint = String::from_utf8_lossy(&complaint).into_owned();
+        let mut error = Error::failure(format!("the inventory {shown} failed: {status}"));
+        if let Some(last) = complaint.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+            error = error.cause(last.chars().flat_map(char::escape_debug).collect::<String>());
+        }
+        return Err(error.hint(format!("{typed} --list")));
+    }
+    String::from_utf8(output).map_err(|error| {
+        Error::failure(format!("the inventory {shown} prints text that is not UTF-8"))
+            .because(error)
+            .hint(format!("{typed} --list"))
+    })
+}
+
+/// All of a pipe, or one byte more than `most`.
+fn collected(pipe: impl Read + Send + 'static, most: usize) -> mpsc::Receiver<Vec<u8>> {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.take(most as u64 + 1).read_to_end(&mut bytes);
+        let _ = send.send(bytes);
+    });
+    receive
+}
+
+/// Refuses a program that every user can write, or replace: in its own folder, in those above it,
+/// and where `path` is a link, in the link's.
+fn trusted(path: &Path, real: &Path) -> Result<()> {
+    let looked = |path: &Path| -> Result<Metadata> {
+        path.metadata().or_fail(|| format!("cannot look at {}", path.display()))
+    };
+    let refuse = |why: String, culprit: &Path| {
+        Error::failure(format!("the inventory {} is not run: {why}", path.display()))
+            .hint(format!("look at it, then: chmod o-w {}", culprit.display()))
+    };
+    if looked(real)?.mode() & WORLD_WRITABLE != 0 {
+        return Err(refuse("every user can write it".into(), real));
+    }
+    let link = std::path::absolute(path).or_fail(|| format!("cannot look at {}", path.display()))?;
+    for folder in real.ancestors().skip(1).chain(link.ancestors().skip(1)) {
+        let mode = looked(folder)?.mode();
+        if mode & WORLD_WRITABLE != 0 && mode & STICKY == 0 {
+            return Err(refuse(format!("every user can put files into {}", folder.display()), folder));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn program(folder: &Path, text: &str) -> std::path::PathBuf {
+        let path = folder.join("inventory");
+        fs::write(&path, text).unwrap();
+        set(&path, 0o755);
+        path
+    }
+
+    fn set(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_it_prints_is_read_and_how_it_fails_is_told() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = program(folder.path(), "#!/bin/sh\necho \"$1\"\n");
+        assert_eq!(list(&path).unwrap(), "--list\n");
+        let path = program(folder.path(), "#!/bin/sh\necho no token >&2\nexit 3\n");
+        let error = list(&path).unwrap_err();
+        assert!(error.message.ends_with("failed: exit status: 3"), "{error}");
+        assert_eq!(error.causes, ["no token"]);
+        // Also where a child of it keeps the pipe.
+        for text in ["#!/bin/sh\nsleep 60\n", "#!/bin/sh\nsleep 60 &\n"] {
+            let path = program(folder.path(), text);
+            let began = Instant::now();
+            let error = list_within(&path, Duration::from_millis(200)).unwrap_err();
+            assert!(error.message.contains("has not ended within"), "{error}");
+            assert!(began.elapsed() < Duration::from_secs(30), "it was waited for");
+        }
+    }
+
+    #[test]
+    fn what_every_user_could_have_written_is_not_run() {
+        let root = tempfile::TempDir::new().unwrap();
+        let folder = root.path().join("inventories");
+        fs::create_dir(&folder).unwrap();
+        let path = program(&folder, "#!/bin/sh\necho '{}'\n");
+        for (file, around, runs) in [
+            (0o755, 0o755, true),
+            (0o775, 0o775, true),
+            (0o757, 0o755, false),
+            (0o755, 0o777, false),
+            (0o755, 0o1777, true),
+        ] {
+            set(&path, file);
+            set(&folder, around);
+            assert_eq!(list(&path).is_ok(), runs, "{file:o} in {around:o}");
+        }
+        // A link from a safe folder is no way around.
+        set(&folder, 0o777);
+        let link = root.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(list(&link).unwrap_err().message.contains("every user can put files into"));
+    }
+}
