@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::{fs, io, thread};
 
 use super::protocol::{MAX_LINE, Reply};
@@ -13,9 +13,11 @@ use crate::desk::Desk;
 use crate::door::Answer;
 use crate::session::spawn;
 
-/// More helper commands at once than this wait in the kernel's queue: the operator serves as many
-/// connections of a host.
+/// More calls at once than this wait for their turn: the operator serves as many connections of a
+/// host.
 const AT_ONCE: usize = 32;
+/// Programs that keep their connection; more of them wait in the kernel's queue.
+const CONNECTIONS: usize = 1024;
 
 /// A path the kernel takes for a socket however deep the folder lies: through our descriptor of it.
 pub fn short(path: &Path) -> io::Result<(fs::File, PathBuf)> {
@@ -29,26 +31,27 @@ pub fn short(path: &Path) -> io::Result<(fs::File, PathBuf)> {
 pub fn listen(path: &Path, desk: Arc<Desk>) -> io::Result<()> {
     let (_dir, short) = short(path)?;
     let listener = UnixListener::bind(short)?;
-    let busy = Arc::new(AtomicUsize::new(0));
+    let turns = Arc::new(Turns::default());
+    let connections = Arc::new(AtomicUsize::new(0));
     spawn(move || {
         for stream in listener.incoming().flatten() {
-            while busy.load(Ordering::Acquire) >= AT_ONCE {
+            while connections.load(Ordering::Acquire) >= CONNECTIONS {
                 thread::sleep(std::time::Duration::from_millis(1));
             }
             if !is_ours(&stream) {
                 continue;
             }
-            let desk = Arc::clone(&desk);
-            busy.fetch_add(1, Ordering::AcqRel);
-            let done = Arc::clone(&busy);
+            let (desk, turns) = (Arc::clone(&desk), Arc::clone(&turns));
+            connections.fetch_add(1, Ordering::AcqRel);
+            let done = Arc::clone(&connections);
             let started = spawn(move || {
                 // A helper command that goes away in the middle is no concern of ours.
-                let _ = converse(&stream, &desk);
+                let _ = converse(&stream, &desk, &turns);
                 done.fetch_sub(1, Ordering::AcqRel);
             });
             if started.is_err() {
                 // Too many processes: the stream is closed, and the helper command says so.
-                busy.fetch_sub(1, Ordering::AcqRel);
+                connections.fetch_sub(1, Ordering::AcqRel);
             }
         }
     })
@@ -60,7 +63,7 @@ fn is_ours(stream: &UnixStream) -> bool {
     rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid == ours || peer.uid.is_root())
 }
 
-fn converse(stream: &UnixStream, desk: &Desk) -> io::Result<()> {
+fn converse(stream: &UnixStream, desk: &Desk, turns: &Turns) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = Vec::new();
@@ -77,11 +80,30 @@ fn converse(stream: &UnixStream, desk: &Desk) -> io::Result<()> {
         } else {
             serde_json::from_slice(&line).map_or_else(
                 |error| Reply::error(400, format!("a malformed request: {error}")),
-                |request| desk.answer(request),
+                |request| turns.take(|| desk.answer(request)),
             )
         };
         let mut bytes = serde_json::to_vec(&reply)?;
         bytes.push(b'\n');
         (&mut &*stream).write_all(&bytes)?;
+    }
+}
+
+/// Lets so many work at once.
+#[derive(Default)]
+struct Turns {
+    taken: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Turns {
+    fn take<T>(&self, work: impl FnOnce() -> T) -> T {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.freed.wait_while(taken, |taken| *taken >= AT_ONCE);
+        *waited.unwrap_or_else(PoisonError::into_inner) += 1;
+        let done = work();
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.freed.notify_one();
+        done
     }
 }
