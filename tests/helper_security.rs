@@ -162,8 +162,10 @@ fn loopback_ports(fleet: &Fleet) -> Vec<u16> {
     ports
 }
 
+type Change = fn(&mut HostTraits);
+
 /// Ways to the operator, by what sshd allows.
-const WAYS: [(&str, fn(&mut HostTraits)); 1] = [("streamlocal", |_| {})];
+const WAYS: [(&str, Change); 1] = [("streamlocal", |_| {})];
 
 #[test]
 fn another_user_of_the_host() {
