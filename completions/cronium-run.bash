@@ -355,7 +355,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__exec)
-            opts="-i -l -x -u -p -F -f -C -o -q -v -h -V --inventory --limit --exclude --user --port --private-key --ssh-config --ssh-option --known-hosts --host-key --connect-timeout --list-hosts --forks --check --timeout --input --env --key --verify-key --output --quiet --junit --events --output-dir --ledger --color --log-file --verbose --help --version"
+            opts="-i -l -x -u -p -F -f -C -o -q -v -h -V --inventory --limit --exclude --user --port --private-key --ssh-config --ssh-option --known-hosts --host-key --connect-timeout --list-hosts --forks --check --timeout --input --env --project --key --verify-key --output --quiet --junit --events --output-dir --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -446,6 +446,10 @@ _cronium__run() {
                     return 0
                     ;;
                 --env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --project)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -65,6 +65,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s f -l fo
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l timeout -d 'Kill the script with all it started after this time: 90s, 15m, 1h30m [default: the manifest\'s]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l input -d 'What `cronium input` gives: JSON, @FILE, or - for stdin' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l env -d 'A variable of the script\'s environment (repeat)' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l project -d 'The project whose variables the script shares' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l key -d 'The private key to sign with what is not signed yet [default: the operator\'s own]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l verify-key -d 'The public key that a signed payload must verify with [default: that of --key]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s o -l output -d 'What to print' -r -f -a "auto\t'Progress while the run goes on, then `grouped`'

@@ -1,8 +1,12 @@
 //! Answers the calls of helpers: HTTP router, tokens, variables.
 //!
 //! A stub calls through its host's tunnel, with HTTP/1.1 and JSON: the paths, bodies and status
-//! codes stand in [`route`] and [`call`]. Everything that comes in is from a host that may be
-//! hostile: [`Limits`] says what it may use up.
+//! codes stand in [`route`] and [`call`]. One that cannot call answers its script from the
+//! [`snapshot`] that left with the job, and sends its writes as a [`Journal`]. What a script may do
+//! with which variable is the same in both cases and stands in [`access`].
+//!
+//! Everything that comes in is from a host that may be hostile, or from another user of it who
+//! has no token: [`Limits`] says what they may use up.
 
 use std::sync::Arc;
 

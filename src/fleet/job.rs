@@ -100,3 +100,86 @@ pub fn following(plan: &Plan, api: &Api) -> Flight {
 pub fn pieces(payload: &[u8]) -> impl Iterator<Item = ToStub> {
     payload.chunks(CHUNK).map(|piece| ToStub::Payload(piece.to_vec()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use cronium_wire::frame::Decoder;
+    use cronium_wire::manifest::Helpers;
+    use cronium_wire::message::Message as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::error::Result;
+    use crate::helper_api::{Author, Change, Limits, Listed, RunContext, Variable, VariableStore, Written};
+    use crate::payload::{self, keys::SigningKey};
+    use crate::plan::Run;
+
+    struct NoVariables;
+
+    impl VariableStore for NoVariables {
+        fn get(&self, _: &[String], _: &str) -> Result<Option<Variable>> {
+            Ok(None)
+        }
+
+        fn write(&self, _: &[String], _: Change, _: Author) -> Result<Written> {
+            Ok(Written::Missing)
+        }
+
+        fn list(&self, _: &[String]) -> Result<Vec<Listed>> {
+            Ok(Vec::new())
+        }
+    }
+
+    /// Input and payload as a host puts them together from what follows its job.
+    fn arrived(input: &Value) -> (Vec<u8>, Vec<u8>, Api) {
+        let packed = payload::pack_command(&["true".to_owned()]).unwrap();
+        let run = Run {
+            payload: Arc::new(payload::sign(packed, &SigningKey::generate())),
+            args: Vec::new(),
+            environment: BTreeMap::new(),
+            timeout: None,
+            input: input.clone(),
+            project: None,
+            one_off: true,
+        };
+        let size = run.payload.packed.bytes.len();
+        let plan = Plan {
+            run: "01R".into(),
+            command: String::new(),
+            targets: Vec::new(),
+            task: Task::Run(Box::new(run)),
+            forks: 1,
+        };
+        let context = RunContext { input: input.clone(), ..RunContext::default() };
+        let api = Api::new(context, Helpers::default(), Arc::new(NoVariables), Limits::default()).unwrap();
+        let flight = following(&plan, &api);
+        let mut decoder = Decoder::default();
+        flight.pieces().for_each(|piece| decoder.push(&piece));
+        let (mut input, mut payload, mut number) = (Vec::new(), Vec::new(), 0);
+        while let Some(frame) = decoder.next().unwrap() {
+            number += 1;
+            assert_eq!(frame.seq, number, "the job is number 0");
+            match ToStub::decode(frame).unwrap() {
+                ToStub::Input(piece) if payload.is_empty() => input.extend(piece),
+                ToStub::Payload(piece) => payload.extend(piece),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((flight.frames(), payload.len()), (number, size));
+        let api = Arc::into_inner(api).unwrap();
+        (input, payload, api)
+    }
+
+    #[test]
+    fn input_goes_before_the_payload() {
+        for input in [json!(""), json!({"a": [1, null]}), json!("x".repeat(3 * CHUNK)), json!(0)] {
+            let (arrived, _, api) = arrived(&input);
+            assert_eq!(serde_json::from_slice::<Value>(&arrived).unwrap(), input);
+            assert_eq!(api.input_json().len(), arrived.len(), "what the job announces");
+        }
+        assert_eq!(arrived(&Value::Null).0, b"", "null needs no bytes");
+    }
+}

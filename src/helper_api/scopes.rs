@@ -288,3 +288,15 @@ async fn a_snapshot_is_never_larger_than_it_may_be() {
     let bytes = serde_json::to_string(&snapshot.variables).unwrap().len();
     assert!((900 << 10..=1 << 20).contains(&bytes) && !snapshot.complete, "{bytes}");
 }
+
+#[tokio::test]
+async fn a_thousand_hosts_with_nothing_to_take_along_cost_next_to_nothing() {
+    let fixture = Fixture::new(Limits::default());
+    let hosts: Vec<String> = (0..1_000).map(|n| format!("host{n}")).collect();
+    hosts.iter().for_each(|host| drop(fixture.api.register(host, &[])));
+    let start = std::time::Instant::now();
+    for host in &hosts {
+        assert!(fixture.api.with_snapshot(host, |snapshot| snapshot.complete).await);
+    }
+    assert!(start.elapsed() < std::time::Duration::from_secs(2), "{:?}", start.elapsed());
+}
