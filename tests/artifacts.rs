@@ -5,13 +5,14 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
 use cronium_wire::digest::sha256_hex;
+use cronium_wire::message::{End, FromStub, InputFile, Job, ToStub};
 use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 mod harness;
 
-use harness::{Environment, Fleet, Outcome, until};
+use harness::{Archive, Environment, Fleet, Outcome, SpokenStub, TestKey, until};
 
 /// A row of `artifacts`, with the content that is kept for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -349,4 +350,70 @@ artifacts    input a from b
              at most 255 files of 1048576 bytes each
 ";
     assert!(shown.contains(want), "{shown}");
+}
+
+/// The stub takes only the files that whoever signed the payload named, whole, and puts them
+/// nowhere else.
+#[test]
+fn the_stub_refuses_what_the_manifest_does_not_name() {
+    let key = TestKey::new(1);
+    let manifest = "version: v1\nname: crafted\ninterpreter: sh\nentrypoint: run.sh\n\
+                    artifacts: {inputs: [{path: link/x, from: a}, {path: b, from: b}]}\n";
+    let script = b"#!/bin/sh\ncat b\n";
+    let sound = Archive::new(manifest).file("run.sh", script).finish();
+    let linked =
+        Archive::new(manifest).file("run.sh", script).link("link", "tmp").file("tmp/y", b"").finish();
+    let taken = Archive::new(manifest).file("run.sh", script).file("b", b"").finish();
+    let file = |path: &str, content: &str| InputFile {
+        path: path.into(),
+        digest: sha256_hex(content.as_bytes()),
+        size: content.len() as u64,
+        executable: false,
+    };
+    let both = || vec![file("link/x", "one"), file("b", "two\n")];
+    let with = |files: Vec<InputFile>, payload: &[u8]| Job { files, ..key.job(payload) };
+    let extra = [both(), vec![file("../escaped", "one")]].concat();
+    let other = InputFile { digest: "../escaped".into(), ..file("b", "two\n") };
+    let table = [
+        ("as it should be", &sound, both(), &["one", "two\n"][..], Ok("two\n")),
+        ("one file for two", &sound, vec![file("link/x", "same"), file("b", "same")], &["same"], Ok("same")),
+        ("none", &sound, vec![], &[], Err("policy")),
+        ("one too many", &sound, extra, &[], Err("policy")),
+        ("a bad digest", &sound, vec![file("link/x", "one"), other], &["one"], Err("verify")),
+        ("changed on its way", &sound, both(), &["eno", "two\n"], Err("upload")),
+        ("through a link", &linked, both(), &["one", "two\n"], Err("tempdir")),
+        ("in the place of the payload's", &taken, both(), &["one", "two\n"], Err("exec")),
+    ];
+    for (case, payload, files, contents, want) in table {
+        let home = tempfile::tempdir().unwrap();
+        let mut stub = SpokenStub::start(home.path());
+        let sent: Vec<String> = contents.iter().map(|content| (*content).to_owned()).collect();
+        stub.send(&ToStub::Job(Box::new(with(files, payload))));
+        stub.send(&ToStub::Payload(payload.clone()));
+        let (mut asked, mut stdout) = (0, Vec::new());
+        let end = loop {
+            match stub.next() {
+                FromStub::NeedFile { .. } => {
+                    stub.send(&ToStub::Payload(sent[asked].clone().into_bytes()));
+                    asked += 1;
+                }
+                FromStub::Stdout(bytes) => stdout.extend(bytes),
+                FromStub::Finished(finished) => break finished.end,
+                _ => {}
+            }
+        };
+        match (end, want) {
+            (End::Exited { code: 0 }, Ok(want)) => assert_eq!(stdout, want.as_bytes(), "{case}"),
+            (End::Refused { phase, .. }, Err(want)) => assert_eq!(phase, want, "{case}"),
+            (end, _) => panic!("{case}: {end:?}"),
+        }
+        let runs = home.path().join(".local/state/cronium-run/runs");
+        assert_eq!(fs::read_dir(&runs).map_or(0, Iterator::count), 0, "{case}");
+        let cached = home.path().join(".cache/cronium-run/payload");
+        for entry in fs::read_dir(cached).into_iter().flatten().flatten() {
+            let name = entry.file_name().into_string().unwrap();
+            assert_eq!(sha256_hex(&fs::read(entry.path()).unwrap()), name, "{case}: kept under a wrong name");
+        }
+        assert!(!fs::exists(home.path().join(".cache/cronium-run/escaped")).unwrap(), "{case}");
+    }
 }

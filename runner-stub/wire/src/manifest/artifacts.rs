@@ -44,20 +44,19 @@ pub struct Input {
 impl Artifacts {
     pub(super) fn from_node(key: &str, node: Node) -> Result<Self, ManifestError> {
         let mut fields = Fields::inner(key, node, &KEYS)?;
-        let named = |name: &str| format!("{key}.{name}");
-        let default = Self::default();
-        let read = Self {
-            outputs: fields
-                .optional("outputs", |name, node| outputs(&named(name), node))?
-                .unwrap_or_default(),
-            inputs: fields.optional("inputs", |name, node| inputs(&named(name), node))?.unwrap_or_default(),
-            max_files: fields
-                .optional("max_files", |name, node| max_files(&named(name), node))?
-                .unwrap_or(default.max_files),
-            max_bytes: fields
-                .optional("max_bytes", |name, node| max_bytes(&named(name), node))?
-                .unwrap_or(default.max_bytes),
-        };
+        let mut read = Self::default();
+        if let Some(node) = fields.present("outputs") {
+            read.outputs = outputs("artifacts.outputs", node)?;
+        }
+        if let Some(node) = fields.present("inputs") {
+            read.inputs = inputs("artifacts.inputs", node)?;
+        }
+        if let Some(node) = fields.present("max_files") {
+            read.max_files = max_files("artifacts.max_files", node)?;
+        }
+        if let Some(node) = fields.present("max_bytes") {
+            read.max_bytes = max_bytes("artifacts.max_bytes", node)?;
+        }
         Ok(read)
     }
 
@@ -94,7 +93,7 @@ fn inputs(what: &str, node: Node) -> Result<Vec<Input>, ManifestError> {
         let mut file = |name: &str, whereabouts: &str| {
             let what = format!("{what}.{name}");
             let missing = || ManifestError::new(place, format!("{item_of} has no '{name}'"));
-            let node = fields.take(name).filter(|node| !node.is_null()).ok_or_else(missing)?;
+            let node = fields.present(name).ok_or_else(missing)?;
             let (text, place) = field::short_text(&what, node)?;
             if text.chars().any(char::is_control) {
                 return Err(ManifestError::new(place, format!("{what} holds a control character")));

@@ -56,10 +56,12 @@ impl Fields {
         key: &str,
         read: impl FnOnce(&str, Node) -> Result<T, ManifestError>,
     ) -> Result<Option<T>, ManifestError> {
-        match self.take(key) {
-            Some(node) if !node.is_null() => read(key, node).map(Some),
-            _ => Ok(None),
-        }
+        self.present(key).map(|node| read(key, node)).transpose()
+    }
+
+    /// What stands behind the key, if anything does.
+    pub fn present(&mut self, key: &str) -> Option<Node> {
+        self.take(key).filter(|node| !node.is_null())
     }
 
     pub fn required<T>(

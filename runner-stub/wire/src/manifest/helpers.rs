@@ -23,16 +23,11 @@ pub struct Helpers {
 impl Helpers {
     pub(super) fn from_node(key: &str, node: Node) -> Result<Self, ManifestError> {
         let mut fields = Fields::inner(key, node, &KEYS)?;
-        let mut patterns = |name: &str| -> Result<Option<Patterns>, ManifestError> {
-            fields.take(name).map(|node| Patterns::from_node(&format!("{key}.{name}"), node)).transpose()
-        };
-        Ok(Self {
-            read: patterns("read")?,
-            write: patterns("write")?,
-            http: fields
-                .optional("http", |name, node| field::boolean(&format!("{key}.{name}"), node))?
-                .unwrap_or_default(),
-        })
+        let read = fields.take("read").map(|node| Patterns::from_node("helpers.read", node)).transpose()?;
+        let write =
+            fields.take("write").map(|node| Patterns::from_node("helpers.write", node)).transpose()?;
+        let http = fields.present("http").map(|node| field::boolean("helpers.http", node)).transpose()?;
+        Ok(Self { read, write, http: http.unwrap_or_default() })
     }
 
     /// Whether nothing is said.
