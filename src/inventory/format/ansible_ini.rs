@@ -11,9 +11,10 @@
 //! web                                               groups in the group
 //! ```
 //!
-//! `#` and `;` begin a comment line, ` #` one behind a host. Values follow Python where it is
+//! `#` and `;` begin a comment line, ` #` a comment behind a host, but none behind a variable of a
+//! group. Values follow Python where it is
 //! plain: numbers, `True`, `False`, `None` and quoted text; everything else is text. Source: the
-//! `ini` inventory plugin of ansible-core 2.18.
+//! `ini` inventory plugin of ansible-core 2.19.
 
 use std::sync::Arc;
 
@@ -158,7 +159,7 @@ fn variable(draft: &mut Draft, line: &str, group: usize, spot: &Spot) -> Result<
     let blanks = value.chars().take_while(|c| c.is_whitespace()).count();
     let spot = spot.right(key.chars().count() + 1 + blanks);
     let mut sorted = Sorted::default();
-    sorted.add(key.trim(), literal(without_comment(value).trim()), &spot)?;
+    sorted.add(key.trim(), literal(value.trim()), &spot)?;
     let Sorted { settings, vars } = sorted;
     draft.describe_group(group, settings, vars);
     Ok(())

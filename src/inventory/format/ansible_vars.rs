@@ -12,8 +12,6 @@ const LEFT_OUT: &[&str] = &[
     "ansible_ssh_common_args",
     "ansible_ssh_extra_args",
     "ansible_ssh_args",
-    "ansible_ssh_executable",
-    "ansible_ssh_pipelining",
     "ansible_password",
     "ansible_ssh_pass",
     "ansible_ssh_password",
@@ -22,9 +20,6 @@ const LEFT_OUT: &[&str] = &[
     "ansible_become_method",
     "ansible_shell_type",
 ];
-/// Of these, what leaving them out does not change.
-const HARMLESS: &[&str] = &["ansible_ssh_pipelining", "ansible_ssh_executable"];
-
 /// Sorts variables into settings and the rest as they come.
 #[derive(Debug, Default)]
 pub struct Sorted {
@@ -55,10 +50,8 @@ impl Sorted {
             _ if is_jump(name, &value) => {
                 settings.jump = Some(spot.placed(name.to_owned()));
             }
-            _ if LEFT_OUT.contains(&name) => {
-                if !is_off(&value) && !HARMLESS.contains(&name) {
-                    settings.left_out.push(spot.placed(name.to_owned()));
-                }
+            _ if LEFT_OUT.contains(&name) && !is_off(&value) => {
+                settings.left_out.push(spot.placed(name.to_owned()));
             }
             _ => {}
         }

@@ -13,7 +13,7 @@
 //!
 //! Groups at the top are groups like `all`. Keys of a group that are none of `hosts`, `children`
 //! and `vars` are left out with a warning, as Ansible does. Source: the `yaml` inventory plugin of
-//! ansible-core 2.18.
+//! ansible-core 2.19.
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A name of a host is one host: nothing in it is a range. Groups keep the order in which they
-//! are printed. Source: the `script` inventory plugin of ansible-core 2.18.
+//! are printed. Source: the `script` inventory plugin of ansible-core 2.19.
 
 use std::collections::HashMap;
 use std::fmt;

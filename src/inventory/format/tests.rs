@@ -168,7 +168,7 @@ fn a_list_with_places() {
     ");
 }
 
-/// Ansible's own answers: `ansible-inventory --host web1` of ansible-core 2.18.
+/// Ansible's own answers: `ansible-inventory --host web1` of ansible-core 2.19.
 #[test]
 fn which_group_wins() {
     for (name, text, expected) in [
@@ -181,6 +181,7 @@ fn which_group_wins() {
         ("h.ini", "[b]\nweb1\n[a]\nweb1\n[a:vars]\nx=a\nansible_group_priority=9\n[b:vars]\nx=b\n", "a"),
         ("h.ini", "[all:vars]\nx=all\n[a]\nweb1\n[a:vars]\nx=a\n", "a"),
         ("h.ini", "[a]\nweb1 x=own\n[a:vars]\nx=a\n", "own"),
+        ("h.ini", "[a]\nweb1\n[a:vars]\nx = a # b\n", "a # b"),
         // Ours: the nearest, then the first in the file.
         ("h.yaml", "groups: {b: {hosts: web1, vars: {x: b}}, a: {hosts: web1, vars: {x: a}}}", "b"),
         ("h.yaml", "groups: {b: {children: a, vars: {x: b}}, a: {hosts: web1, vars: {x: a}}}", "a"),
