@@ -178,11 +178,12 @@ impl Tunnel {
         loop {
             let way = self.wait_open()?;
             match self.exchange(way, call) {
-                // The script is no flood, only quick.
-                Ok(reply) if reply.status == 429 && Instant::now() < until => {
+                // The script is no flood, only quick; or many hosts call at once.
+                Ok(reply) if matches!(reply.status, 429 | 503) && Instant::now() < until => {
                     thread::sleep(pause);
                     pause = (pause * 2).min(Duration::from_secs(1));
                 }
+                Ok(reply) if reply.status == 503 => self.lost("the operator has no room for calls"),
                 Ok(reply) if reply.status == 401 => self.lost("the operator takes the token no more"),
                 Ok(reply) => return Some(reply),
                 Err(error) => self.lost(&format!("the tunnel was lost: {error}")),

@@ -143,6 +143,7 @@ mod tests {
             timeout: None,
             input: input.clone(),
             project: None,
+            inputs: Vec::new(),
             one_off: true,
         };
         let size = run.payload.packed.bytes.len();
