@@ -361,8 +361,9 @@ fn conflict(current: u64) -> Reply {
     Reply { version: Some(current), ..Reply::error(409, error) }
 }
 
+/// In the operator's words.
 fn forbidden(verb: &str, key: &str) -> Reply {
-    let message = format!("the manifest lets this script {verb} no '{key}': helpers: {{{verb}: […]}}");
+    let message = format!("this payload may not {verb} {key}: add it to helpers.{verb} in its manifest.yaml");
     Reply::error(403, message)
 }
 
