@@ -44,11 +44,13 @@ complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "hosts" -d '
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "runs" -d 'List past runs, newest first'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "show" -d 'Show one run: what was run, and how each host ended'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "logs" -d 'Print what hosts printed: their stdout on stdout, their stderr on stderr'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "artifacts" -d 'List the files that scripts left, or write them into a folder'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "vars" -d 'Read and write the variables that scripts share'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "demo" -d 'Run a signed sample payload on SSH hosts of our own'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "generate" -d 'Write man pages and completion scripts into a folder'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s i -l inventory -d 'A list of hosts, one host or range a line, in which patterns look (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s l -l limit -d 'Only those of the targets that this names, too' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s x -l exclude -d 'None of the targets that this names' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
@@ -77,6 +79,8 @@ quiet\t'Nothing but errors'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l junit -d 'Write the outcome of every host as JUnit XML, too' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l events -d 'Write every event as a line of JSON, too' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l output-dir -d 'Write each host\'s output to files of its own, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l on-condition -d 'Run a shell command here for each host whose script told `condition true` last' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l on-notify -d 'Run a shell command here for each `cronium notify` of a script' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
 always\t'Everywhere, in files too'
@@ -89,7 +93,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s v -l ve
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s V -l version -d 'Print version'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l trust -d 'A public key to pin for the user on the hosts (repeat)' -r -F
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s i -l inventory -d 'A list of hosts, one host or range a line, in which patterns look (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s l -l limit -d 'Only those of the targets that this names, too' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s x -l exclude -d 'None of the targets that this names' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
@@ -186,7 +190,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s h -l 
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s V -l version -d 'Print version'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
 json\t'One JSON document'"
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s i -l inventory -d 'A list of hosts, one host or range a line, in which patterns look (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s l -l limit -d 'Only those of the targets that this names, too' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s x -l exclude -d 'None of the targets that this names' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
@@ -204,6 +208,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l color 
 always\t'Everywhere, in files too'
 never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l groups -d 'Show the groups of the inventory, how many hosts each has, and which'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s V -l version -d 'Print version'
@@ -243,9 +248,113 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -l color -
 always\t'Everywhere, in files too'
 never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -l told -d 'What scripts told beside their output instead: log, notify, progress and condition, by time'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -s o -l into -d 'Write the files into this folder, each as DIR/HOST/PATH' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -l format -d 'What to print where nothing is written' -r -f -a "text\t'Columns for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "get" -d 'Print a variable\'s value as JSON'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "set" -d 'Write a variable'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "list" -d 'List variables, by key'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "rm" -d 'Remove a variable; its history stays'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "history" -d 'Show every write of a variable: when, by whom, which value'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "explain" -d 'Show which value a script would see, and what hides what'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -l scope -d 'Where it lives: global, host:NAME, group:NAME, project:NAME or run:ID' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -s o -l output -d 'What to print: the value, or all that is known of it' -r -f -a "text\t'Columns for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -l raw -d 'Print a string without its quotes'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l scope -d 'Where it lives: global, host:NAME, group:NAME, project:NAME or run:ID' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l if-version -d 'Only where the variable has this version now; 0: only where it is not there' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l json -d 'The value must be JSON'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l string -d 'The value is a string, whatever it looks like'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l secret -d 'Seal the value; scripts can read it, no command shows it'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -l scope -d 'Only those that live here: global, host:NAME, group:NAME, project:NAME or run:ID' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -l scope -d 'Where it lives: global, host:NAME, group:NAME, project:NAME or run:ID' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -l scope -d 'Where it lives: global, host:NAME, group:NAME, project:NAME or run:ID' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l host -d 'As on this host, named as it is in runs' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l group -d 'As in this group (repeat, nearest first)' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l project -d 'As in this project' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l run -d 'As in this run: its id, an unambiguous beginning of it, or `last`' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from help" -f -a "get" -d 'Print a variable\'s value as JSON'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from help" -f -a "set" -d 'Write a variable'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from help" -f -a "list" -d 'List variables, by key'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from help" -f -a "rm" -d 'Remove a variable; its history stays'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from help" -f -a "history" -d 'Show every write of a variable: when, by whom, which value'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from help" -f -a "explain" -d 'Show which value a script would see, and what hides what'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -l hosts -d 'How many hosts to start, 200 at most' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -s o -l output -d 'What to print' -r -f -a "auto\t'Progress while the run goes on, then `grouped`'
 stream\t'Lines as they come, each behind the name of its host'
@@ -281,19 +390,27 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -l log
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s V -l version -d 'Print version'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "exec" -d 'Run a payload, a script or a command on many hosts'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "deploy" -d 'Put the stub, payloads and trusted keys on hosts, and run nothing'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "init" -d 'Make a payload folder from a template'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "pack" -d 'Pack a folder into a signed payload'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "sign" -d 'Sign a payload'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "verify" -d 'Verify a payload\'s signature and contents'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "inspect" -d 'Show what a payload holds'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "keygen" -d 'Make a signing key pair'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "hosts" -d 'Show which hosts a selection names, and how they are reached'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "runs" -d 'List past runs, newest first'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "show" -d 'Show one run: what was run, and how each host ended'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "logs" -d 'Print what hosts printed: their stdout on stdout, their stderr on stderr'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "demo" -d 'Run a signed sample payload on SSH hosts of our own'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "generate" -d 'Write man pages and completion scripts into a folder'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "exec" -d 'Run a payload, a script or a command on many hosts'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "deploy" -d 'Put the stub, payloads and trusted keys on hosts, and run nothing'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "init" -d 'Make a payload folder from a template'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "pack" -d 'Pack a folder into a signed payload'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "sign" -d 'Sign a payload'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "verify" -d 'Verify a payload\'s signature and contents'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "inspect" -d 'Show what a payload holds'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "keygen" -d 'Make a signing key pair'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "hosts" -d 'Show which hosts a selection names, and how they are reached'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "runs" -d 'List past runs, newest first'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "show" -d 'Show one run: what was run, and how each host ended'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "logs" -d 'Print what hosts printed: their stdout on stdout, their stderr on stderr'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "artifacts" -d 'List the files that scripts left, or write them into a folder'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "vars" -d 'Read and write the variables that scripts share'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "demo" -d 'Run a signed sample payload on SSH hosts of our own'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "generate" -d 'Write man pages and completion scripts into a folder'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "get" -d 'Print a variable\'s value as JSON'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "set" -d 'Write a variable'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "list" -d 'List variables, by key'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "rm" -d 'Remove a variable; its history stays'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "history" -d 'Show every write of a variable: when, by whom, which value'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "explain" -d 'Show which value a script would see, and what hides what'
