@@ -109,6 +109,23 @@ pub fn host_set(text: &str) -> Result<HostSet, SyntaxError> {
 
 /// Reads the text of a list; `name` is what errors call it. Lists do not name other lists.
 pub fn parse_list(name: &str, text: &str) -> Result<Expr> {
+    Ok(Expr { terms: parse_lines(name, text)?.into_iter().map(|(_, term)| term).collect() })
+}
+
+/// Reads the text of a list that only names hosts: each host or range with its line, counted from 1.
+/// `None` where it also takes hosts out.
+pub(super) fn parse_plain_list(name: &str, text: &str) -> Result<Option<Vec<(usize, HostSet)>>> {
+    let terms = parse_lines(name, text)?.into_iter();
+    Ok(terms
+        .map(|(line, term)| match term {
+            Term { op: Op::Add, item: Item::Hosts(set) } if !set.is_pattern() => Some((line, set)),
+            Term { op: Op::Add, item: Item::Local } => Some((line, HostSet::local())),
+            _ => None,
+        })
+        .collect())
+}
+
+fn parse_lines(name: &str, text: &str) -> Result<Vec<(usize, Term)>> {
     let mut terms = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = without_comment(line);
@@ -121,10 +138,10 @@ pub fn parse_list(name: &str, text: &str) -> Result<Expr> {
                 return Err(Error::usage(format!("{name}:{}: a list cannot name another list", number + 1))
                     .hint("name each list in the targets: ^one,^two"));
             }
-            terms.push(term);
+            terms.push((number + 1, term));
         }
     }
-    Ok(Expr { terms })
+    Ok(terms)
 }
 
 /// A `#` at the start of a word begins a comment.

@@ -53,8 +53,12 @@ impl<'de> Deserialize<'de> for Document {
 
 /// Whether the text of a file is what a program would print, and not Ansible's YAML as JSON.
 pub fn is_dynamic(text: &str) -> bool {
+    // A group or a variable of this name is nothing that anybody has.
+    if text.contains("\"_meta\"") {
+        return true;
+    }
     let Ok(Document(pairs)) = serde_json::from_str(text) else { return false };
-    pairs.iter().any(|(name, value)| name == META || value.is_array() || value["hosts"].is_array())
+    pairs.iter().any(|(_, value)| value.is_array() || value["hosts"].is_array())
 }
 
 /// Adds the hosts and groups of `text`; `name` is what faults call it, `origin` where its hosts

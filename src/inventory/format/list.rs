@@ -11,6 +11,14 @@ use crate::inventory::selection::{self, Selected};
 use crate::inventory::spot::Spot;
 
 pub fn read(draft: &mut Draft, name: &Arc<str>, text: &str) -> Result<()> {
+    if let Some(sets) = selection::parse_plain_list(name, text)? {
+        for (line, set) in sets {
+            let spot = Spot::new(name, line, 1);
+            pattern::check_size(&set, &spot)?;
+            pattern::add(draft, &set, &spot, Rules::Ours)?;
+        }
+        return Ok(());
+    }
     let list = selection::parse_list(name, text)?;
     let hosts = selection::resolve(&list, &mut NoLists, None).map_err(|mut error| {
         error.message = format!("{name}: {}", error.message);
@@ -28,13 +36,10 @@ pub fn read(draft: &mut Draft, name: &Arc<str>, text: &str) -> Result<()> {
 fn first_lines(text: &str) -> HashMap<Selected, usize> {
     let mut lines = HashMap::new();
     for (index, line) in text.lines().enumerate() {
-        let line = selection::without_comment(line).trim();
-        let single = pattern::single(line).map(|host| vec![Selected::of(host)]);
-        let named = single.or_else(|| {
-            let list = selection::parse_list("", line).ok()?;
-            selection::resolve(&list, &mut NoLists, None).ok()
-        });
-        for host in named.into_iter().flatten() {
+        let named = selection::parse_list("", line)
+            .and_then(|list| selection::resolve(&list, &mut NoLists, None))
+            .unwrap_or_default();
+        for host in named {
             lines.entry(host).or_insert(index + 1);
         }
     }

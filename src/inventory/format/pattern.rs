@@ -36,12 +36,18 @@ pub fn parse(text: &str, spot: &Spot, dialect: Dialect) -> Result<HostSet> {
             .fault(format_args!("{text} is a pattern, an inventory names hosts"))
             .hint("write a range such as web[01-20]"));
     }
+    check_size(&set, spot)?;
+    Ok(set)
+}
+
+/// Before it is expanded.
+pub fn check_size(set: &HostSet, spot: &Spot) -> Result<()> {
     if set.count() > selection::MAX_HOSTS {
         return Err(spot
-            .fault(format_args!("{text} names more than {} hosts", selection::MAX_HOSTS))
+            .fault(format_args!("{set} names more than {} hosts", selection::MAX_HOSTS))
             .hint("check the range for a digit too many"));
     }
-    Ok(set)
+    Ok(())
 }
 
 /// Adds the hosts of a set and gives their indices.
