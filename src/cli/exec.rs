@@ -40,7 +40,7 @@ stderr. That of a condition runs when its host has ended. Where a hook fails or 
 code is 1 instead of 0. Configuration files cannot set hooks."
 )]
 pub struct Args {
-    /// Hosts: web1, ann@web1:2222, web[01-20,30], ^FILE, - (stdin), local, a,b,!c
+    /// Hosts: web1, ann@web1:2222, web[01-20,30], @group, all, ^FILE, - (stdin), local, a,b,!c
     #[arg(value_name = "TARGETS")]
     targets: String,
     /// A .tar.gz, a folder with a manifest.yaml, or one script file
