@@ -185,8 +185,7 @@ fn a_tunnel_that_dies_in_the_middle() {
         thread::sleep(Duration::from_millis(50));
         fs::remove_file(path).unwrap();
         fs::write(go, "").unwrap();
-        let calls = operator.calls.lock().unwrap().clone();
-        calls
+        operator.calls.lock().unwrap().clone()
     });
     let seen = run(
         &script,
