@@ -19,7 +19,7 @@ use super::{Fleet, Report, Stop};
 use crate::event::{Bytes, EventKind, HostResult, HostState, Outcome, Stream, Trust};
 use crate::helper_api::{Journal, JournalFault};
 use crate::plan::{GRACE, Task};
-use crate::transport::{Connection, Fault, Link, Phase, Step, Tunnel, tunnel};
+use crate::transport::{Connection, Fault, Flight, Link, Phase, Step, Tunnel, tunnel};
 
 /// The stub keeps the deadlines; a host that is later than its own by this is lost.
 const LATE: Duration = Duration::from_secs(60);
@@ -74,7 +74,7 @@ impl Host {
         let firsts = fleet.first_messages(&fleet.plan.targets[self.index]).await;
         let mut verdict = Verdict::cancelled();
         for first in firsts {
-            verdict = self.converse(fleet, &first).await?;
+            verdict = self.converse(fleet, first).await?;
             if verdict.outcome != Outcome::Succeeded {
                 break;
             }
@@ -82,17 +82,37 @@ impl Host {
         Ok(verdict)
     }
 
-    async fn converse(&mut self, fleet: &Arc<Fleet>, first: &First<'_>) -> Result<Verdict, Fault> {
+    async fn converse(&mut self, fleet: &Arc<Fleet>, first: First<'_>) -> Result<Verdict, Fault> {
+        let First { flight, payload } = first;
+        let Some((connection, mut link, hello)) = self.reach(fleet, flight).await? else {
+            return Ok(Verdict::cancelled());
+        };
+        self.hello = Some(hello);
+        let connection = Arc::new(connection);
+        let verdict = self.listen(fleet, &mut link, &connection, payload).await;
+        self.enter(HostState::Collecting).await;
+        drop(link);
+        connection.close().await;
+        verdict
+    }
+
+    /// Connects and sends what starts the task, which is held no longer than that; `None` where the
+    /// run was cancelled before.
+    async fn reach(
+        &mut self,
+        fleet: &Arc<Fleet>,
+        flight: Flight,
+    ) -> Result<Option<(Connection, Link, Hello)>, Fault> {
         let target = &fleet.plan.targets[self.index];
         let mut stopped = fleet.stopped.clone();
         // There are six steps at most, so it never fills.
         let (steps, mut seen) = mpsc::channel(8);
-        let start = fleet.transport.start(target, &first.flight, |step| {
+        let start = fleet.transport.start(target, &flight, |step| {
             let _ = steps.try_send(step);
         });
         let mut start = std::pin::pin!(start);
         let mut delivered = false;
-        let (connection, mut link, hello) = loop {
+        loop {
             tokio::select! {
                 biased;
                 Some(step) = seen.recv() => {
@@ -104,19 +124,12 @@ impl Host {
                 () = reached(&mut stopped, Stop::Cancel) => {
                     return match delivered {
                         true => Err(Fault::lost("cronium-run was interrupted while the runner started")),
-                        false => Ok(Verdict::cancelled()),
+                        false => Ok(None),
                     };
                 }
-                session = &mut start => break session?,
+                session = &mut start => return session.map(Some),
             }
-        };
-        self.hello = Some(hello);
-        let connection = Arc::new(connection);
-        let verdict = self.listen(fleet, &mut link, &connection, first).await;
-        self.enter(HostState::Collecting).await;
-        drop(link);
-        connection.close().await;
-        verdict
+        }
     }
 
     /// Hears the stub out.
@@ -125,7 +138,7 @@ impl Host {
         fleet: &Arc<Fleet>,
         link: &mut Link,
         connection: &Arc<Connection>,
-        first: &First<'_>,
+        payload: &[u8],
     ) -> Result<Verdict, Fault> {
         let (mut stopped, mut left) = (fleet.stopped.clone(), fleet.stopped.clone());
         let (mut tunnel, mut opening, mut cancelled, mut started) = (None, None, false, false);
@@ -175,7 +188,7 @@ impl Host {
                         biased;
                         // Nothing runs yet; a stub whose link closes now ends without a trace.
                         () = reached(&mut stopped, Stop::Cancel) => return Ok(Verdict::cancelled()),
-                        sent = send_payload(link, first.payload) => sent?,
+                        sent = send_payload(link, payload) => sent?,
                     }
                     deadline = Some(Instant::now() + STAGING);
                 }
@@ -291,6 +304,12 @@ impl Host {
         let hello = self.hello.take().unwrap_or_default();
         let known = |text: String| (!text.is_empty()).then_some(text);
         let finished = self.finished.take();
+        // A script that has found its own way to the operator's API.
+        let condition = fleet.api.condition(&self.name);
+        if let (None, Some(condition)) = (self.condition, condition) {
+            self.report(EventKind::HostCondition { host: self.name.clone(), condition }).await;
+        }
+        let condition = self.condition.or(condition);
         let helpers = finished.as_ref().and_then(|finished| finished.helpers.clone());
         let result = HostResult {
             outcome: verdict.outcome,
@@ -307,7 +326,7 @@ impl Host {
             helper_mode: helpers.as_ref().map(|helpers| told::mode(helpers.mode)),
             helper_reason: helpers.and_then(|helpers| helpers.reason),
             conflicts: told::conflicts(self.journal.conflicts()),
-            condition: self.condition,
+            condition,
             trust: self.trust,
             stub_digest: known(hello.stub_digest),
             arch: known(hello.arch),
