@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 mod harness;
 
-use harness::{Archive, MANIFEST, SpokenStub, TestKey};
+use harness::{Archive, Environment, Fleet, MANIFEST, SpokenStub, TestKey, until};
 
 /// The operator's end of the tunnel: answers calls until it hangs up for good.
 struct Operator {
@@ -240,4 +240,40 @@ fn output_cannot_tell() {
     assert_eq!(seen.told, []);
     assert_eq!(seen.stdout.as_bytes(), frame);
     assert_eq!(seen.finished.helpers, None);
+}
+
+/// The operator's machine falls asleep under a call and wakes up later: the script has gone on, and
+/// what it wrote is there once, the call under way among it.
+#[test]
+fn an_operator_that_sleeps() {
+    let (environment, fleet) = (Environment::new(), Fleet::start(1));
+    environment.write(
+        "job.sh",
+        "#!/bin/sh\nset -e\ncronium incr n\n: >\"$HOME/called\"\n\
+         while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done\n\
+         for i in 1 2 3 4; do cronium incr n; done\ncronium setVariable last \"$(cronium getVariable n)\"\n\
+         cronium output done=true\n: >\"$HOME/over\"\n",
+    );
+    let name = fleet.name(1);
+    let running = environment
+        .exec(&fleet, &name)
+        .args(["-o", "quiet", "--timeout", "100s", "job.sh"])
+        .limit(120)
+        .start();
+    assert!(until(60, || fleet.home(1).join("called").exists()));
+    running.signal(rustix::process::Signal::STOP);
+    fs::write(fleet.home(1).join("go"), "").unwrap();
+    let over = until(60, || fleet.home(1).join("over").exists());
+    running.signal(rustix::process::Signal::CONT);
+    assert!(over, "the script does not wait for the operator");
+    running.wait().succeeds().ignore();
+    let ledger = environment.ledger();
+    let row = ledger.result(&ledger.last_run(), &name);
+    assert_eq!(
+        (row.helper_mode.as_deref(), row.output_json()),
+        (Some("bundled"), json!({"done": true})),
+        "{row:#?}"
+    );
+    assert_eq!(ledger.variable("n"), Some((json!(5), 5)), "each increment counts once");
+    assert_eq!(ledger.variable("last").map(|(value, _)| value), Some(json!(5)));
 }

@@ -27,7 +27,7 @@ pub use call::Call;
 /// How long the operator may take to open a way, and to answer a call. Later the script is
 /// answered from what is known here.
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// How long a script that calls too often is held back before it is told so.
 const HOLD_BACK: Duration = Duration::from_secs(60);
 
