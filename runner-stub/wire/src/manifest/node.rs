@@ -10,6 +10,7 @@ use serde_json::{Map, Number, Value};
 use serde_yaml::granit_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
 use super::{MAX_BYTES, ManifestError, Place};
+use crate::number;
 
 /// Collections may be nested this deep: enough for any metadata, too little for any stack.
 const MAX_DEPTH: usize = 32;
@@ -131,7 +132,7 @@ fn number(text: &str) -> Option<Option<Number>> {
     if let Ok(whole) = unsigned.parse::<i64>() {
         return Some(Some(whole.into()));
     }
-    unsigned.parse::<f64>().ok().map(Number::from_f64)
+    number::is_decimal(unsigned).then(|| number::parse(unsigned))
 }
 
 /// Reads one document.
