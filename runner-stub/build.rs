@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::DeflateEncoder;
 
 #[path = "src/fnv.rs"]
 mod fnv;
@@ -25,7 +25,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/fnv.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts"));
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    let mut packed = DeflateEncoder::new(Vec::new(), Compression::best());
     let mut digest = fnv::BASIS;
     let mut table = format!("const FILES: [File; {}] = [\n", FILES.len());
     for (file, name) in FILES {
@@ -35,7 +35,7 @@ fn main() {
             println!("cargo::error=cannot read {path}: {error}");
             std::process::exit(1)
         });
-        gzip.write_all(&content).expect("a Vec takes all");
+        packed.write_all(&content).expect("a Vec takes all");
         digest = fnv::fnv(fnv::fnv(digest, name.as_bytes()), &content);
         let (length, own) = (content.len(), fnv::fnv(fnv::BASIS, &content));
         writeln!(table, "    File {{ name: {name:?}, length: {length}, digest: {own:#x} }},")
@@ -44,5 +44,6 @@ fn main() {
     write!(table, "];\n/// Of all names and contents.\nconst DIGEST: u64 = {digest:#x};\n")
         .expect("a String takes all");
     fs::write(out.join("sdk.rs"), table).expect("OUT_DIR is writable");
-    fs::write(out.join("sdk.gz"), gzip.finish().expect("a Vec takes all")).expect("OUT_DIR is writable");
+    fs::write(out.join("sdk.deflate"), packed.finish().expect("a Vec takes all"))
+        .expect("OUT_DIR is writable");
 }

@@ -26,6 +26,8 @@ mod script;
 mod sdk;
 mod session;
 mod stale;
+#[cfg(all(panic = "abort", target_env = "musl"))]
+mod thread_name;
 mod trust;
 mod tunnel;
 #[cfg(all(panic = "abort", target_env = "musl"))]

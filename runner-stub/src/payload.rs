@@ -123,13 +123,13 @@ fn shrink(dir: &Path, new: &Path, files: usize, bytes: u64) {
         match entry.metadata() {
             Ok(meta) if meta.is_file() && !is_part => {
                 let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                found.push((entry.path() != new, std::cmp::Reverse(used), meta.len(), entry.path()));
+                let found_now = (entry.path() != new, std::cmp::Reverse(used), meta.len(), entry.path());
+                // The new one first, then the one used last.
+                found.insert(found.partition_point(|other| *other < found_now), found_now);
             }
             _ => {}
         }
     }
-    // The new one first, then the one used last.
-    found.sort();
     let mut sum = 0u64;
     for (place, (is_old, _, length, path)) in found.into_iter().enumerate() {
         sum = sum.saturating_add(length);

@@ -1,6 +1,5 @@
 //! Starts the payload's entrypoint.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader};
 use std::os::unix::fs::PermissionsExt;
@@ -11,6 +10,7 @@ use std::process::{Command, Stdio};
 use cronium_wire::manifest::Manifest;
 use rustix::process::{Pid, Signal};
 
+use crate::environment::Environment;
 use crate::refusal::Refusal;
 use crate::sdk::Sdk;
 
@@ -26,15 +26,18 @@ impl Script {
         manifest: &Manifest,
         sdk: &Sdk,
         args: &[String],
-        environment: &BTreeMap<OsString, OsString>,
+        environment: &Environment,
         work: &Path,
     ) -> Result<Self, Refusal> {
-        let path = environment.get(OsStr::new("PATH")).map(OsString::as_os_str).unwrap_or_default();
+        let path = environment.get("PATH").unwrap_or_default();
         let mut argv = program(manifest, sdk, path, work)?.into_iter();
         let program = argv.next().expect("a program is at least its name");
         let mut command = Command::new(&program);
         command.args(argv).args(&manifest.args).args(args);
-        command.env_clear().envs(environment).current_dir(work);
+        command.env_clear().current_dir(work);
+        for (name, value) in environment.iter() {
+            command.env(name, value);
+        }
         spawn(command).map_err(|error| {
             let refusal =
                 Refusal::new("exec", "start", format!("cannot start {}", program.display())).because(&error);

@@ -4,16 +4,16 @@
 //! `~/.cache/cronium-run/sdk/<digest>/` holds them for python (`PYTHONPATH`), node (`NODE_PATH`,
 //! `--require`, `node_modules`) and shells (`. cronium.sh` finds it on PATH).
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use cronium_wire::manifest::Interpreter;
-use flate2::read::GzDecoder;
+use flate2::{Decompress, FlushDecompress};
 
+use crate::environment::Environment;
 use crate::fnv::{BASIS, fnv};
 use crate::run_folder::{RunFolder, private_all, random_word, remove_all, xdg};
 
@@ -32,7 +32,7 @@ struct File {
 include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 
 /// The contents of [`FILES`], one behind the other.
-const CONTENTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sdk.gz"));
+const CONTENTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sdk.deflate"));
 
 /// As many versions of the helpers stay in the cache.
 const VERSIONS: usize = 8;
@@ -64,19 +64,19 @@ impl Sdk {
     }
 
     /// What makes the languages find their helpers; what `all` says already stays.
-    pub fn environment(&self, interpreter: &Interpreter, all: &mut BTreeMap<OsString, OsString>) {
+    pub fn environment(&self, interpreter: &Interpreter, all: &mut Environment) {
         for (name, folder) in
             [("PYTHONPATH", self.folder.clone()), ("NODE_PATH", self.folder.join("node_modules"))]
         {
             let mut path = folder.into_os_string();
-            if let Some(given) = all.get(OsStr::new(name)).filter(|given| !given.is_empty()) {
+            if let Some(given) = all.get(name).filter(|given| !given.is_empty()) {
                 path.push(":");
                 path.push(given);
             }
-            all.insert(name.into(), path);
+            all.set(name, path);
         }
-        if *interpreter == Interpreter::Bash {
-            all.entry("BASH_ENV".into()).or_insert_with(|| self.folder.join(SHELL).into());
+        if *interpreter == Interpreter::Bash && all.get("BASH_ENV").is_none() {
+            all.set("BASH_ENV", self.folder.join(SHELL));
         }
     }
 
@@ -132,10 +132,12 @@ fn is_whole(folder: &Path, interpreter: &Interpreter) -> bool {
 /// Each file appears whole: a run beside us may read there.
 fn write(folder: &Path) -> io::Result<()> {
     private_all(&folder.join(NODE).with_file_name(""))?;
-    let mut contents = GzDecoder::new(CONTENTS);
+    let mut contents = vec![0; FILES.iter().map(|file| file.length).sum()];
+    Decompress::new(false).decompress(CONTENTS, &mut contents, FlushDecompress::Finish)?;
+    let mut rest = &contents[..];
     for file in &FILES {
-        let mut content = vec![0; file.length];
-        contents.read_exact(&mut content)?;
+        let (content, behind) = rest.split_at(file.length);
+        rest = behind;
         let part = folder.join(format!(".{}", random_word()?));
         fs::write(&part, content).and_then(|()| fs::rename(&part, folder.join(file.name))).inspect_err(
             |_| {
@@ -172,7 +174,7 @@ mod tests {
     #[test]
     fn all_together_are_small() {
         let bytes: usize = FILES.iter().map(|file| file.length).sum();
-        assert!(bytes <= 25_000 && CONTENTS.len() <= 10_000, "{bytes} bytes, {} in gzip", CONTENTS.len());
+        assert!(bytes <= 25_000 && CONTENTS.len() <= 10_000, "{bytes} bytes, {} compressed", CONTENTS.len());
     }
 
     #[test]
@@ -217,22 +219,22 @@ mod tests {
     #[test]
     fn what_the_manifest_sets_stays() {
         let sdk = Sdk { folder: "/sdk".into() };
-        let text = |all: &BTreeMap<OsString, OsString>, name: &str| {
-            all.get(OsStr::new(name)).map(|value| value.to_str().unwrap().to_owned())
-        };
-        let mut all = BTreeMap::new();
+        let text =
+            |all: &Environment, name: &str| all.get(name).map(|value| value.to_str().unwrap().to_owned());
+        let mut all = Environment::default();
         sdk.environment(&Interpreter::Bash, &mut all);
         assert_eq!(text(&all, "PYTHONPATH").as_deref(), Some("/sdk"));
         assert_eq!(text(&all, "NODE_PATH").as_deref(), Some("/sdk/node_modules"));
         assert_eq!(text(&all, "BASH_ENV").as_deref(), Some("/sdk/cronium.sh"));
 
-        let mut all =
-            BTreeMap::from([("PYTHONPATH".into(), "lib".into()), ("BASH_ENV".into(), "own".into())]);
+        let mut all = Environment::default();
+        all.set("PYTHONPATH", "lib");
+        all.set("BASH_ENV", "own");
         sdk.environment(&Interpreter::Bash, &mut all);
         assert_eq!(text(&all, "PYTHONPATH").as_deref(), Some("/sdk:lib"));
         assert_eq!(text(&all, "BASH_ENV").as_deref(), Some("own"));
 
-        let mut all = BTreeMap::new();
+        let mut all = Environment::default();
         sdk.environment(&Interpreter::Python, &mut all);
         assert_eq!(text(&all, "BASH_ENV"), None);
     }

@@ -102,9 +102,14 @@ fn key_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "pub"));
-    files.sort();
+    // In order, so that each run tries them alike.
+    let mut files: Vec<PathBuf> = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "pub") {
+            files.insert(files.partition_point(|other| *other < path), path);
+        }
+    }
     Ok(files)
 }
 

@@ -1,8 +1,6 @@
 //! What is known on this host of the operator's variables: the job's snapshot and everything the
 //! script has read and written since.
 
-use std::collections::HashMap;
-
 use cronium_wire::manifest::Helpers;
 use cronium_wire::message::Job;
 use serde_json::Value;
@@ -44,7 +42,9 @@ impl Held {
 }
 
 pub struct Known {
-    keys: HashMap<String, [Level; LEVELS]>,
+    /// By key: a list finds them as fast as a tree and is less code. Each in a box, so that little
+    /// moves where one is put in.
+    keys: Vec<(String, Box<[Level; LEVELS]>)>,
     /// Whether a key that may be read and does not stand here has no value at any level.
     is_complete: bool,
     bytes: usize,
@@ -56,7 +56,7 @@ pub struct Known {
 impl Known {
     pub fn new(job: &Job, helpers: Helpers) -> Self {
         let mut known = Self {
-            keys: HashMap::new(),
+            keys: Vec::new(),
             is_complete: job.snapshot.complete,
             bytes: 0,
             run: job.run.clone(),
@@ -134,16 +134,11 @@ impl Known {
     /// Every key that is known to have a value, where it is nearest, by key.
     pub fn list(&self) -> Vec<(&str, &Held)> {
         let nearest = |levels: &'_ [Level; LEVELS]| levels.iter().position(|level| *level != Level::Absent);
-        let mut all: Vec<(&str, &Held)> = self
-            .keys
-            .iter()
-            .filter_map(|(key, levels)| match &levels[nearest(levels)?] {
-                Level::Is(held) => Some((key.as_str(), held)),
-                _ => None,
-            })
-            .collect();
-        all.sort_by_key(|(key, _)| *key);
-        all
+        let known = self.keys.iter().filter_map(|(key, levels)| match &levels[nearest(levels)?] {
+            Level::Is(held) => Some((key.as_str(), held)),
+            _ => None,
+        });
+        known.collect()
     }
 
     pub fn is_complete(&self) -> bool {
@@ -151,9 +146,19 @@ impl Known {
     }
 
     fn levels(&self, key: &str) -> [Level; LEVELS] {
-        let is_sure = self.is_complete && self.helpers.may_read(key);
-        let absent = if is_sure { Level::Absent } else { Level::Unknown };
-        self.keys.get(key).cloned().unwrap_or_else(|| std::array::from_fn(|_| absent.clone()))
+        match self.place(key) {
+            Ok(at) => (*self.keys[at].1).clone(),
+            Err(_) => {
+                let is_sure = self.is_complete && self.helpers.may_read(key);
+                let absent = if is_sure { Level::Absent } else { Level::Unknown };
+                std::array::from_fn(|_| absent.clone())
+            }
+        }
+    }
+
+    /// Where the key stands, or where it belongs.
+    fn place(&self, key: &str) -> Result<usize, usize> {
+        self.keys.binary_search_by(|(known, _)| known.as_str().cmp(key))
     }
 
     fn set(&mut self, key: &str, level: usize, to: Level) {
@@ -167,7 +172,10 @@ impl Known {
             ..=MAX_BYTES => (to, bytes),
             _ => (Level::Unknown, bytes - size(&to)),
         };
-        self.keys.insert(key.to_owned(), levels);
+        match self.place(key) {
+            Ok(at) => *self.keys[at].1 = levels,
+            Err(at) => self.keys.insert(at, (key.to_owned(), Box::new(levels))),
+        }
     }
 }
 

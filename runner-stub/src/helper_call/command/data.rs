@@ -1,6 +1,6 @@
 //! What comes with a run and what goes back: `input`, `event`, `output`.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::line::{call, done, expect};
 use super::words::{Words, json_or_text, stdin};
@@ -55,8 +55,11 @@ fn is_field(word: &str) -> bool {
 }
 
 fn object(fields: &[String]) -> Value {
-    let pairs = fields.iter().filter_map(|field| field.split_once('='));
-    Value::Object(pairs.map(|(name, value)| (name.to_owned(), json_or_text(value.to_owned()))).collect())
+    let mut object = Map::new();
+    for (name, value) in fields.iter().filter_map(|field| field.split_once('=')) {
+        object.insert(name.to_owned(), json_or_text(value.to_owned()));
+    }
+    Value::Object(object)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What is told beside the output: `condition`, `log`, `progress`, `notify`.
 
+use cronium_wire::number;
 use serde_json::Value;
 
 use super::line::done;
@@ -44,8 +45,9 @@ pub fn progress(args: Vec<String>) -> Outcome<()> {
 }
 
 fn percent_of(text: &str) -> Outcome<f64> {
-    let percent = text.strip_suffix('%').unwrap_or(text).parse().ok();
+    let percent = number::parse(text.strip_suffix('%').unwrap_or(text));
     percent
+        .and_then(|percent| percent.as_f64())
         .filter(|percent| (0.0..=100.0).contains(percent))
         .ok_or_else(|| usage(format!("N is a number from 0 to 100, not '{text}'")))
 }
@@ -82,6 +84,9 @@ mod tests {
             ("0", Some(0.0)),
             ("99.5", Some(99.5)),
             ("100%", Some(100.0)),
+            ("007", Some(7.0)),
+            ("+.5", Some(0.5)),
+            ("5.%", Some(5.0)),
             ("-1", None),
             ("100.1", None),
             ("nan", None),

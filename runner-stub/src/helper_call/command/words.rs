@@ -2,9 +2,6 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
-use serde::de::value::Error as UnknownName;
 use serde_json::Value;
 
 use super::{Failure, Outcome, usage};
@@ -64,8 +61,8 @@ impl Words {
     /// `--scope`, by the names that the protocol has for them.
     pub fn scope(&self) -> Outcome<Option<Scope>> {
         let parse = |name: &str| {
-            Scope::deserialize(IntoDeserializer::<UnknownName>::into_deserializer(name))
-                .map_err(|_| usage(format!("--scope is one of run, host, project, global, not '{name}'")))
+            Scope::from_name(name)
+                .ok_or_else(|| usage(format!("--scope is one of run, host, project, global, not '{name}'")))
         };
         self.option("--scope").map(parse).transpose()
     }

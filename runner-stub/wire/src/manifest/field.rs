@@ -256,5 +256,10 @@ pub fn timeout(key: &str, node: Node) -> Result<Duration, ManifestError> {
 }
 
 pub fn metadata(key: &str, node: Node) -> Result<BTreeMap<String, Value>, ManifestError> {
-    mapping(key, node)?.into_iter().map(|(key, value)| Ok((key.text, value.to_json()?))).collect()
+    // One by one: collecting them would bring a sort of its own.
+    let mut metadata = BTreeMap::new();
+    for (key, value) in mapping(key, node)? {
+        metadata.insert(key.text, value.to_json()?);
+    }
+    Ok(metadata)
 }
