@@ -82,7 +82,8 @@ struct Seen {
 fn run(script: &str, job: impl FnOnce(&mut Job), mut open: impl FnMut(Option<String>) -> ToStub) -> Seen {
     let home = tempfile::tempdir().unwrap();
     let payload = Archive::new(MANIFEST).file("run.sh", script.as_bytes()).finish();
-    let mut sent = Job { tunnel_now: true, ..TestKey::new(1).job(&payload) };
+    let scopes = ["run:R", "host:pipe", "global"].map(str::to_owned).to_vec();
+    let mut sent = Job { tunnel_now: true, scopes, ..TestKey::new(1).job(&payload) };
     job(&mut sent);
     let input = b"{\"n\":5}";
     sent.input_size = input.len() as u64;
@@ -150,8 +151,13 @@ fn a_host_without_any_tunnel() {
     assert_eq!(seen.stdout, "5\n\"as it was\"\n1\n\"changed\"\n7\n");
     assert_eq!(asked.into_inner(), [true, false], "a socket, then a port");
     let ops: Vec<Op> = seen.journal.iter().map(|write| write.op.clone()).collect();
-    let set =
-        |key: &str, value: Value, if_version| Op::Set { key: key.into(), value, if_version, scope: None };
+    let set = |key: &str, value: Value, if_version| Op::Set {
+        key: key.into(),
+        value,
+        if_version,
+        after: None,
+        scope: None,
+    };
     let output = Op::Output { value: json!({"done": true}) };
     assert_eq!(ops, [set("own", json!(1), None), set("known", json!("changed"), Some(4)), output]);
     let reason = "no Unix socket: not here; no TCP port: not here".to_owned();
@@ -224,7 +230,7 @@ fn the_script_starts_without_the_tunnel() {
     let want = [
         Told::Condition { condition: true },
         Told::Progress { percent: 50.0, step: Some("half".into()) },
-        Told::Log { level: "info".into(), message: "hello".into(), context: json!({"a": 1}) },
+        Told::Log { level: "info".into(), message: "hello".into(), context: "{\"a\":1}".into() },
         Told::Notify { audience: "ops".into(), message: "look here".into() },
     ];
     assert_eq!(seen.told, want);

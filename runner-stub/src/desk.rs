@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cronium_wire::manifest::Helpers;
-use cronium_wire::message::{self, FromStub, Job, Mode, Op, Told, Write};
-use cronium_wire::number;
-use serde_json::{Number, Value, json};
+use cronium_wire::message::{self, FromStub, Job, MAX_CONTEXT, MAX_TOLD, Message, Mode, Op, Told, Write};
+use serde_json::{Value, json};
 
 use crate::door::Answer;
 use crate::helper_call::{Reply, Request, Scope};
@@ -15,14 +14,16 @@ use crate::journal::Journal;
 use crate::tunnel::{Call, Tunnel};
 use crate::uplink::Uplink;
 
+mod effect;
 mod known;
 
-use known::{Held, Known, Level};
+use effect::Effect;
+use known::{Known, Level};
 
 /// Bytes of a key, and of a value as JSON: as at the operator.
 const MAX_KEY: usize = 512;
 const MAX_VALUE: usize = 1 << 20;
-/// Bytes of a message, a step or an audience, and of a log's context as JSON.
+/// Bytes of a message, a step or an audience.
 const MAX_TEXT: usize = 16 << 10;
 
 pub struct Desk {
@@ -45,9 +46,9 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// `word`: one that no other run on the host has.
+    /// `word`: one that no other run on the host has. The job's snapshot is taken out of it.
     pub fn new(
-        job: &Job,
+        job: &mut Job,
         input: Vec<u8>,
         helpers: Helpers,
         tunnel: Arc<Tunnel>,
@@ -57,7 +58,7 @@ impl Desk {
         Self {
             input,
             context: job.context.clone(),
-            known: Mutex::new(Known::new(job, helpers.clone())),
+            known: Mutex::new(Known::new(std::mem::take(&mut job.snapshot), &job.scopes, helpers.clone())),
             helpers,
             tunnel,
             journal: Journal::new(uplink.clone()),
@@ -91,10 +92,10 @@ impl Desk {
             Request::Event => Ok(Reply::ok(self.context.clone())),
             Request::Output { value, append } => Ok(self.output(value, append)),
             Request::GetVariable { key, scope } => self.get(&key, scope),
-            Request::Variables => Ok(self.list()),
+            Request::Variables { scope } => self.list(scope),
             Request::SetVariable { key, value, if_version, scope } => {
                 let scope = scope.map(Scope::name);
-                self.write(Op::Set { key, value, if_version, scope })
+                self.write(Op::Set { key, value, if_version, after: None, scope })
             }
             Request::Increment { key, by, scope } => {
                 self.write(Op::Increment { key, by, scope: scope.map(Scope::name) })
@@ -104,7 +105,8 @@ impl Desk {
             Request::Log { level, message, context } => {
                 short("the level", &level, 64)?;
                 short("the message", &message, MAX_TEXT)?;
-                short("the context", &context.to_string(), MAX_TEXT)?;
+                let context = if context.is_null() { String::new() } else { context.to_string() };
+                short("the context", &context, MAX_CONTEXT)?;
                 self.tell(Told::Log { level, message, context })
             }
             Request::Progress { percent, step } => {
@@ -128,7 +130,12 @@ impl Desk {
     }
 
     fn tell(&self, told: Told) -> Result<Reply, Reply> {
-        match self.uplink.send(&FromStub::Told(told)) {
+        let told = FromStub::Told(told);
+        // As JSON: an escaped character takes up to six bytes.
+        if told.encode().1.len() > MAX_TOLD {
+            return Err(Reply::error(413, format!("it takes more than {} KiB as JSON", MAX_TOLD >> 10)));
+        }
+        match self.uplink.send(&told) {
             Ok(()) => Ok(Reply::ok(Value::Null)),
             Err(error) => Err(Reply::error(503, format!("the operator is gone: {error}"))),
         }
@@ -150,20 +157,24 @@ impl Desk {
         if !self.helpers.may_read(key) {
             return Err(forbidden("read", key));
         }
+        let level = self.level(scope)?;
         if let Some(reply) = self.tunnel.call(&Call::get(key, scope)) {
-            let mut known = self.known();
-            match reply.status {
-                200 => found(&mut known, key, scope, &reply.data),
-                404 => known.missing(key, scope),
+            self.learn(|known| match reply.status {
+                200 => found(known, key, level, &reply.data),
+                404 => known.missing(key, level),
                 _ => {}
-            }
+            });
             return Ok(reply);
         }
         self.bundled.store(true, Ordering::Relaxed);
-        match self.known().get(key, scope) {
-            Level::Is(held) => Ok(Reply::ok(document(key, &held))),
-            Level::Absent => Err(Reply::error(404, format!("no variable {key}"))),
-            Level::Unknown => Err(Reply::error(
+        let known = self.known();
+        match known.get(key, level) {
+            (at, Level::Is(held)) => {
+                let value = held.value();
+                Ok(Reply::ok(document(key, value, held.version, known.scope(at))))
+            }
+            (_, Level::Absent(_)) => Err(Reply::error(404, format!("no variable {key}"))),
+            (_, Level::Unknown) => Err(Reply::error(
                 503,
                 format!(
                     "the operator cannot be asked, and the job brought no value of '{key}': name it in the \
@@ -173,32 +184,49 @@ impl Desk {
         }
     }
 
-    fn list(&self) -> Reply {
-        if let Some(reply) = self.tunnel.call(&Call::list()) {
-            return reply;
+    fn list(&self, scope: Option<Scope>) -> Result<Reply, Reply> {
+        let level = self.level(scope)?;
+        if let Some(reply) = self.tunnel.call(&Call::list(scope)) {
+            return Ok(reply);
         }
         self.bundled.store(true, Ordering::Relaxed);
         let known = self.known();
-        let all = known.list().into_iter();
-        let listed = all
-            .filter(|(key, _)| self.helpers.may_read(key))
-            .map(|(key, held)| json!({"key": key, "version": held.version, "scope": held.scope}));
-        let listed: Vec<Value> = listed.collect();
-        match known.is_complete() {
-            true => Reply::ok(listed.into()),
-            false => {
-                Reply::error(503, "the operator cannot be asked, and the job brought only some variables")
-            }
+        let Some(all) = known.list(level) else {
+            let error = "the operator cannot be asked, and the job brought only some variables";
+            return Err(Reply::error(503, error));
+        };
+        let readable = all.into_iter().filter(|(key, ..)| self.helpers.may_read(key));
+        let listed = readable
+            .map(|(key, at, version)| json!({"key": key, "version": version, "scope": known.scope(at)}));
+        Ok(Reply::ok(listed.collect()))
+    }
+
+    /// Which level a named scope is; 400 for one that this run does not have.
+    fn level(&self, scope: Option<Scope>) -> Result<Option<usize>, Reply> {
+        let Some(scope) = scope.map(Scope::name) else { return Ok(None) };
+        let level = self.known().level(&scope);
+        let missing = || Reply::error(400, format!("this run has no {scope}: exec --{scope} NAME"));
+        level.ok_or_else(missing).map(Some)
+    }
+
+    /// Takes over what the operator has said, for the time it cannot be asked. Once it could not,
+    /// what it still says comes too late.
+    fn learn(&self, take: impl FnOnce(&mut Known)) {
+        let mut known = self.known();
+        if !self.bundled.load(Ordering::Relaxed) {
+            take(&mut known);
         }
     }
 
     fn write(&self, op: Op) -> Result<Reply, Reply> {
-        if let Op::Set { key, .. } | Op::Unset { key, .. } | Op::Increment { key, .. } = &op {
+        let (key, scope) = key_and_scope(&op);
+        if let Some(key) = key {
             valid(key)?;
             if !self.helpers.may_write(key) {
                 return Err(forbidden("write", key));
             }
         }
+        let level = self.level(scope)?;
         let id = format!("{}-{}", self.word, self.next.fetch_add(1, Ordering::Relaxed));
         let call = Call::write(&op, &id);
         // As the operator would say of its body.
@@ -209,38 +237,32 @@ impl Desk {
             ));
         }
         if let Some(reply) = self.tunnel.call(&call) {
-            self.remember(&op, &reply);
+            if let Some(key) = key.filter(|_| reply.is_ok()) {
+                self.learn(|known| match &op {
+                    Op::Unset { .. } => {
+                        let at = known.level_of(&reply.data["scope"]).unwrap_or_else(|| known.target(key));
+                        known.wrote(key, at, Level::Absent(0), level.is_none());
+                    }
+                    _ => found(known, key, level, &reply.data),
+                });
+            }
             return Ok(reply);
         }
+        self.answer_alone(op, id, level)
+    }
+
+    /// A write while the operator cannot be asked: into the journal.
+    fn answer_alone(&self, mut op: Op, id: String, level: Option<usize>) -> Result<Reply, Reply> {
         self.bundled.store(true, Ordering::Relaxed);
         // Held until the write stands in the journal: what is known here and what the operator
         // will make of the journal have one order.
         let mut known = self.known();
-        let (effect, reply) = effect(&known, &op)?;
-        self.journal.push(&Write { id, op: op.clone() }).map_err(|_| {
+        let effect = Effect::of(&known, &mut op, &id, level)?;
+        let readable = key_and_scope(&op).0.is_none_or(|key| self.helpers.may_read(key));
+        self.journal.push(&Write { id, op }).map_err(|_| {
             Reply::error(503, "the operator cannot be reached, and too much waits for it already")
         })?;
-        if let Some((key, level, now, nearest)) = effect {
-            known.wrote(&key, level, now, nearest);
-        }
-        Ok(reply)
-    }
-
-    /// Takes over what the operator has answered to a write, for the time it cannot be asked.
-    fn remember(&self, op: &Op, reply: &Reply) {
-        let mut known = self.known();
-        match op {
-            Op::Set { key, scope, .. } | Op::Increment { key, scope, .. } if reply.is_ok() => {
-                let asked = scope.as_deref().and_then(Scope::from_name);
-                found(&mut known, key, asked, &reply.data);
-            }
-            Op::Unset { key, scope } if reply.is_ok() => {
-                let scope = scope.as_deref().and_then(Scope::from_name);
-                let level = known.target(key, scope);
-                known.wrote(key, level, Level::Absent, scope.is_none());
-            }
-            _ => {}
-        }
+        Ok(effect.map_or(Reply::ok(Value::Null), |effect| effect.take(&mut known, readable)))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -255,79 +277,24 @@ impl Answer for Desk {
     }
 }
 
-/// Key, level, what stands there from now on, and whether no scope was named.
-type Effect = (String, usize, Level, bool);
-
-/// What a write does to what is known here, and what the script is told.
-fn effect(known: &Known, op: &Op) -> Result<(Option<Effect>, Reply), Reply> {
-    let (key, scope) = match op {
-        Op::Output { .. } => return Ok((None, Reply::ok(Value::Null))),
+/// The variable a write is about, and the scope it names.
+fn key_and_scope(op: &Op) -> (Option<&str>, Option<Scope>) {
+    match op {
+        Op::Output { .. } => (None, None),
         Op::Set { key, scope, .. } | Op::Unset { key, scope } | Op::Increment { key, scope, .. } => {
-            (key, scope.as_deref().and_then(Scope::from_name))
+            (Some(key), scope.as_deref().and_then(Scope::from_name))
         }
-    };
-    let level = known.target(key, scope);
-    let before = known.at(key, level);
-    let held = |text: String, version: u64| {
-        let scope = match &before {
-            Level::Is(before) => before.scope.clone(),
-            _ => known.scope_name(level),
-        };
-        Held { text, version, scope }
-    };
-    let now = match op {
-        Op::Output { .. } => return Ok((None, Reply::ok(Value::Null))),
-        Op::Set { value, if_version, .. } => {
-            let version = match (&before, if_version) {
-                (Level::Is(Held { version, .. }), Some(wanted)) if version != wanted => {
-                    return Err(conflict(*version));
-                }
-                (Level::Absent, Some(1..)) => return Err(conflict(0)),
-                (Level::Is(Held { version, .. }), _) => version + 1,
-                (_, wanted) => wanted.unwrap_or(0) + 1,
-            };
-            Level::Is(held(value.to_string(), version))
-        }
-        Op::Increment { by, .. } => match sum(&before, key, by)? {
-            Some((sum, version)) => Level::Is(held(sum.to_string(), version)),
-            // It is added at the operator; what it makes is not known here.
-            None => Level::Unknown,
-        },
-        Op::Unset { .. } => match before {
-            Level::Absent => return Err(Reply::error(404, format!("no variable {key}"))),
-            _ => Level::Absent,
-        },
-    };
-    let data = match &now {
-        Level::Is(held) => document(key, held),
-        _ => json!({"key": key, "value": null, "version": 0, "scope": known.scope_name(level)}),
-    };
-    Ok((Some((key.clone(), level, now, scope.is_none())), Reply::ok(data)))
-}
-
-/// The new number and version; `None` where the old one is not known.
-fn sum(before: &Level, key: &str, by: &Number) -> Result<Option<(Number, u64)>, Reply> {
-    let held = match before {
-        Level::Unknown => return Ok(None),
-        Level::Absent => return Ok(Some((by.clone(), 1))),
-        Level::Is(held) => held,
-    };
-    let Value::Number(number) = held.value() else {
-        return Err(Reply::error(400, format!("the variable '{key}' is no number")));
-    };
-    let sum = number::add(&number, by);
-    let sum = sum.ok_or_else(|| Reply::error(400, format!("the variable '{key}' cannot hold the sum")))?;
-    Ok(Some((sum, held.version + 1)))
+    }
 }
 
 /// Takes over `{key, value, version, scope}` of an answer.
-fn found(known: &mut Known, key: &str, asked: Option<Scope>, data: &Value) {
+fn found(known: &mut Known, key: &str, asked: Option<usize>, data: &Value) {
     let (version, scope) = (data["version"].as_u64(), data["scope"].as_str());
     known.found(key, asked, &data["value"], version.unwrap_or(0), scope.unwrap_or("global"));
 }
 
-fn document(key: &str, held: &Held) -> Value {
-    json!({"key": key, "value": held.value(), "version": held.version, "scope": held.scope})
+fn document(key: &str, value: Value, version: u64, scope: &str) -> Value {
+    json!({"key": key, "value": value, "version": version, "scope": scope})
 }
 
 fn appended(before: Value, value: Value) -> Value {
@@ -356,14 +323,6 @@ fn short(what: &str, text: &str, max: usize) -> Result<(), Reply> {
         true => Err(Reply::error(413, format!("{what} takes more than {max} bytes"))),
         false => Ok(()),
     }
-}
-
-fn conflict(current: u64) -> Reply {
-    let error = match current {
-        0 => "the variable does not exist".to_owned(),
-        current => format!("the variable has version {current}"),
-    };
-    Reply { version: Some(current), ..Reply::error(409, error) }
 }
 
 /// In the operator's words.

@@ -118,8 +118,6 @@ struct Session {
     watch: Watch,
     events: Receiver<Event>,
     sender: SyncSender<Event>,
-    /// From the moment its socket has a place.
-    tunnel: Option<Arc<Tunnel>>,
 }
 
 impl Session {
@@ -135,12 +133,12 @@ impl Session {
             }
             let _ = down.send(Event::Gone);
         });
-        Self { uplink, watch, events, sender, tunnel: None }
+        Self { uplink, watch, events, sender }
     }
 
     fn serve(mut self) -> Result<(), Lost> {
         let served = match self.receive(JOB_WITHIN)? {
-            ToStub::Job(job) => self.run(&job),
+            ToStub::Job(mut job) => self.run(&mut job),
             ToStub::Deploy(deploy) => self.deploy(&deploy),
             // Cancelled before it began.
             ToStub::Cancel => Ok(finished(End::Cancelled)),
@@ -157,22 +155,10 @@ impl Session {
 
     /// The next message from the operator, before anything runs.
     fn receive(&mut self, within: Duration) -> Result<ToStub, Lost> {
-        loop {
-            let Ok(Event::Down(message)) = self.events.recv_timeout(within) else { return Err(Lost) };
-            if let Some(message) = self.steer(message) {
-                return Ok(message);
-            }
+        match self.events.recv_timeout(within) {
+            Ok(Event::Down(message)) => Ok(message),
+            _ => Err(Lost),
         }
-    }
-
-    /// Takes what is for the tunnel, which is opened beside everything else.
-    fn steer(&self, message: ToStub) -> Option<ToStub> {
-        match (message, &self.tunnel) {
-            (ToStub::TunnelOpen { port }, Some(tunnel)) => tunnel.opened(port),
-            (ToStub::TunnelRefused { reason }, Some(tunnel)) => tunnel.refused(reason),
-            (message, _) => return Some(message),
-        }
-        None
     }
 
     fn deploy(&mut self, deploy: &Deploy) -> Result<Finished, Stop> {
@@ -188,7 +174,7 @@ impl Session {
         Ok(finished(End::Deployed { pinned }))
     }
 
-    fn run(&mut self, job: &Job) -> Result<Finished, Stop> {
+    fn run(&mut self, job: &mut Job) -> Result<Finished, Stop> {
         plain_name(&job.run)?;
         plain_name(&job.digest)?;
         let input = self.receive_input(job)?;
@@ -197,10 +183,6 @@ impl Session {
         let folder = RunFolder::create(&job.run)?;
         self.watch.leaves(folder.removal());
         let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
-        self.tunnel = Some(Arc::clone(&tunnel));
-        if job.tunnel_now {
-            tunnel.ask();
-        }
         stale::collect(&folder);
         let manifest = archive::unpack_reader(&mut payload, job.size, &folder.work()).map_err(broken)?;
         self.stage_inputs(job, &manifest.artifacts, &folder)?;
@@ -213,6 +195,10 @@ impl Session {
         let door = manifest.helpers.http.then(|| door::open(Arc::clone(&desk), &job.execution)).transpose();
         let door =
             door.map_err(|error| Refusal::new("exec", "door", "cannot open the HTTP door").because(error))?;
+        // Nothing else is awaited from the operator from here on.
+        if job.tunnel_now {
+            tunnel.ask();
+        }
         let (mode, _) = tunnel.way();
         let sdk = Sdk::install(&folder, &manifest.interpreter)
             .map_err(|error| Refusal::folder("fill", folder.path(), &error))?;
@@ -228,12 +214,18 @@ impl Session {
         let told = self.uplink.send(&FromStub::Started(started)).map_err(Lost::from);
         // Where nobody is left to tell, nothing is left running.
         let end = told
-            .and_then(|()| self.supervise(script, timeout, grace))
+            .and_then(|()| self.supervise(script, &tunnel, timeout, grace))
             .inspect_err(|Lost| process_tree::end(grace))?;
         let (cpu_ms, max_rss_kb) = usage::of_children().unzip();
         let helpers = desk.close();
         if end != End::Cancelled {
-            let stopped = || matches!(self.events.try_recv(), Ok(Event::Down(ToStub::Cancel) | Event::Gone));
+            let mut told = false;
+            // Said once, it holds to the end.
+            let stopped = || {
+                let now = matches!(self.events.try_recv(), Ok(Event::Down(ToStub::Cancel) | Event::Gone));
+                told |= now;
+                told
+            };
             artifact::send_outputs(&folder, &manifest.artifacts, &self.uplink, stopped)
                 .map_err(Lost::from)?;
         }
@@ -303,7 +295,13 @@ impl Session {
     }
 
     /// Waits for the script's end, its deadline, the operator's word or the operator's loss.
-    fn supervise(&mut self, script: Script, timeout: Option<Duration>, grace: Duration) -> Result<End, Lost> {
+    fn supervise(
+        &mut self,
+        script: Script,
+        tunnel: &Arc<Tunnel>,
+        timeout: Option<Duration>,
+        grace: Duration,
+    ) -> Result<End, Lost> {
         let begun = Instant::now();
         let (ended, ended_writer) = io::pipe()?;
         let mut ended_writer = Some(ended_writer);
@@ -342,13 +340,13 @@ impl Session {
                         self.uplink.send(&FromStub::Warning { message })?;
                     }
                 }
-                Some(Event::Down(message)) => match self.steer(message) {
-                    Some(ToStub::Cancel) if exit.is_none() => {
-                        end.get_or_insert(End::Cancelled);
-                        process_tree::end(grace);
-                    }
-                    _ => {}
-                },
+                Some(Event::Down(ToStub::TunnelOpen { port })) => tunnel.opened(port),
+                Some(Event::Down(ToStub::TunnelRefused { reason })) => tunnel.refused(reason),
+                Some(Event::Down(ToStub::Cancel)) if exit.is_none() => {
+                    end.get_or_insert(End::Cancelled);
+                    process_tree::end(grace);
+                }
+                Some(Event::Down(_)) => {}
                 None => {
                     deadline = None;
                     end.get_or_insert(End::TimedOut { after_ms: begun.elapsed().as_millis() as u64 });

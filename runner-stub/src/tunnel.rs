@@ -28,6 +28,9 @@ pub use call::Call;
 /// answered from what is known here.
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// More calls at once than this wait for their turn: the operator serves as many connections of a
+/// host.
+const AT_ONCE: usize = 32;
 /// How long a script that calls too often is held back before it is told so.
 const HOLD_BACK: Duration = Duration::from_secs(60);
 
@@ -41,6 +44,7 @@ pub struct Tunnel {
     changed: Condvar,
     /// Connections that wait for the next call, so that a call is one round trip.
     idle: Mutex<Vec<File>>,
+    turns: Turns,
 }
 
 struct State {
@@ -79,6 +83,7 @@ impl Tunnel {
             state: Mutex::new(State { stage: Stage::Closed, reasons: Vec::new(), asked_at: None }),
             changed: Condvar::new(),
             idle: Mutex::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -87,20 +92,17 @@ impl Tunnel {
         let mut state = self.state();
         if state.stage == Stage::Closed {
             state.asked_at = Some(Instant::now());
-            self.ask_for(&mut state, Way::Socket);
+            state.stage = Stage::Opening(Way::Socket);
+            drop(state);
+            self.ask_for(Some(self.path.to_string_lossy().into_owned()));
         }
     }
 
-    fn ask_for(&self, state: &mut State, way: Way) {
-        let path = match way {
-            Way::Socket => Some(self.path.to_string_lossy().into_owned()),
-            Way::Port(_) => None,
-        };
-        state.stage = match self.uplink.send(&FromStub::OpenTunnel { path }) {
-            Ok(()) => Stage::Opening(way),
-            Err(_) => Stage::Gone,
-        };
-        self.changed.notify_all();
+    /// Without the lock: a link that is stuck holds nobody but us.
+    fn ask_for(&self, path: Option<String>) {
+        if self.uplink.send(&FromStub::OpenTunnel { path }).is_err() {
+            self.give_up(&mut self.state(), "the operator is gone".into());
+        }
     }
 
     /// The operator serves the way that was asked for. It is tried before it is used.
@@ -112,10 +114,10 @@ impl Tunnel {
                 tunnel.keep(stream);
                 tunnel.become_open(way);
             }
-            Err(error) => tunnel.refused(format!("it was opened and does not work: {error}")),
+            Err(error) => tunnel.next(format!("it was opened and does not work: {error}")),
         });
         if let Err(error) = tried {
-            self.refused(error.to_string());
+            self.give_up(&mut self.state(), error.to_string());
         }
     }
 
@@ -128,13 +130,22 @@ impl Tunnel {
         self.changed.notify_all();
     }
 
-    /// The way that was asked for is not to be had: on to the next.
-    pub fn refused(&self, reason: String) {
+    /// The way that was asked for is not to be had: on to the next, without waiting for it.
+    pub fn refused(self: &Arc<Self>, reason: String) {
+        let tunnel = Arc::clone(self);
+        if let Err(error) = spawn(move || tunnel.next(reason)) {
+            self.give_up(&mut self.state(), error.to_string());
+        }
+    }
+
+    fn next(&self, reason: String) {
         let mut state = self.state();
         match state.stage {
             Stage::Opening(Way::Socket) => {
                 state.reasons.push(format!("no Unix socket: {reason}"));
-                self.ask_for(&mut state, Way::Port(0));
+                state.stage = Stage::Opening(Way::Port(0));
+                drop(state);
+                self.ask_for(None);
             }
             Stage::Opening(Way::Port(_)) => self.give_up(&mut state, format!("no TCP port: {reason}")),
             Stage::Closed | Stage::Open(_) | Stage::Gone => {}
@@ -177,7 +188,7 @@ impl Tunnel {
         let mut pause = Duration::from_millis(50);
         loop {
             let way = self.wait_open()?;
-            match self.exchange(way, call) {
+            match self.turns.take(|| self.exchange(way, call)) {
                 // The script is no flood, only quick; or many hosts call at once.
                 Ok(reply) if matches!(reply.status, 429 | 503) && Instant::now() < until => {
                     thread::sleep(pause);
@@ -276,6 +287,25 @@ impl Tunnel {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets so many call at once.
+#[derive(Default)]
+struct Turns {
+    taken: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Turns {
+    fn take<T>(&self, work: impl FnOnce() -> T) -> T {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.freed.wait_while(taken, |taken| *taken >= AT_ONCE);
+        *waited.unwrap_or_else(PoisonError::into_inner) += 1;
+        let done = work();
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.freed.notify_one();
+        done
     }
 }
 

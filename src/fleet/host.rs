@@ -217,7 +217,7 @@ impl Host {
                     if let Told::Condition { condition } = told {
                         self.condition = Some(condition);
                     }
-                    self.report(told::event(&self.name, told)).await;
+                    self.report(told::event(&self.name, told)?).await;
                 }
                 FromStub::Journal(bytes) => {
                     let merged = self.journal.push(&fleet.api, &self.name, &bytes).await;

@@ -42,6 +42,7 @@ impl Fleet {
                     tunnel_now: !run.one_off,
                     input_size: self.api.input_json().len() as u64,
                     context: self.api.context_of(&scope),
+                    scopes: scope.scopes.clone(),
                     execution: scope.execution_id,
                     files: super::inputs::listed(&run.inputs),
                     ..self.job(host, signed)

@@ -1,13 +1,24 @@
 //! What a script tells beside its output, in the words of events.
 
-use cronium_wire::message::{Mode, Told};
+use cronium_wire::message::{MAX_CONTEXT, Mode, Told};
+use serde_json::Value;
 
 use crate::event::{Conflict, EventKind, HelperMode};
+use crate::transport::Fault;
 
-pub fn event(host: &str, told: Told) -> EventKind {
+/// An error where no runner of ours says such a thing.
+pub fn event(host: &str, told: Told) -> Result<EventKind, Fault> {
     let host = host.to_owned();
-    match told {
-        Told::Log { level, message, context } => EventKind::HostLog { host, level, message, context },
+    Ok(match told {
+        Told::Log { level, message, context } => {
+            let foreign = || Fault::lost("the runner sends a log with a context of its own kind");
+            let context = match context.len() {
+                0 => Value::Null,
+                1..=MAX_CONTEXT => serde_json::from_str(&context).map_err(|_| foreign())?,
+                _ => return Err(foreign()),
+            };
+            EventKind::HostLog { host, level, message, context }
+        }
         Told::Progress { percent, step } => {
             // A host may send anything; JSON has no infinity.
             let percent = if percent.is_finite() { percent.clamp(0.0, 100.0) } else { 0.0 };
@@ -15,7 +26,7 @@ pub fn event(host: &str, told: Told) -> EventKind {
         }
         Told::Notify { audience, message } => EventKind::HostNotify { host, audience, message },
         Told::Condition { condition } => EventKind::HostCondition { host, condition },
-    }
+    })
 }
 
 pub fn mode(mode: Mode) -> HelperMode {

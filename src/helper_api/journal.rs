@@ -182,7 +182,7 @@ fn make_line(api: &Api, host: &Host, line: &[u8], conflicts: &mut Conflicts) -> 
             }
             return Ok(());
         }
-        Op::Set { key, value, if_version, scope } => {
+        Op::Set { key, value, if_version, scope, .. } => {
             (key, Asked { scope, act: Act::Set { value, if_version } })
         }
         Op::Unset { key, scope } => (key, Asked { scope, act: Act::Remove }),

@@ -2,27 +2,18 @@
 //! script has read and written since.
 
 use cronium_wire::manifest::Helpers;
-use cronium_wire::message::Job;
+use cronium_wire::message::Snapshot;
 use serde_json::Value;
-
-use crate::helper_call::Scope;
 
 /// Text of values kept at most; of what does not fit nothing is known.
 const MAX_BYTES: usize = 16 << 20;
 
-/// From the nearest scope to the widest: run, host, group, project, global.
-const LEVELS: usize = 5;
-const NAMES: [&str; LEVELS] = ["run", "host", "group", "project", "global"];
-
-/// Where a variable without any value is written.
-const WIDEST: usize = LEVELS - 1;
-
-/// A key's value at one level.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// A key's value in one scope.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Level {
-    #[default]
     Unknown,
-    Absent,
+    /// With the last version it had, as far as that is known; else 0.
+    Absent(u64),
     Is(Held),
 }
 
@@ -31,8 +22,8 @@ pub struct Held {
     /// JSON text: parsed it would take up to 40 times the memory.
     pub text: String,
     pub version: u64,
-    /// As the operator names it: `host:web1`, `global`.
-    pub scope: String,
+    /// The write in our journal that made this version, where it was not the operator who named it.
+    pub made_by: Option<String>,
 }
 
 impl Held {
@@ -42,79 +33,81 @@ impl Held {
 }
 
 pub struct Known {
-    /// By key: a list finds them as fast as a tree and is less code. Each in a box, so that little
-    /// moves where one is put in.
-    keys: Vec<(String, Box<[Level; LEVELS]>)>,
-    /// Whether a key that may be read and does not stand here has no value at any level.
+    /// By key, one level a scope: a list finds them as fast as a tree and is less code.
+    keys: Vec<(String, Vec<Level>)>,
+    /// Whether a key that may be read and does not stand here has no value in any scope.
     is_complete: bool,
     bytes: usize,
-    run: String,
-    host: String,
+    /// Those in sight, nearest first: `run:ID`, `host:NAME`, `group:NAME`, `project:NAME`, `global`.
+    scopes: Vec<String>,
     helpers: Helpers,
 }
 
 impl Known {
-    pub fn new(job: &Job, helpers: Helpers) -> Self {
+    pub fn new(snapshot: Snapshot, scopes: &[String], helpers: Helpers) -> Self {
         let mut known = Self {
             keys: Vec::new(),
-            is_complete: job.snapshot.complete,
+            is_complete: snapshot.complete,
             bytes: 0,
-            run: job.run.clone(),
-            host: job.host.clone(),
+            scopes: scopes.to_vec(),
             helpers,
         };
-        for variable in &job.snapshot.variables {
+        for variable in snapshot.variables {
             known.found(&variable.key, None, &variable.value, variable.version, &variable.scope);
         }
         known
     }
 
-    /// Where a key stands: at the level of `scope`, else at the nearest that has it.
-    pub fn get(&self, key: &str, scope: Option<Scope>) -> Level {
-        let levels = self.levels(key);
-        match scope {
-            Some(scope) => levels[level(scope)].clone(),
-            None => levels.into_iter().find(|level| *level != Level::Absent).unwrap_or(Level::Absent),
+    /// Which level a scope of this kind is (`run`, `host` and so on), if there is one.
+    pub fn level(&self, kind: &str) -> Option<usize> {
+        self.scopes.iter().position(|scope| kind_of(scope) == kind)
+    }
+
+    /// Which level a scope is by its whole name, as the operator's answers have it.
+    pub fn level_of(&self, scope: &Value) -> Option<usize> {
+        self.scopes.iter().position(|known| scope == known.as_str())
+    }
+
+    pub fn scope(&self, level: usize) -> &str {
+        &self.scopes[level]
+    }
+
+    /// Where a key stands: at `level`, else at the nearest that has it.
+    pub fn get(&self, key: &str, level: Option<usize>) -> (usize, Level) {
+        let mut levels = self.levels(key);
+        let at = level.or_else(|| levels.iter().position(|level| !matches!(level, Level::Absent(_))));
+        let at = at.unwrap_or(levels.len() - 1);
+        (at, levels.swap_remove(at))
+    }
+
+    /// The level that a write without a scope goes to: the nearest that has the key, else the widest.
+    pub fn target(&self, key: &str) -> usize {
+        let nearest = self.levels(key).iter().position(|level| matches!(level, Level::Is(_)));
+        nearest.unwrap_or(self.scopes.len() - 1)
+    }
+
+    /// The operator has said that the key has this value in `scope`, asked for `level` or, without
+    /// one, for the nearest. An answer that has been overtaken changes nothing.
+    pub fn found(&mut self, key: &str, asked: Option<usize>, value: &Value, version: u64, scope: &str) {
+        let Some(level) = self.scopes.iter().position(|known| known == scope) else { return };
+        if matches!(self.get(key, Some(level)), (_, Level::Is(held)) if held.version > version) {
+            return;
         }
-    }
-
-    /// The level that a write goes to: that of `scope`, else the nearest that has the key, else the
-    /// widest.
-    pub fn target(&self, key: &str, scope: Option<Scope>) -> usize {
-        let nearest = || self.levels(key).iter().position(|level| matches!(level, Level::Is(_)));
-        scope.map(level).or_else(nearest).unwrap_or(WIDEST)
-    }
-
-    pub fn at(&self, key: &str, level: usize) -> Level {
-        self.levels(key)[level].clone()
-    }
-
-    /// The operator's name of a level, as far as it is known here.
-    pub fn scope_name(&self, level: usize) -> String {
-        match level {
-            0 => format!("run:{}", self.run),
-            1 => format!("host:{}", self.host),
-            level => NAMES[level].to_owned(),
-        }
-    }
-
-    /// The operator has said that the key has this value, asked for `scope` or, without one, for
-    /// the nearest.
-    pub fn found(&mut self, key: &str, asked: Option<Scope>, value: &Value, version: u64, scope: &str) {
-        let kind = scope.split(':').next().unwrap_or(scope);
-        let Some(level) = NAMES.iter().position(|name| *name == kind) else { return };
         if asked.is_none() {
-            (0..level).for_each(|nearer| self.set(key, nearer, Level::Absent));
+            // What the nearest hides was not told.
+            if self.place(key).is_err() {
+                (level + 1..self.scopes.len()).for_each(|wider| self.set(key, wider, Level::Unknown));
+            }
+            (0..level).for_each(|nearer| self.set(key, nearer, Level::Absent(0)));
         }
-        let held = Held { text: value.to_string(), version, scope: scope.into() };
-        self.set(key, level, Level::Is(held));
+        self.set(key, level, Level::Is(Held { text: value.to_string(), version, made_by: None }));
     }
 
     /// The operator has said that there is no such key.
-    pub fn missing(&mut self, key: &str, asked: Option<Scope>) {
+    pub fn missing(&mut self, key: &str, asked: Option<usize>) {
         match asked {
-            Some(scope) => self.set(key, level(scope), Level::Absent),
-            None => (0..LEVELS).for_each(|level| self.set(key, level, Level::Absent)),
+            Some(level) => self.set(key, level, Level::Absent(0)),
+            None => (0..self.scopes.len()).for_each(|level| self.set(key, level, Level::Absent(0))),
         }
     }
 
@@ -123,35 +116,36 @@ impl Known {
     pub fn wrote(&mut self, key: &str, level: usize, now: Level, nearest: bool) {
         if nearest {
             for nearer in 0..level {
-                if self.at(key, nearer) == Level::Unknown {
-                    self.set(key, nearer, Level::Absent);
+                if self.get(key, Some(nearer)).1 == Level::Unknown {
+                    self.set(key, nearer, Level::Absent(0));
                 }
             }
         }
         self.set(key, level, now);
     }
 
-    /// Every key that is known to have a value, where it is nearest, by key.
-    pub fn list(&self) -> Vec<(&str, &Held)> {
-        let nearest = |levels: &'_ [Level; LEVELS]| levels.iter().position(|level| *level != Level::Absent);
-        let known = self.keys.iter().filter_map(|(key, levels)| match &levels[nearest(levels)?] {
-            Level::Is(held) => Some((key.as_str(), held)),
-            _ => None,
-        });
-        known.collect()
+    /// Every key that has a value, at `level` or else where it is nearest, by key; `None` where
+    /// there may be others.
+    pub fn list(&self, level: Option<usize>) -> Option<Vec<(&str, usize, u64)>> {
+        let mut listed = Vec::new();
+        for (key, levels) in &self.keys {
+            let nearest = levels.iter().position(|level| !matches!(level, Level::Absent(_)));
+            let Some(at) = level.or(nearest) else { continue };
+            match &levels[at] {
+                Level::Is(held) => listed.push((key.as_str(), at, held.version)),
+                Level::Absent(_) => {}
+                Level::Unknown => return None,
+            }
+        }
+        self.is_complete.then_some(listed)
     }
 
-    pub fn is_complete(&self) -> bool {
-        self.is_complete
-    }
-
-    fn levels(&self, key: &str) -> [Level; LEVELS] {
+    fn levels(&self, key: &str) -> Vec<Level> {
         match self.place(key) {
-            Ok(at) => (*self.keys[at].1).clone(),
+            Ok(at) => self.keys[at].1.clone(),
             Err(_) => {
                 let is_sure = self.is_complete && self.helpers.may_read(key);
-                let absent = if is_sure { Level::Absent } else { Level::Unknown };
-                std::array::from_fn(|_| absent.clone())
+                vec![if is_sure { Level::Absent(0) } else { Level::Unknown }; self.scopes.len()]
             }
         }
     }
@@ -166,34 +160,31 @@ impl Known {
             Level::Is(held) => held.text.len(),
             _ => 0,
         };
-        let mut levels = self.levels(key);
-        let bytes = self.bytes - size(&levels[level]) + size(&to);
-        (levels[level], self.bytes) = match bytes {
+        let at = self.place(key).unwrap_or_else(|at| {
+            self.keys.insert(at, (key.to_owned(), self.levels(key)));
+            at
+        });
+        let stands = &mut self.keys[at].1[level];
+        let bytes = self.bytes - size(stands) + size(&to);
+        (*stands, self.bytes) = match bytes {
             ..=MAX_BYTES => (to, bytes),
             _ => (Level::Unknown, bytes - size(&to)),
         };
-        match self.place(key) {
-            Ok(at) => *self.keys[at].1 = levels,
-            Err(at) => self.keys.insert(at, (key.to_owned(), Box::new(levels))),
-        }
     }
 }
 
-fn level(scope: Scope) -> usize {
-    match scope {
-        Scope::Run => 0,
-        Scope::Host => 1,
-        Scope::Project => 3,
-        Scope::Global => WIDEST,
-    }
+fn kind_of(scope: &str) -> &str {
+    scope.split(':').next().unwrap_or(scope)
 }
 
 #[cfg(test)]
 mod tests {
-    use cronium_wire::message::{Snapshot, SnapshotVariable};
+    use cronium_wire::message::SnapshotVariable;
     use serde_json::json;
 
     use super::*;
+
+    const SCOPES: [&str; 5] = ["run:R", "host:web1", "group:a", "group:b", "global"];
 
     fn known(complete: bool) -> Known {
         let variable = |key: &str, value: Value, scope: &str| SnapshotVariable {
@@ -203,50 +194,66 @@ mod tests {
             scope: scope.into(),
         };
         let variables = vec![variable("wide", json!(1), "global"), variable("near", json!("x"), "host:web1")];
-        let snapshot = Snapshot { variables, complete };
-        Known::new(&Job { snapshot, host: "web1".into(), ..Job::default() }, Helpers::default())
+        Known::new(Snapshot { variables, complete }, &SCOPES.map(str::to_owned), Helpers::default())
     }
 
     fn value(level: &Level) -> Value {
         match level {
             Level::Is(held) => held.value(),
-            Level::Absent => json!("absent"),
+            Level::Absent(_) => json!("absent"),
             Level::Unknown => json!("unknown"),
         }
     }
 
+    fn get(known: &Known, key: &str, kind: &str) -> Value {
+        let level = (!kind.is_empty()).then(|| known.level(kind).unwrap());
+        value(&known.get(key, level).1)
+    }
+
     #[test]
     fn where_keys_stand() {
-        for (complete, key, scope, want) in [
-            (true, "wide", None, json!(1)),
-            (true, "near", None, json!("x")),
-            (true, "near", Some(Scope::Host), json!("x")),
-            (true, "near", Some(Scope::Run), json!("absent")),
-            (true, "none", None, json!("absent")),
-            (false, "none", None, json!("unknown")),
-            (false, "none", Some(Scope::Run), json!("unknown")),
-            (false, "wide", None, json!(1)),
+        for (complete, key, kind, want) in [
+            (true, "wide", "", json!(1)),
+            (true, "near", "", json!("x")),
+            (true, "near", "host", json!("x")),
+            (true, "near", "run", json!("absent")),
+            // The snapshot has only the nearest of each.
+            (true, "near", "global", json!("unknown")),
+            (true, "none", "", json!("absent")),
+            (true, "none", "global", json!("absent")),
+            (false, "none", "", json!("unknown")),
+            (false, "none", "run", json!("unknown")),
+            (false, "wide", "", json!(1)),
         ] {
-            assert_eq!(value(&known(complete).get(key, scope)), want, "{key} {scope:?}");
+            assert_eq!(get(&known(complete), key, kind), want, "{key} {kind}");
         }
+        assert_eq!(known(true).level("project"), None);
     }
 
     #[test]
     fn what_is_written_is_read() {
-        let is =
-            |value: Value| Level::Is(Held { text: value.to_string(), version: 1, scope: "global".into() });
+        let is = |value: Value| Level::Is(Held { text: value.to_string(), version: 1, made_by: None });
         let mut known = known(false);
-        let target = known.target("none", None);
+        let target = known.target("none");
         known.wrote("none", target, is(json!(5)), true);
-        assert_eq!(value(&known.get("none", None)), json!(5));
-        known.wrote("none", target, Level::Absent, true);
-        assert_eq!(value(&known.get("none", None)), json!("absent"));
-        assert_eq!(known.target("near", None), 1);
-        assert_eq!(known.target("near", Some(Scope::Global)), 4);
+        assert_eq!(get(&known, "none", ""), json!(5));
+        known.wrote("none", target, Level::Absent(1), true);
+        assert_eq!(get(&known, "none", ""), json!("absent"));
+        assert_eq!(known.target("near"), 1);
         known.wrote("near", 4, is(json!("wide")), false);
-        assert_eq!(value(&known.get("near", None)), json!("x"), "the nearer one hides it");
-        known.wrote("near", 1, Level::Absent, true);
-        assert_eq!(value(&known.get("near", None)), json!("unknown"), "there may be one of a group");
+        assert_eq!(get(&known, "near", ""), json!("x"), "the nearer one hides it");
+        known.wrote("near", 1, Level::Absent(3), true);
+        assert_eq!(get(&known, "near", ""), json!("unknown"), "there may be one of a group");
+    }
+
+    #[test]
+    fn an_answer_that_was_overtaken_changes_nothing() {
+        let mut known = known(true);
+        known.found("wide", None, &json!(6), 6, "global");
+        known.found("wide", None, &json!(5), 5, "global");
+        assert_eq!(get(&known, "wide", ""), json!(6));
+        assert_eq!(known.list(None).unwrap(), [("near", 1, 3), ("wide", 4, 6)]);
+        assert_eq!(known.list(Some(4)), None, "what 'near' hides is not known");
     }
 
     #[test]
@@ -254,8 +261,8 @@ mod tests {
         let mut known = known(true);
         let large = json!("x".repeat(MAX_BYTES));
         known.found("wide", None, &large, 4, "global");
-        assert_eq!(value(&known.get("wide", None)), json!("unknown"));
+        assert_eq!(get(&known, "wide", ""), json!("unknown"));
         known.found("wide", None, &json!(2), 5, "global");
-        assert_eq!(value(&known.get("wide", None)), json!(2));
+        assert_eq!(get(&known, "wide", ""), json!(2));
     }
 }

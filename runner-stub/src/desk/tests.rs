@@ -11,9 +11,10 @@ fn bundled(helpers: Helpers, complete: bool) -> Desk {
         SnapshotVariable { key: "n".into(), value: json!(40), version: 7, scope: "global".into() },
         SnapshotVariable { key: "t".into(), value: json!("text"), version: 1, scope: "host:web1".into() },
     ];
-    let job = Job {
+    let mut job = Job {
         host: "web1".into(),
         run: "R".into(),
+        scopes: ["run:R", "host:web1", "global"].map(str::to_owned).to_vec(),
         context: json!({"eventName": "e"}),
         snapshot: Snapshot { variables, complete },
         ..Job::default()
@@ -22,8 +23,14 @@ fn bundled(helpers: Helpers, complete: bool) -> Desk {
     let tunnel = Arc::new(Tunnel::new(&job, uplink(), "/nowhere".into()));
     tunnel.ask();
     tunnel.refused("no".into());
+    while tunnel.way().1.is_none() {
+        std::thread::yield_now();
+    }
     tunnel.refused("no".into());
-    Desk::new(&job, b"{\"a\":1}".to_vec(), helpers, tunnel, uplink(), "w".into())
+    while tunnel.way().0.is_none() {
+        std::thread::yield_now();
+    }
+    Desk::new(&mut job, b"{\"a\":1}".to_vec(), helpers, tunnel, uplink(), "w".into())
 }
 
 fn ask(desk: &Desk, request: &str) -> (u16, Value) {
@@ -70,17 +77,48 @@ fn answers_without_an_operator() {
         (r#"{"unset": {"key": "none"}}"#, (404, json!("no variable none"))),
         (r#"{"setVariable": {"key": "", "value": 1}}"#, (400, json!("the key is empty"))),
         (r#"{"output": {"value": 1, "append": true}}"#, (200, json!(null))),
+        (
+            r#"{"setVariable": {"key": "x", "value": 1, "scope": "project"}}"#,
+            (400, json!("this run has no project: exec --project NAME")),
+        ),
         (r#"{"progress": {"percent": 101}}"#, (400, json!("101 is not from 0 to 100"))),
         (r#"{"condition": {"condition": true}}"#, (200, json!(null))),
     ] {
         assert_eq!(ask(&desk, request), want, "{request}");
     }
-    let keys = desk.answer(Request::Variables).data;
+    let keys = desk.answer(Request::Variables { scope: None }).data;
     let keys: Vec<&str> = keys.as_array().unwrap().iter().map(|one| one["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["n", "new", "t", "x"]);
     let told = desk.close().unwrap();
     assert_eq!(told.mode, Mode::Bundled);
     assert_eq!(told.reason.unwrap(), "no Unix socket: no; no TCP port: no");
+}
+
+/// Versions that were made here are the operator's to count: a script that compares with one names
+/// the write that made it.
+#[test]
+fn versions_made_here() {
+    let desk = bundled(Helpers::default(), true);
+    let version = |request: &str| ask(&desk, request).1["version"].clone();
+    assert_eq!(version(r#"{"setVariable": {"key": "n", "value": 1, "ifVersion": 7}}"#), 8, "the operator's");
+    assert_eq!(version(r#"{"setVariable": {"key": "n", "value": 2, "ifVersion": 8}}"#), 9, "our own");
+    assert_eq!(version(r#"{"unset": {"key": "n"}}"#), 0);
+    assert_eq!(version(r#"{"setVariable": {"key": "n", "value": 3}}"#), 10, "never one again");
+}
+
+/// What fills a frame is refused, not sent: the operator would cut the host off.
+#[test]
+fn what_is_told_fits_into_a_frame() {
+    let desk = bundled(Helpers::default(), true);
+    for (message, status) in
+        [("x".repeat(16 << 10), 200), ("\u{1}".repeat(12 << 10), 413), ("x".repeat(17 << 10), 413)]
+    {
+        let request = Request::Log { level: "info".into(), message, context: Value::Null };
+        assert_eq!(desk.answer(request).status, status);
+    }
+    let context = json!(["x".repeat(5 << 10)]);
+    let request = Request::Log { level: "info".into(), message: String::new(), context };
+    assert_eq!(desk.answer(request).status, 413);
 }
 
 /// What the job did not bring is not said to be missing, and a write to it is not lost.
@@ -97,7 +135,7 @@ fn what_is_not_known_is_said() {
         4
     );
     assert_eq!(ask(&desk, r#"{"getVariable": {"key": "other"}}"#).1["value"], 5);
-    assert_eq!(ask(&desk, r#""variables""#).0, 503);
+    assert_eq!(ask(&desk, r#"{"variables": {}}"#).0, 503);
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Call {
         Ok(match self {
             Self::Input => Request::Input,
             Self::Context => Request::Event,
-            Self::Variables(_) => Request::Variables,
+            Self::Variables(scope) => Request::Variables { scope: *scope },
             Self::Output => Request::Output { value: take("data")?, append: false },
             Self::Condition => match take("condition")? {
                 Value::Bool(condition) => Request::Condition { condition },
@@ -69,29 +69,12 @@ impl Call {
     }
 
     /// The desk's reply as the API has it.
-    pub fn response(&self, mut reply: Reply) -> Response {
+    pub fn response(&self, reply: Reply) -> Response {
         if !reply.is_ok() {
             return Response::refusal(&reply);
         }
-        match self {
-            Self::Output | Self::Condition => return Response::done(),
-            // The desk lists the nearest of each key; here those of one scope are left.
-            Self::Variables(Some(scope)) => {
-                let word = match scope {
-                    Scope::Run => "run",
-                    Scope::Host => "host",
-                    Scope::Project => "project",
-                    Scope::Global => "global",
-                };
-                let has_it = |variable: &Value| {
-                    let scope = variable.get("scope").and_then(Value::as_str).unwrap_or_default();
-                    scope.split(':').next() == Some(word)
-                };
-                if let Value::Array(list) = &mut reply.data {
-                    list.retain(has_it);
-                }
-            }
-            _ => {}
+        if matches!(self, Self::Output | Self::Condition) {
+            return Response::done();
         }
         Response::data(&reply.data)
     }
@@ -126,7 +109,7 @@ mod tests {
         for (call, body, want) in [
             (Call::Input, "anything", Some(Request::Input)),
             (Call::Context, "", Some(Request::Event)),
-            (Call::Variables(scope), "", Some(Request::Variables)),
+            (Call::Variables(scope), "", Some(Request::Variables { scope })),
             (
                 Call::Output,
                 r#" {"data":null,"more":1} "#,
@@ -171,14 +154,14 @@ mod tests {
     fn replies() {
         let ok = |data: Value| Reply::ok(data);
         let conflict = Reply { version: Some(3), ..Reply::error(409, "the variable has version 3") };
-        let list = json!([{"key": "a", "scope": "host:web1"}, {"key": "b", "scope": "global"}]);
+        let list = json!([{"key": "b", "scope": "global"}]);
         for (call, reply, status, body) in [
             (Call::Input, ok(json!({"a": 1})), 200, r#"{"success":true,"data":{"a":1}}"#),
             (Call::Input, ok(Value::Null), 200, r#"{"success":true,"data":null}"#),
             (Call::Output, ok(json!(1)), 200, r#"{"success":true}"#),
             (Call::Condition, ok(Value::Null), 200, r#"{"success":true}"#),
             (
-                Call::Variables(Some(Scope::Global)),
+                Call::Variables(None),
                 ok(list),
                 200,
                 r#"{"success":true,"data":[{"key":"b","scope":"global"}]}"#,

@@ -45,7 +45,10 @@ pub enum Request {
         scope: Option<Scope>,
     },
     /// `data` is a list of `{key, version, scope}`, by key.
-    Variables,
+    Variables {
+        #[serde(default)]
+        scope: Option<Scope>,
+    },
     Condition {
         condition: bool,
     },

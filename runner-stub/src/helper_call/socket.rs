@@ -4,8 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 use std::{fs, io, thread};
 
 use super::protocol::{MAX_LINE, Reply};
@@ -13,11 +14,14 @@ use crate::desk::Desk;
 use crate::door::Answer;
 use crate::session::spawn;
 
-/// More calls at once than this wait for their turn: the operator serves as many connections of a
-/// host.
-const AT_ONCE: usize = 32;
-/// Programs that keep their connection; more of them wait in the kernel's queue.
-const CONNECTIONS: usize = 1024;
+/// Programs that keep their connection: far fewer than the files a process may have open. Where there
+/// are more, those that have been idle make room; a program that finds its connection closed makes
+/// another.
+const CONNECTIONS: usize = 256;
+/// How often an idle connection looks whether others wait.
+const IDLE: Duration = Duration::from_secs(1);
+/// After a failure to accept: no more files, say.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A path the kernel takes for a socket however deep the folder lies: through our descriptor of it.
 pub fn short(path: &Path) -> io::Result<(fs::File, PathBuf)> {
@@ -31,27 +35,29 @@ pub fn short(path: &Path) -> io::Result<(fs::File, PathBuf)> {
 pub fn listen(path: &Path, desk: Arc<Desk>) -> io::Result<()> {
     let (_dir, short) = short(path)?;
     let listener = UnixListener::bind(short)?;
-    let turns = Arc::new(Turns::default());
     let connections = Arc::new(AtomicUsize::new(0));
     spawn(move || {
-        for stream in listener.incoming().flatten() {
-            while connections.load(Ordering::Acquire) >= CONNECTIONS {
-                thread::sleep(std::time::Duration::from_millis(1));
-            }
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else {
+                thread::sleep(PAUSE);
+                continue;
+            };
             if !is_ours(&stream) {
                 continue;
             }
-            let (desk, turns) = (Arc::clone(&desk), Arc::clone(&turns));
+            let (desk, done) = (Arc::clone(&desk), Arc::clone(&connections));
             connections.fetch_add(1, Ordering::AcqRel);
-            let done = Arc::clone(&connections);
             let started = spawn(move || {
                 // A helper command that goes away in the middle is no concern of ours.
-                let _ = converse(&stream, &desk, &turns);
+                let _ = converse(&stream, &desk, || done.load(Ordering::Acquire) >= CONNECTIONS);
                 done.fetch_sub(1, Ordering::AcqRel);
             });
             if started.is_err() {
                 // Too many processes: the stream is closed, and the helper command says so.
                 connections.fetch_sub(1, Ordering::AcqRel);
+            }
+            while connections.load(Ordering::Acquire) >= CONNECTIONS {
+                thread::sleep(PAUSE);
             }
         }
     })
@@ -63,11 +69,20 @@ fn is_ours(stream: &UnixStream) -> bool {
     rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid == ours || peer.uid.is_root())
 }
 
-fn converse(stream: &UnixStream, desk: &Desk, turns: &Turns) -> io::Result<()> {
+fn converse(stream: &UnixStream, desk: &Desk, is_crowded: impl Fn() -> bool) -> io::Result<()> {
+    stream.set_read_timeout(Some(IDLE))?;
     let mut reader = BufReader::new(stream);
     loop {
+        while let Err(error) = reader.fill_buf() {
+            if error.kind() != io::ErrorKind::WouldBlock || is_crowded() {
+                return Err(error);
+            }
+        }
+        // Whoever has begun a request may take its time over it.
+        stream.set_read_timeout(None)?;
         let mut line = Vec::new();
         let count = (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line)?;
+        stream.set_read_timeout(Some(IDLE))?;
         if count == 0 {
             return Ok(());
         }
@@ -80,30 +95,11 @@ fn converse(stream: &UnixStream, desk: &Desk, turns: &Turns) -> io::Result<()> {
         } else {
             serde_json::from_slice(&line).map_or_else(
                 |error| Reply::error(400, format!("a malformed request: {error}")),
-                |request| turns.take(|| desk.answer(request)),
+                |request| desk.answer(request),
             )
         };
         let mut bytes = serde_json::to_vec(&reply)?;
         bytes.push(b'\n');
         (&mut &*stream).write_all(&bytes)?;
-    }
-}
-
-/// Lets so many work at once.
-#[derive(Default)]
-struct Turns {
-    taken: Mutex<usize>,
-    freed: Condvar,
-}
-
-impl Turns {
-    fn take<T>(&self, work: impl FnOnce() -> T) -> T {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.freed.wait_while(taken, |taken| *taken >= AT_ONCE);
-        *waited.unwrap_or_else(PoisonError::into_inner) += 1;
-        let done = work();
-        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.freed.notify_one();
-        done
     }
 }

@@ -23,7 +23,8 @@ pub fn read(stream: &mut impl Read) -> io::Result<(Reply, bool)> {
             return Ok(answer);
         }
         if bytes.len() > MAX_ANSWER {
-            return Err(io::Error::other("an answer without end"));
+            let message = format!("the answer takes more than {} MiB", MAX_ANSWER >> 20);
+            return Ok((Reply::error(500, message), false));
         }
     }
 }
@@ -44,7 +45,11 @@ fn parse(bytes: &[u8]) -> io::Result<Option<(Reply, bool)>> {
     let length: usize = header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
     let keep = !header("connection").is_some_and(|text| text.eq_ignore_ascii_case("close"));
     let Some(body) = bytes.get(head..head.saturating_add(length)) else { return Ok(None) };
-    let mut body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let Ok(mut body) = serde_json::from_slice::<Value>(body) else {
+        let error = (200..300).contains(&status).then(|| "the answer is not JSON".to_owned());
+        let status = if error.is_some() { 500 } else { status };
+        return Ok(Some((Reply { status, data: Value::Null, error, version: None }, keep)));
+    };
     let error = body.get("error").and_then(Value::as_str).map(str::to_owned);
     let version = body.get("version").and_then(Value::as_u64);
     let data = body.get_mut("data").map(Value::take).unwrap_or_default();

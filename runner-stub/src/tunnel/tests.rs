@@ -14,7 +14,10 @@ fn tunnel(path: &std::path::Path) -> Arc<Tunnel> {
 }
 
 fn call() -> Call {
-    Call::write(&Op::Set { key: "k".into(), value: json!(1), if_version: Some(3), scope: None }, "w-1")
+    Call::write(
+        &Op::Set { key: "k".into(), value: json!(1), if_version: Some(3), after: None, scope: None },
+        "w-1",
+    )
 }
 
 /// Answers one request a connection with the next of `answers`, then hangs up.
@@ -61,9 +64,9 @@ fn a_stale_connection_costs_nothing() {
 fn from_way_to_way() {
     let tunnel = tunnel(&fresh());
     tunnel.ask();
-    tunnel.refused("sshd says no".into());
+    tunnel.next("sshd says no".into());
     assert_eq!(tunnel.way().0, None, "a port is asked for");
-    tunnel.refused("sshd says no again".into());
+    tunnel.next("sshd says no again".into());
     let reason = "no Unix socket: sshd says no; no TCP port: sshd says no again";
     assert_eq!(tunnel.way(), (Some(Mode::Bundled), Some(reason.into())));
     assert_eq!(tunnel.call(&call()), None);
@@ -99,7 +102,7 @@ fn what_is_opened_is_tried_first() {
     while tunnel.way().1.is_none() {
         thread::sleep(Duration::from_millis(2));
     }
-    tunnel.refused("no".into());
+    tunnel.next("no".into());
     let reason = "no Unix socket: it was opened and does not work: the helper API says 404; no TCP port: no";
     assert_eq!(tunnel.way(), (Some(Mode::Bundled), Some(reason.into())));
     fs::remove_file(&path).unwrap();

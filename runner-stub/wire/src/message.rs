@@ -67,6 +67,9 @@ pub struct Job {
     /// For the helper API; stays in the stub.
     pub token: String,
     pub execution: String,
+    /// Where the script's variables are looked for, nearest first: `run:ID`, `host:NAME`,
+    /// `group:NAME`, `project:NAME`, `global`.
+    pub scopes: Vec<String>,
     /// Open the tunnel at once, not at the first helper call.
     pub tunnel_now: bool,
     /// Bytes of the run's input as JSON, which come behind this message ([`ToStub::Input`]); 0: null.
@@ -171,7 +174,14 @@ pub enum FromStub {
     },
 }
 
+/// Bytes of a [`Told`] as it stands in its frame. As many as wait for the ledger fit into memory.
+pub const MAX_TOLD: usize = 32 << 10;
+/// Bytes of a log's context, as JSON.
+pub const MAX_CONTEXT: usize = 4 << 10;
+
 /// What a script tells beside its output.
+///
+/// [`MAX_TOLD`] bytes of JSON at most.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Told {
@@ -179,8 +189,8 @@ pub enum Told {
         /// As the script wrote it: `info`, `warn` and so on.
         level: String,
         message: String,
-        /// Null where there is none.
-        context: Value,
+        /// JSON text: parsed it would take up to 40 times the memory. Empty where there is none.
+        context: String,
     },
     Progress {
         /// 0 to 100.
@@ -215,6 +225,11 @@ pub enum Op {
         key: String,
         value: Value,
         if_version: Option<u64>,
+        /// Instead of `if_version`, for a version that this host made itself while the operator could
+        /// not be asked: the [`Write::id`] of the write that made it.
+        #[serde(default)]
+        after: Option<String>,
+        /// `run`, `host`, `project` or `global`; without one, the nearest that has the key.
         scope: Option<String>,
     },
     Unset {
@@ -396,6 +411,10 @@ impl Message for FromStub {
             106 => Self::OpenTunnel { path: parse::<Path>(&frame)?.path },
             107 => Self::Warning { message: parse::<Reason>(&frame)?.reason },
             108 => Self::Finished(parse(&frame)?),
+            kind @ 109 if frame.body.len() > MAX_TOLD => {
+                let reason = format!("{} bytes, more than {MAX_TOLD}", frame.body.len());
+                return Err(MessageError::Body { kind, reason });
+            }
             109 => Self::Told(parse(&frame)?),
             110 => Self::Journal(frame.body),
             111 => Self::NeedFile { digest: parse::<Digest>(&frame)?.digest },

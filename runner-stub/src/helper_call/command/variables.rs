@@ -53,7 +53,7 @@ pub fn list(args: Vec<String>) -> Outcome<()> {
     let words = Words::parse(args, &["--raw"], &[])?;
     let [pattern] = words.positional::<1>()?;
     let pattern = Patterns(vec![pattern.unwrap_or_else(|| "*".into())]);
-    let variables = expect(call(&Request::Variables)?)?;
+    let variables = expect(call(&Request::Variables { scope: None })?)?;
     let listed = variables.as_array().map(Vec::as_slice).unwrap_or_default();
     let mut keys: Vec<&str> = listed.iter().filter_map(|variable| variable["key"].as_str()).collect();
     // A key may stand in several scopes.
