@@ -5,20 +5,11 @@ use std::fmt;
 use base64ct::{Base64, Base64Unpadded, Encoding as _};
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use p256::ecdsa::{DerSignature, VerifyingKey};
-use p256::pkcs8::{EncodePublicKey as _, LineEnding};
+use p256::pkcs8::{DecodePublicKey as _, EncodePublicKey as _, LineEnding};
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of what is signed.
 pub type Digest = [u8; 32];
-
-/// The DER form of a public key on P-256 in front of its point (RFC 5480), here for an uncompressed
-/// one of 65 bytes. Read and written by hand: the general reader is 17 kB of the stub.
-const HEADER: [u8; 26] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
-    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
-];
-/// Where a length stands in it: of all that follows.
-const LENGTHS: [usize; 2] = [1, 24];
 
 /// A key that payloads are verified with.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,9 +43,8 @@ impl std::error::Error for KeyError {}
 
 impl PublicKey {
     pub fn new(key: VerifyingKey) -> Self {
-        let point = key.to_sec1_point(false);
-        let id = Sha256::new().chain_update(HEADER).chain_update(point.as_bytes()).finalize().into();
-        Self { key, id }
+        let der = key.to_public_key_der().expect("a point of the curve has its DER form");
+        Self { key, id: Sha256::digest(der.as_bytes()).into() }
     }
 
     /// Reads `-----BEGIN PUBLIC KEY-----`, as in cosign's `.pub` files.
@@ -65,19 +55,8 @@ impl PublicKey {
             Some(("PUBLIC KEY", _)) => {}
             other => return Err(KeyError::NotPublicKey { label: other.map(|(label, _)| label.to_owned()) }),
         }
-        let der = decode_pem(pem).ok_or(KeyError::NotP256)?;
-        Self::from_der(&der).ok_or(KeyError::NotP256)
-    }
-
-    fn from_der(der: &[u8]) -> Option<Self> {
-        let (header, point) = der.split_at_checked(HEADER.len())?;
-        let mut want = HEADER;
-        for at in LENGTHS {
-            want[at] = u8::try_from(der.len() - at - 1).ok()?;
-        }
-        // Also checks that the point is one of the curve.
-        let key = VerifyingKey::from_sec1_bytes(point).ok()?;
-        (header == want).then(|| Self::new(key))
+        let key = VerifyingKey::from_public_key_pem(pem).map_err(|_| KeyError::NotP256)?;
+        Ok(Self::new(key))
     }
 
     pub fn to_pem(&self) -> String {
@@ -99,13 +78,6 @@ impl PublicKey {
         DerSignature::from_bytes(signature)
             .is_ok_and(|signature| self.key.verify_prehash(digest, &signature).is_ok())
     }
-}
-
-/// What stands between the lines of a PEM 'PUBLIC KEY', which ends the text.
-fn decode_pem(pem: &str) -> Option<Vec<u8>> {
-    let body = pem.split_once("-----BEGIN PUBLIC KEY-----")?.1.strip_suffix("-----END PUBLIC KEY-----")?;
-    let base64: String = body.split_ascii_whitespace().collect();
-    Base64::decode_vec(&base64).ok()
 }
 
 impl fmt::Debug for PublicKey {
