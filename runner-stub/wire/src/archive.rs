@@ -15,7 +15,6 @@ use serde::Serialize;
 use crate::manifest::Manifest;
 
 mod error;
-mod gunzip;
 mod header;
 mod limit;
 mod name;

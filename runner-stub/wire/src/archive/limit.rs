@@ -1,9 +1,10 @@
 //! The tar stream behind the gzip, cut off where a limit is passed.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 
-use super::gunzip::Gunzip;
+use flate2::bufread::MultiGzDecoder;
+
 use super::{ArchiveError, MAX_RATIO, MAX_UNPACKED, RATIO_FROM};
 
 /// Headers, padding and long names of the largest archive: 10,000 entries with some KiB each.
@@ -12,7 +13,7 @@ const MAX_OVERHEAD: u64 = 64 << 20;
 /// Reads the tar stream of a tar.gz. Gzip members that follow each other are one stream, as
 /// RFC 1952 has it; anything else behind a member is an error.
 pub struct Unzipped<'a> {
-    gz: Gunzip<'a>,
+    gz: MultiGzDecoder<BufReader<&'a mut dyn Read>>,
     packed: u64,
     unpacked: u64,
     /// Kept: the tar reader passes errors on as text only.
@@ -28,7 +29,7 @@ pub enum Limit {
 impl<'a> Unzipped<'a> {
     /// `packed`: the size of the whole tar.gz, in bytes.
     pub fn new(reader: &'a mut dyn Read, packed: u64) -> Self {
-        Self { gz: Gunzip::new(reader), packed, unpacked: 0, passed: None }
+        Self { gz: MultiGzDecoder::new(BufReader::new(reader)), packed, unpacked: 0, passed: None }
     }
 
     /// What an error that came through the tar reader really was.
