@@ -23,7 +23,7 @@ Examples:
 A host that was deployed to starts its next run without sending anything twice. Where keys are
 pinned, only payloads they signed start there, whatever the operator says.")]
 pub struct Args {
-    /// Hosts: web1, ann@web1:2222, web[01-20,30], ^FILE, - (stdin), local, a,b,!c
+    /// Hosts: web1, ann@web1:2222, web[01-20,30], @group, all, ^FILE, - (stdin), local, a,b,!c
     #[arg(value_name = "TARGETS")]
     targets: String,
     /// Payloads for the hosts' caches: .tar.gz files, folders, scripts
