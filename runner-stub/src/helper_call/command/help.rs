@@ -58,8 +58,8 @@ Exit codes: 0 printed, 1 out of reach, 2 usage, 3 no such value.
 const OUTPUT: &str = "\
 Usage: cronium output [VALUE | k=v ...] [--append]
 
-Sets the output of the result; the last one counts. VALUE is JSON if it parses, else a string; without one,
-stdin is read. k=v words make an object.
+Sets this host's result, which the operator finds in `show` and -o json; the last one counts. VALUE is JSON
+if it parses, else a string; without one, stdin is read. k=v words make an object.
 
   --append      puts VALUE behind what stands there, as a list
 
