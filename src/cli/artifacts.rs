@@ -20,7 +20,8 @@ Examples:
   cronium-run artifacts 01JD2 web01 -o out
   cronium-run artifacts last --format json | jq -r '.[].digest'
 
-Every file is checked against its SHA-256 while it is written; files that are there are replaced. \
+A script leaves what it puts into $CRONIUM_OUT, and what artifacts.outputs in its manifest names in its \
+work folder; both are fetched when it has ended, also when it failed or timed out. Every file is checked against its SHA-256 while it is written; files that are there are replaced. \
 The exit code is 1 where one of them could not be written.")]
 pub struct Args {
     /// The run's id, an unambiguous beginning of it, or `last`

@@ -26,17 +26,22 @@ Examples:
   cronium-run exec web[01-20] -- uptime
   cronium-run exec web[01-20] -- 'df -h / | tail -1'
   cronium-run exec ^hosts.txt ./disk-report --timeout 2m -- --verbose
+  cronium-run exec -i hosts.yaml @web,!web07 ./disk-report
   cronium-run exec local check.py --input '{\"limit\": 90}' -o json
   cronium-run exec web[01-20] ./disk-report --on-notify 'logger -t cronium -- \"$CRONIUM_MESSAGE\"'
 
-One COMMAND word is a shell line, several are exact arguments. A folder or a script is packed and
-signed in memory. Exit codes: 0 all succeeded, 3 a script failed, 4 a host was unreachable, 5 timed
+One COMMAND word is a shell line, several are exact arguments. A folder or a script is packed and \
+signed in memory. Exit codes: 0 all succeeded, 3 a script failed, 4 a host was unreachable, 5 timed \
 out, 6 refused, 8 a host is unknown, 130 interrupted; of several 6 > 7 > 8 > 4 > 5 > 3.
 
-Hooks (--on-condition, --on-notify) are `sh -c CMD` on this machine, one at a time beside the run, 60 s
-each at most. They get CRONIUM_RUN_ID, CRONIUM_HOST and CRONIUM_CONDITION, or CRONIUM_AUDIENCE and
-CRONIUM_MESSAGE, in their environment and the event as a line of JSON on stdin; what they print goes to
-stderr. That of a condition runs when its host has ended. Where a hook fails or cannot be run, the exit
+A script has helpers: `cronium input`, `cronium output` and more (`cronium --help` in a script), in \
+python `import cronium`, in node the global `cronium`, in bash `cronium_input` and so on. Files that it \
+puts into $CRONIUM_OUT come back: `cronium-run artifacts last -o DIR`.
+
+Hooks (--on-condition, --on-notify) are `sh -c CMD` on this machine, one at a time beside the run, 60 s \
+each at most. They get CRONIUM_RUN_ID, CRONIUM_HOST and CRONIUM_CONDITION, or CRONIUM_AUDIENCE and \
+CRONIUM_MESSAGE, in their environment and the event as a line of JSON on stdin; what they print goes to \
+stderr. That of a condition runs when its host has ended. Where a hook fails or cannot be run, the exit \
 code is 1 instead of 0. Configuration files cannot set hooks."
 )]
 pub struct Args {
@@ -70,7 +75,7 @@ pub struct Args {
     /// A variable of the script's environment (repeat)
     #[arg(long, value_name = "NAME=VALUE", env = "CRONIUM_RUN_ENV", hide_env_values = true, value_parser = variable, help_heading = "Data for the script")]
     env: Vec<(String, String)>,
-    /// The project whose variables the script shares
+    /// The project whose variables the script sees, those in scope project:NAME
     #[arg(long, value_name = "NAME", env = "CRONIUM_RUN_PROJECT", value_parser = project, help_heading = "Data for the script")]
     project: Option<String>,
     #[command(flatten)]

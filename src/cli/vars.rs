@@ -23,12 +23,14 @@ mod set;
     after_help = "\
 Examples:
   cronium-run vars set release 41
+  cronium-run vars set release 42 --scope group:web
   cronium-run vars get release
   cronium-run vars list 'db/*'
   cronium-run vars explain release --host web01 --group web
 
 A script reads `cronium getVariable release` and finds the nearest of its scopes that has the key: \
-its run, its host, its groups, its project, global."
+its run, its host, its groups, its project, global. What it writes goes to the nearest that has the \
+key, else to global. The commands here name one scope, global unless told."
 )]
 pub struct Args {
     #[command(subcommand)]

@@ -13,7 +13,9 @@ use crate::term::{Term, Tone};
 Examples:
   cronium-run vars list
   cronium-run vars list 'db/*' --scope host:web01
-  cronium-run vars list -o json | jq -r '.[].key'")]
+  cronium-run vars list -o json | jq -r '.[].key'
+
+The value of a secret variable is shown as ***.")]
 pub struct Args {
     /// Only these keys; `*` stands for any characters
     #[arg(value_name = "PATTERN")]

@@ -18,7 +18,8 @@ Helpers of a cronium-run script
   cronium notify AUDIENCE MESSAGE                  a message for people
 
 Names of Cronium are commands too: cronium.input, cronium.output, cronium.getVariable, cronium.setVariable,
-cronium.event. `cronium SUBCOMMAND --help` says more.
+cronium.event. In python: import cronium; in node the global cronium; in bash cronium_input and so on.
+Files put into $CRONIUM_OUT come back to the operator. `cronium SUBCOMMAND --help` says more.
 Exit codes: 0 done, 1 refused or out of reach, 2 usage, 3 no such value, 4 the version is another one.
 ";
 
@@ -57,8 +58,8 @@ Exit codes: 0 printed, 1 out of reach, 2 usage, 3 no such value.
 const OUTPUT: &str = "\
 Usage: cronium output [VALUE | k=v ...] [--append]
 
-Sets the output of the result; the last one counts. VALUE is JSON if it parses, else a string; without one,
-stdin is read. k=v words make an object.
+Sets this host's result, which the operator finds in `show` and -o json; the last one counts. VALUE is JSON
+if it parses, else a string; without one, stdin is read. k=v words make an object.
 
   --append      puts VALUE behind what stands there, as a list
 
@@ -149,7 +150,8 @@ Exit codes: 0 removed, 1 refused or out of reach, 2 usage, 3 no such variable.
 const CONDITION: &str = "\
 Usage: cronium condition true|false
 
-Says whether what the script looked for is so. The last one counts.
+Says whether what the script looked for is so. The last one counts: where it is true, exec --on-condition CMD
+runs CMD.
 
   [ -e /var/run/reboot-required ] && cronium condition true
 
@@ -181,7 +183,8 @@ Exit codes: 0 told, 1 out of reach, 2 usage.
 const NOTIFY: &str = "\
 Usage: cronium notify AUDIENCE MESSAGE
 
-Tells the operator's side a message for people. AUDIENCE is a word of your own: who --on-notify is to reach.
+Tells the operator's side a message for people. AUDIENCE is a word of your own that says for whom;
+exec --on-notify CMD gets both.
 
   cronium notify oncall \"no backup of $(hostname) since Monday\"
 
