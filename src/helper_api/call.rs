@@ -200,6 +200,10 @@ where
     // Read before its turn: a connection that is not read stops the host's whole SSH connection,
     // and with it the bodies that others wait for.
     let (text, room) = body::read(body, &api.bodies, &api.limits).await?;
+    // serde would take an array for a struct too.
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Refusal::new(400, "the body is no JSON object"));
+    }
     let (memory, limit) = (parsed_size(&text), api.limits.value_memory);
     if memory > limit {
         let message = format!("parsed, the body takes {} MiB, more than {}", memory >> 20, limit >> 20);
@@ -209,10 +213,6 @@ where
     // Closed by nobody.
     let _turn = host.bodies.acquire_many(u32::try_from(turns).unwrap_or(u32::MAX)).await;
     with_store(api, host, memory, move |api, host| {
-        // serde would take an array for a struct too.
-        if text.trim_ascii_start().first() != Some(&b'{') {
-            return Err(Refusal::new(400, "the body is no JSON object"));
-        }
         let parsed = serde_json::from_slice(&text)
             .map_err(|error| Refusal::new(400, format!("the body is not what it should be: {error}")))?;
         drop((text, room));
