@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 mod harness;
 
-use harness::{Environment, Fleet, FleetPlan, Outcome};
+use harness::{Environment, Fleet, FleetPlan, Outcome, Running, until};
 
 /// What the operator may have had in memory at any time, in MiB. See the table below.
 const MOST_MEMORY: u64 = 250;
@@ -70,14 +71,15 @@ impl Arena {
         Self { environment, fleet }
     }
 
-    /// One run in which the hostile host does `attack`.
-    #[track_caller]
-    fn under(&self, attack: &str, output: &str) -> Seen {
-        let arena = self.environment.path(format!("arena-{attack}-{output}"));
+    /// Where the hosts of a run say how far they are.
+    fn folder(&self, attack: &str, output: &str) -> PathBuf {
+        self.environment.path(format!("arena-{attack}-{output}"))
+    }
+
+    fn start(&self, attack: &str, output: &str) -> Running {
+        let arena = self.folder(attack, output);
         fs::create_dir(&arena).unwrap();
-        let begun = Instant::now();
-        let mut running = self
-            .environment
+        self.environment
             .exec(&self.fleet, &self.fleet.names([BAD, 2, 3, 4]))
             .args(["-o", output, "--events", "events.jsonl", "--timeout", "60s", "--input", "\"classified\""])
             .args([
@@ -87,7 +89,14 @@ impl Arena {
                 &format!("ATTACK={attack}"),
                 "job",
             ])
-            .start();
+            .start()
+    }
+
+    /// One run in which the hostile host does `attack`: the good hosts end well, and while it lasts.
+    #[track_caller]
+    fn under(&self, attack: &str, output: &str) -> Seen {
+        let begun = Instant::now();
+        let mut running = self.start(attack, output);
         let mut peak = 0;
         while !running.is_over() {
             peak = peak_memory(running.pid()).unwrap_or(peak);
@@ -119,8 +128,10 @@ impl Arena {
         for good in GOOD {
             let good = self.fleet.name(good);
             assert_eq!(seen.finished[&good]["outcome"], "succeeded", "{attack}: {:#}", seen.finished[&good]);
-            assert!(arena.join(format!("done-{good}")).exists());
+            assert!(self.folder(attack, output).join(format!("done-{good}")).exists());
         }
+        // The attack went on for as long as they ran: had it stopped them, it would have ended first.
+        assert!(seen.seen["lasted"].as_f64().is_none_or(|lasted| lasted < 25.0), "{attack}: {}", seen.seen);
         let total = self.environment.ledger().variable(&format!("total-{attack}")).unwrap().0;
         assert_eq!(total, json!(30), "{attack}");
         assert!(peak > 0 && peak <= MOST_MEMORY, "{attack}: {peak} MiB");
@@ -135,15 +146,150 @@ fn peak_memory(pid: u32) -> Option<u64> {
     Some(line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10)
 }
 
-#[test]
-fn explore() {
+/// What must come of the hostile host: its outcome and words of the reason.
+type End = (&'static str, &'static str);
+
+/// It ended as it said, whatever it did through the tunnel.
+const AS_IT_SAID: End = ("succeeded", "");
+
+/// One fleet for all of them: what an attack leaves behind must not harm the runs that follow.
+#[track_caller]
+fn survive(attacks: &[(&str, &str, End)]) {
     let arena = Arena::new();
-    let wanted = std::env::var("ATTACKS").unwrap();
-    for attack in wanted.split(',') {
-        let (attack, output) = attack.split_once(':').unwrap_or((attack, "quiet"));
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| arena.under(attack, output)));
-        if let Err(error) = result {
-            println!("   FAILED {:.1500}", error.downcast_ref::<String>().unwrap());
-        }
+    for (attack, output, (outcome, reason)) in attacks {
+        let seen = arena.under(attack, output);
+        let bad = seen.bad(&arena);
+        assert_eq!(bad["outcome"], *outcome, "{attack}: {bad:#}");
+        let failure = bad["failure"].to_string();
+        assert!(failure.contains(reason), "{attack}: {failure}");
+        assert_eq!(seen.outcome.code, if *outcome == "unknown" { 8 } else { 0 }, "{attack}");
+        assert_eq!(arena.environment.ledger().variable("k"), None, "{attack}: it wrote nothing");
+    }
+    arena.environment.ledger().check();
+}
+
+#[test]
+fn calls_that_flood() {
+    survive(&[
+        ("calls", "quiet", AS_IT_SAID),
+        ("silent_strangers", "quiet", AS_IT_SAID),
+        ("silent_callers", "quiet", AS_IT_SAID),
+    ]);
+}
+
+#[test]
+fn requests_that_never_end() {
+    survive(&[
+        ("endless_bodies", "quiet", AS_IT_SAID),
+        ("dripping_bodies", "quiet", AS_IT_SAID),
+        ("endless_heads", "quiet", AS_IT_SAID),
+    ]);
+}
+
+/// It takes half a minute to be sure that nobody reads: its own connection waits for that, the
+/// others' do not.
+#[test]
+fn answers_that_nobody_reads() {
+    survive(&[("unread_answers", "quiet", AS_IT_SAID)]);
+}
+
+#[test]
+fn values_that_grow_when_parsed() {
+    survive(&[
+        ("heavy_bodies", "quiet", AS_IT_SAID),
+        ("heavy_journal", "quiet", AS_IT_SAID),
+        ("heavy_logs", "quiet", AS_IT_SAID),
+    ]);
+}
+
+#[test]
+fn journals() {
+    let no_journal = |reason| ("unknown", reason);
+    survive(&[
+        ("journal_without_end", "quiet", no_journal("a line of more than")),
+        ("journal_that_stops", "quiet", AS_IT_SAID),
+        ("large_journal", "quiet", AS_IT_SAID),
+        ("malformed_journal", "quiet", no_journal("what is no write")),
+    ]);
+}
+
+#[test]
+fn frames_and_artifacts() {
+    let broken = |reason| ("unknown", reason);
+    survive(&[
+        ("frame_of_4_gib", "quiet", broken("a frame of 4294967295 bytes")),
+        ("frame_of_3_mib", "quiet", broken("a frame of 3145728 bytes")),
+        ("many_artifacts", "quiet", broken("more artifacts than its manifest allows")),
+        ("endless_artifact", "quiet", broken("more of an artifact than it announced")),
+        ("unannounced_piece", "quiet", broken("a piece of no artifact")),
+        ("climbing_artifact", "quiet", broken("no clean path")),
+        ("starts_nothing", "quiet", broken("ended without a result")),
+    ]);
+}
+
+#[test]
+fn words_without_end() {
+    survive(&[
+        ("endless_logs", "grouped", AS_IT_SAID),
+        ("endless_notes", "json", AS_IT_SAID),
+        ("endless_progress", "quiet", AS_IT_SAID),
+        ("endless_warnings", "grouped", AS_IT_SAID),
+        ("endless_conditions", "quiet", AS_IT_SAID),
+        ("endless_stdout", "grouped", AS_IT_SAID),
+        ("endless_stderr_beside", "quiet", AS_IT_SAID),
+    ]);
+}
+
+/// Each is answered, and none of the answers holds anything.
+#[test]
+fn what_belongs_to_others() {
+    let arena = Arena::new();
+    let seen = arena.under("trespass", "quiet").seen;
+    let answers = seen["seen"]["answers"].as_array().unwrap();
+    assert_eq!(answers.len(), 15);
+    for answer in answers {
+        let (asked, status) = (answer[0].as_str().unwrap(), answer[1].as_u64().unwrap());
+        let want: &[u64] = match asked {
+            // A key like any other; the manifest does not name it.
+            _ if asked.contains("..%2F") => &[403],
+            _ if asked.contains("scope=") => &[400],
+            _ if asked.starts_with("CONNECT") || asked.contains("http://") => &[400, 0],
+            _ => &[403],
+        };
+        assert!(want.contains(&status), "{answer}");
+        assert_eq!(answer[2], false, "{answer}");
+    }
+    assert_eq!(seen["seen"]["forged"], json!([401, 401, 401, 401]));
+    let ledger = arena.environment.ledger();
+    assert_eq!(ledger.variable("secret"), Some((json!("classified"), 1)));
+    for row in ledger.results(&ledger.last_run()) {
+        assert_eq!(row.output, None, "{row:#?}");
+    }
+}
+
+/// One that goes on and on holds nobody who wants to leave.
+#[test]
+fn a_host_that_never_ends() {
+    let arena = Arena::new();
+    let mut running = arena.start("never_ends", "quiet");
+    let done = |arena: &Arena| {
+        GOOD.iter().all(|good| {
+            arena.folder("never_ends", "quiet").join(format!("done-{}", arena.fleet.name(*good))).exists()
+        })
+    };
+    assert!(until(60, || done(&arena)));
+    // Asked to end its script, it does not; then nobody waits for it.
+    running.signal(Signal::INT);
+    thread::sleep(Duration::from_millis(500));
+    assert!(!running.is_over());
+    let begun = Instant::now();
+    running.signal(Signal::INT);
+    running.wait().exits(130).ignore();
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    let ledger = arena.environment.ledger();
+    let bad = ledger.result(&ledger.last_run(), &arena.fleet.name(BAD));
+    assert_eq!((bad.status.as_str(), bad.phase.as_deref()), ("unknown", Some("lost")), "{bad:#?}");
+    for good in GOOD {
+        assert_eq!(ledger.result(&ledger.last_run(), &arena.fleet.name(good)).status, "succeeded");
     }
 }

@@ -459,7 +459,6 @@ class Attack:
             os.write(2, b"x" * 65536)
 
     def never_ends(self):
-        self.flood_forever = True
         self.begin()
         while True:
             self.wire.send(STDOUT, b"on and on\n")
