@@ -293,3 +293,16 @@ fn a_host_that_never_ends() {
         assert_eq!(ledger.result(&ledger.last_run(), &arena.fleet.name(good)).status, "succeeded");
     }
 }
+
+#[test]
+fn explore() {
+    let Ok(wanted) = std::env::var("ATTACKS") else { return };
+    let arena = Arena::new();
+    for attack in wanted.split(',') {
+        let (attack, output) = attack.split_once(':').unwrap_or((attack, "quiet"));
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| arena.under(attack, output)));
+        if let Err(error) = result {
+            println!("   FAILED {:.1500}", error.downcast_ref::<String>().unwrap());
+        }
+    }
+}
