@@ -9,6 +9,7 @@ use serde_json::Value;
 
 mod bytes;
 mod summary;
+mod weight;
 
 pub use bytes::Bytes;
 pub use summary::Summary;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::error::{OrFail, Result};
@@ -23,8 +23,10 @@ mod told;
 
 use dispatcher::Dispatcher;
 
-/// Reports that wait for the dispatcher: beyond this, hosts wait, and with them their output.
+/// Reports that wait for the dispatcher, and the bytes they take: beyond this, hosts wait, and with
+/// them their output.
 const BACKLOG: usize = 256;
+const BACKLOG_BYTES: usize = 16 << 20;
 
 /// How far a run is to be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +66,7 @@ pub fn run(
         transport: Transport::default(),
         api: Arc::clone(api),
         artifacts: Arc::clone(artifacts),
+        backlog: Arc::new(Semaphore::new(BACKLOG_BYTES)),
         stopped,
     };
     let dispatcher = Dispatcher::new(plan, Arc::clone(&stop), sink);
@@ -85,8 +88,15 @@ pub fn run(
 
 /// What a host tells the dispatcher.
 enum Report {
-    Host { index: usize, kind: EventKind },
-    Stopping { reason: StopReason },
+    Host {
+        index: usize,
+        kind: EventKind,
+        /// Its share of [`BACKLOG_BYTES`]; none where nobody waits for room any more.
+        room: Option<OwnedSemaphorePermit>,
+    },
+    Stopping {
+        reason: StopReason,
+    },
 }
 
 /// What all hosts of a run share.
@@ -97,6 +107,8 @@ struct Fleet {
     transport: Transport,
     api: Arc<Api>,
     artifacts: Arc<dyn ArtifactStore>,
+    /// [`BACKLOG_BYTES`] permits.
+    backlog: Arc<Semaphore>,
     stopped: watch::Receiver<Stop>,
 }
 

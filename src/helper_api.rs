@@ -162,9 +162,11 @@ pub struct Bulk {
 
 impl Variable {
     /// What it counts in bulk: bytes of its key, its scope and its value's JSON text, and 64 for
-    /// what is around them.
+    /// what is around them. A value that takes far more memory than its text counts for more.
     pub fn bytes(&self) -> usize {
-        64 + self.key.len() + self.scope.len() + json_size::json_size(&self.value)
+        let text = self.value.to_string();
+        let value = text.len().max(json_size::parsed_size(text.as_bytes()) / 32);
+        64 + self.key.len() + self.scope.len() + value
     }
 }
 

@@ -27,6 +27,7 @@ use rusqlite::Connection;
 use crate::error::{Error, OrFail as _, Result};
 
 mod artifacts;
+mod backlog;
 mod blob;
 mod connection;
 mod fault;
@@ -53,6 +54,7 @@ pub use run::{HostRow, NewRun, Run, RunFilter, RunStatus};
 pub use run_recorder::RunRecorder;
 pub use variables::{Act, Author, Listed, Variable, Variables, Write, Written};
 
+use backlog::Backlog;
 use fault::{Fault, again};
 use run_lock::RunLock;
 use writer::{Answer, Message, Shared, Writer};
@@ -83,7 +85,12 @@ impl Ledger {
         };
         let connection = open().map_err(|fault: Fault| fault.on(&path, "open"))?;
         let (queue, messages) = mpsc::sync_channel(writer::QUEUE);
-        let shared = Arc::new(Shared { path, failed: OnceLock::new(), locks: Mutex::new(HashMap::new()) });
+        let shared = Arc::new(Shared {
+            path,
+            failed: OnceLock::new(),
+            locks: Mutex::new(HashMap::new()),
+            backlog: Backlog::default(),
+        });
         let writer = Writer { connection, queue: messages, shared: shared.clone() };
         let thread = thread::Builder::new()
             .name("ledger".to_owned())

@@ -45,7 +45,7 @@ impl<'a> Dispatcher<'a> {
         self.tell(started);
         while let Some(report) = inbox.blocking_recv() {
             match report {
-                Report::Host { index, kind } => {
+                Report::Host { index, kind, room } => {
                     match &kind {
                         EventKind::HostFinished { result, .. } => {
                             self.open.remove(&index);
@@ -55,6 +55,7 @@ impl<'a> Dispatcher<'a> {
                         _ => {}
                     }
                     self.tell(kind);
+                    drop(room);
                 }
                 Report::Stopping { reason } => self.stopping(reason),
             }

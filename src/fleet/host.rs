@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cronium_wire::message::{Finished, FromStub, Hello, ToStub, Told};
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::artifacts::Receiver;
@@ -15,7 +15,7 @@ use super::job::{First, pieces};
 use super::opening::{Opened, Opening};
 use super::outcome::Verdict;
 use super::told;
-use super::{Fleet, Report, Stop};
+use super::{BACKLOG_BYTES, Fleet, Report, Stop};
 use crate::event::{Bytes, EventKind, HostResult, HostState, Outcome, Stream, Trust};
 use crate::helper_api::{Journal, JournalFault};
 use crate::plan::{GRACE, Task};
@@ -39,6 +39,7 @@ struct Host {
     index: usize,
     name: String,
     reports: mpsc::Sender<Report>,
+    backlog: Arc<Semaphore>,
     left: watch::Receiver<Stop>,
     started_at: Timestamp,
     begun: Instant,
@@ -57,6 +58,7 @@ impl Host {
             index,
             name: fleet.plan.targets[index].name.clone(),
             reports,
+            backlog: Arc::clone(&fleet.backlog),
             left: fleet.stopped.clone(),
             started_at: Timestamp::now(),
             begun: Instant::now(),
@@ -279,10 +281,15 @@ impl Host {
 
     async fn report(&self, kind: EventKind) {
         let mut left = self.left.clone();
+        let send = async {
+            let share = u32::try_from(kind.weight().min(BACKLOG_BYTES)).unwrap_or(u32::MAX);
+            let room = Arc::clone(&self.backlog).acquire_many_owned(share).await.ok();
+            // The dispatcher outlives every host.
+            let _ = self.reports.send(Report::Host { index: self.index, kind, room }).await;
+        };
         tokio::select! {
             biased;
-            // The dispatcher outlives every host.
-            _ = self.reports.send(Report::Host { index: self.index, kind }) => {}
+            () = send => {}
             // A reader that has stopped reading holds nobody who is told to leave; the dispatcher
             // says of this host what is known then.
             () = reached(&mut left, Stop::Leave) => {}

@@ -47,7 +47,8 @@ impl Fleet {
                     files: super::inputs::listed(&run.inputs),
                     ..self.job(host, signed)
                 };
-                let first = |snapshot| Flight::new(&ToStub::Job(Box::new(Job { snapshot, ..job })));
+                let first =
+                    |snapshot| Flight::from_number(0, [ToStub::Job(Box::new(Job { snapshot, ..job }))]);
                 let flight = self.api.with_snapshot(host, first).await.then(&self.following);
                 vec![First { flight, payload: &signed.packed.bytes }]
             }

@@ -32,11 +32,11 @@ const GRACE: i64 = 120;
 /// The widest scope, and the one that a token names.
 const GLOBAL: &str = "global";
 
-/// The least that a call with JSON takes of [`Limits::json_bytes`].
-const MIN_JSON_BYTES: usize = 64 << 10;
+/// The least that a call with JSON takes of [`Limits::json_memory`].
+const MIN_JSON_MEMORY: usize = 512 << 10;
 
 /// How many snapshots are in memory at a time, as values.
-const SNAPSHOTS: usize = 4;
+const SNAPSHOTS: usize = 2;
 
 /// What a run tells its scripts. Texts that are not known are empty.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -66,7 +66,7 @@ pub struct Api {
     pub(super) secret: Secret,
     pub(super) variables: Variables,
     pub(super) limits: Limits,
-    /// [`Limits::json_bytes`] permits, one a byte.
+    /// [`Limits::json_memory`] permits, one a byte.
     json: Arc<Semaphore>,
     pub(super) bodies: Memory,
     pub(super) answers: Memory,
@@ -90,7 +90,7 @@ impl Api {
             helpers,
             secret: Secret::generate()?,
             variables,
-            json: Arc::new(Semaphore::new(limits.json_bytes)),
+            json: Arc::new(Semaphore::new(limits.json_memory)),
             bodies: Memory::new(limits.body_memory),
             answers: Memory::new(limits.answer_memory),
             journal_lines: Arc::new(Semaphore::new(limits.journal_lines)),
@@ -224,14 +224,14 @@ impl Api {
         }
     }
 
-    /// Runs `call` on a thread that may block, when `json_bytes` of JSON may be in memory. `None`
+    /// Runs `call` on a thread that may block, when its parsed JSON may take `memory` bytes. `None`
     /// if it panics.
-    pub(super) async fn blocking<T, F>(self: &Arc<Self>, json_bytes: usize, call: F) -> Option<T>
+    pub(super) async fn blocking<T, F>(self: &Arc<Self>, memory: usize, call: F) -> Option<T>
     where
         T: Send + 'static,
         F: FnOnce(&Self) -> T + Send + 'static,
     {
-        let share = json_bytes.max(MIN_JSON_BYTES).min(self.limits.json_bytes);
+        let share = memory.max(MIN_JSON_MEMORY).min(self.limits.json_memory);
         let share = u32::try_from(share).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.json).acquire_many_owned(share).await;
         let api = Arc::clone(self);

@@ -14,14 +14,18 @@ use serde_json::{Number, Value};
 use super::api::Api;
 use super::caller::Caller;
 use super::host::Host;
+use super::json_size::parsed_size;
 use super::reply::{self, Refusal};
 use super::route::{Call, Route, asked_scope};
 use super::token::Claims;
 use super::{Act, Change, Listed, Variable, access, body};
 
-/// What reading takes of [`Limits::json_bytes`](super::Limits::json_bytes): nobody knows yet how
+/// What reading takes of [`Limits::json_memory`](super::Limits::json_memory): nobody knows yet how
 /// large the value is.
-const READ_JSON_BYTES: usize = 256 << 10;
+const READ_MEMORY: usize = 16 << 20;
+
+/// A body that takes more than this when it is parsed is the only one of its host at that time.
+const HEAVY: usize = 4 << 20;
 
 /// The header by which a write that is made twice counts once.
 const WRITE_ID: &str = "idempotency-key";
@@ -100,14 +104,16 @@ async fn carry_out(
         }
         Call::ListVariables => {
             let scope = scope()?;
-            with_store(api, host, READ_JSON_BYTES, move |api, host| {
+            let _turn = host.reads.acquire().await;
+            with_store(api, host, READ_MEMORY, move |api, host| {
                 access::list(api, &host.scope, scope).map(|listed| listing(&listed))
             })
             .await
         }
         Call::GetVariable(key) => {
             let scope = scope()?;
-            with_store(api, host, READ_JSON_BYTES, move |api, host| {
+            let _turn = host.reads.acquire().await;
+            with_store(api, host, READ_MEMORY, move |api, host| {
                 access::get(api, &host.scope, scope, &key).map(|variable| found(&variable))
             })
             .await
@@ -194,13 +200,19 @@ where
     // Read before its turn: a connection that is not read stops the host's whole SSH connection,
     // and with it the bodies that others wait for.
     let (text, room) = body::read(body, &api.bodies, &api.limits).await?;
+    // serde would take an array for a struct too.
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Refusal::new(400, "the body is no JSON object"));
+    }
+    let (memory, limit) = (parsed_size(&text), api.limits.value_memory);
+    if memory > limit {
+        let message = format!("parsed, the body takes {} MiB, more than {}", memory >> 20, limit >> 20);
+        return Err(Refusal::new(413, message));
+    }
+    let turns = if memory > HEAVY { api.limits.bodies } else { 1 };
     // Closed by nobody.
-    let _turn = host.bodies.acquire().await;
-    with_store(api, host, text.len(), move |api, host| {
-        // serde would take an array for a struct too.
-        if text.trim_ascii_start().first() != Some(&b'{') {
-            return Err(Refusal::new(400, "the body is no JSON object"));
-        }
+    let _turn = host.bodies.acquire_many(u32::try_from(turns).unwrap_or(u32::MAX)).await;
+    with_store(api, host, memory, move |api, host| {
         let parsed = serde_json::from_slice(&text)
             .map_err(|error| Refusal::new(400, format!("the body is not what it should be: {error}")))?;
         drop((text, room));
@@ -209,13 +221,13 @@ where
     .await
 }
 
-/// Runs `call` on a thread that may block, when `json_bytes` of JSON may be in memory.
-async fn with_store<F>(api: &Arc<Api>, host: &Arc<Host>, json_bytes: usize, call: F) -> Result<Bytes, Refusal>
+/// Runs `call` on a thread that may block, when its parsed JSON may take `memory` bytes.
+async fn with_store<F>(api: &Arc<Api>, host: &Arc<Host>, memory: usize, call: F) -> Result<Bytes, Refusal>
 where
     F: FnOnce(&Api, &Host) -> Result<Bytes, Refusal> + Send + 'static,
 {
     let host = Arc::clone(host);
-    let answered = api.blocking(json_bytes, move |api| {
+    let answered = api.blocking(memory, move |api| {
         let answer = call(api, &host)?;
         api.answers.keep(answer)
     });

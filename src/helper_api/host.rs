@@ -31,6 +31,7 @@ pub struct Host {
     pub connections: Arc<Semaphore>,
     pub strangers: Strangers,
     pub bodies: Semaphore,
+    pub reads: Semaphore,
     bucket: Mutex<Bucket>,
     calls: AtomicU64,
     /// See [`Limits::stalls`].
@@ -47,6 +48,7 @@ impl Host {
             connections: Arc::new(Semaphore::new(limits.connections)),
             strangers: Strangers::new(limits.strangers),
             bodies: Semaphore::new(limits.bodies),
+            reads: Semaphore::new(limits.reads),
             bucket: Mutex::new(Bucket::new(limits.burst, limits.calls_per_second, Instant::now())),
             calls: AtomicU64::new(0),
             stalls: AtomicU32::new(0),

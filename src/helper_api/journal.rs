@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::access::{check_key, is_write_id, scope_of, write};
 use super::api::Api;
 use super::host::Host;
-use super::json_size::json_size;
+use super::json_size::{json_size, parsed_size};
 use super::memory::SMALL;
 use super::reply::Refusal;
 use super::{Act, Change};
@@ -127,9 +127,11 @@ impl Journal {
         let lines = mem::take(&mut self.pending);
         let mut conflicts = mem::take(&mut self.conflicts);
         let host = Arc::clone(host);
-        // Values of two lines are never in memory together.
-        let longest = lines.split(|byte| *byte == b'\n').map(<[u8]>::len).max().unwrap_or(0);
-        let made = api.blocking(longest, move |api| {
+        // Values of two lines are never in memory together, and those of a line that is too large
+        // never.
+        let largest = lines.split(|byte| *byte == b'\n').map(parsed_size).max().unwrap_or(0);
+        let memory = largest.min(api.limits.value_memory);
+        let made = api.blocking(memory, move |api| {
             let made = lines
                 .split_inclusive(|byte| *byte == b'\n')
                 .try_for_each(|line| make_line(api, &host, line.trim_ascii_end(), &mut conflicts));
@@ -162,6 +164,14 @@ impl Conflicts {
 fn make_line(api: &Api, host: &Host, line: &[u8], conflicts: &mut Conflicts) -> Result<(), JournalFault> {
     let malformed =
         |reason: &dyn fmt::Display| JournalFault::Malformed { reason: shown(&reason.to_string()) };
+    let memory = parsed_size(line);
+    if memory > api.limits.value_memory {
+        let head: Head = serde_json::from_slice(line).map_err(|error| malformed(&error))?;
+        let limit = api.limits.value_memory >> 20;
+        conflicts
+            .add(head.op.key(), format!("parsed, its value takes {} MiB, more than {limit}", memory >> 20));
+        return Ok(());
+    }
     let write: Write = match serde_json::from_slice(line) {
         Ok(write) => write,
         // A value may be nested deeper than we read: that is the script's doing, not the stub's.

@@ -25,9 +25,12 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// For the host to take a piece of an answer.
     pub write_timeout: Duration,
-    /// Bytes of JSON that all hosts together have parsed at a time. A parsed value takes up to 40
-    /// times the memory of its text.
-    pub json_bytes: usize,
+    /// Bytes that a value may take when it is parsed: up to a hundred times those of its text.
+    pub value_memory: usize,
+    /// Bytes that parsed values of all hosts together take at a time.
+    pub json_memory: usize,
+    /// Variables read at once; more wait.
+    pub reads: usize,
     /// Bytes of bodies over 64 KiB that all hosts together have on their way in.
     pub body_memory: usize,
     /// Bytes of answers over 64 KiB that all hosts together have on their way out.
@@ -55,7 +58,9 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(300),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
-            json_bytes: 8 << 20,
+            value_memory: 32 << 20,
+            json_memory: 64 << 20,
+            reads: 2,
             body_memory: 256 << 20,
             answer_memory: 256 << 20,
             room_timeout: Duration::from_secs(5),

@@ -58,6 +58,8 @@ pub struct HostTraits {
     pub forwarding: bool,
     /// `AllowStreamLocalForwarding` where `forwarding` is on.
     pub streamlocal: bool,
+    /// `GatewayPorts`: forwarded ports are open to the network.
+    pub gateway_ports: bool,
 }
 
 impl Default for HostTraits {
@@ -68,6 +70,7 @@ impl Default for HostTraits {
             login: String::new(),
             forwarding: true,
             streamlocal: true,
+            gateway_ports: false,
         }
     }
 }
@@ -375,6 +378,7 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
     let authorized = if traits.authorized { "authorized" } else { "nobody" };
     let yes_no = |allowed| if allowed { "yes" } else { "no" };
     let (tcp, streamlocal) = (yes_no(traits.forwarding), yes_no(traits.forwarding && traits.streamlocal));
+    let gateway = yes_no(traits.gateway_ports);
     let penalties = if has_penalties() { "PerSourcePenalties no\n" } else { "" };
     let text = format!(
         "ListenAddress {address}:{port}\n\
@@ -383,6 +387,7 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
          ForceCommand {shell}\n\
          AllowTcpForwarding {tcp}\n\
          AllowStreamLocalForwarding {streamlocal}\n\
+         GatewayPorts {gateway}\n\
          {penalties}\
          PidFile none\n\
          PermitRootLogin yes\n\
