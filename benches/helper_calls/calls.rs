@@ -12,8 +12,11 @@ use crate::quantiles::{Quantiles, ms};
 pub const HEAD: [&str; 8] =
     ["getVariable", "RTT ms", "mode", "calls", "first ms", "calls/s", "median ms", "p99 ms"];
 
-/// How a host is reached; what its sshd allows.
-const MODES: [(&str, fn(&mut HostTraits)); 3] =
+/// What an sshd forbids.
+type Forbids = fn(&mut HostTraits);
+
+/// `results.helper_mode`, and a host that has it.
+const MODES: [(&str, Forbids); 3] =
     [("api", |_| {}), ("tcp", |host| host.streamlocal = false), ("bundled", |host| host.forwarding = false)];
 
 /// Each prints the nanoseconds of every call, a line each; the first line is the first call's.

@@ -80,6 +80,9 @@ pub fn measure(options: &Options) -> Vec<Row> {
             });
         }
     });
+    bench.run("get, 100 MB", 1, most, |store, call, scopes| {
+        assert!(store.get(scopes, &format!("app/key{}", call % 100)).expect("it reads").is_some());
+    });
     bench.read_all("read_all, 100 MB, app/*", 1, most / 10, Some(&app), NAMED);
     bench.read_all("read_all, 100 MB, 64 KiB", 1, most / 10, None, UNNAMED);
     let last = Patterns(vec!["small/49/1*".to_owned(), "zz".to_owned()]);
