@@ -162,11 +162,14 @@ pub struct Bulk {
 
 impl Variable {
     /// What it counts in bulk: bytes of its key, its scope and its value's JSON text, and 64 for
-    /// what is around them. A value that takes far more memory than its text counts for more.
+    /// what is around them.
     pub fn bytes(&self) -> usize {
-        let text = self.value.to_string();
-        let value = text.len().max(json_size::parsed_size(text.as_bytes()) / 32);
-        64 + self.key.len() + self.scope.len() + value
+        Self::bytes_of(&self.key, &self.scope, json_size::json_size(&self.value))
+    }
+
+    /// The same, of one whose value is only known by the bytes of its JSON text.
+    pub fn bytes_of(key: &str, scope: &str, json_bytes: usize) -> usize {
+        64 + key.len() + scope.len() + json_bytes
     }
 }
 

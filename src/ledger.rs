@@ -52,7 +52,7 @@ pub use reader::{Artifact, PastWrite, Reader, Shown, Stored};
 pub use replay::Events;
 pub use run::{HostRow, NewRun, Run, RunFilter, RunStatus};
 pub use run_recorder::RunRecorder;
-pub use variables::{Act, Author, Listed, Variable, Variables, Write, Written};
+pub use variables::{Act, Author, Bulk, Listed, Unread, Variable, Variables, Write, Written};
 
 use backlog::Backlog;
 use fault::{Fault, again};

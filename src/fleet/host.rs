@@ -157,7 +157,7 @@ impl Host {
                 () = reached(&mut stopped, Stop::Cancel), if !cancelled => {
                     cancelled = true;
                     deadline = Some(Instant::now() + GRACE + LATE);
-                    link.send(&ToStub::Cancel).await;
+                    tell(link, &ToStub::Cancel, &mut left).await?;
                     continue;
                 }
                 opened = answer(&mut opening) => {
@@ -169,7 +169,7 @@ impl Host {
                         }
                         Err(fault) => ToStub::TunnelRefused { reason: fault.message },
                     };
-                    link.send(&message).await;
+                    tell(link, &message, &mut left).await?;
                     continue;
                 }
                 stream = accept(&mut tunnel) => {
@@ -180,9 +180,15 @@ impl Host {
                     continue;
                 }
                 () = overdue(deadline) => return Err(late(started)),
-                () = overdue(self.journal.deadline()) => return Err(cut_off(JournalFault::TooSlow)),
+                // What is here already is no proof of slowness.
                 message = link.receive() => message?,
+                () = overdue(self.journal.deadline()) => return Err(cut_off(JournalFault::TooSlow)),
             };
+            let is_overdue = self.journal.deadline().is_some_and(|deadline| deadline < Instant::now());
+            // Other messages meanwhile are no progress.
+            if is_overdue && !matches!(message, FromStub::Journal(_)) {
+                return Err(cut_off(JournalFault::TooSlow));
+            }
             match message {
                 FromStub::Hello(_) => return Err(Fault::lost("the runner said hello twice")),
                 FromStub::NeedPayload => {
@@ -222,6 +228,10 @@ impl Host {
                     self.report(told::event(&self.name, told)?).await;
                 }
                 FromStub::Journal(bytes) => {
+                    // The script may have ended; a host whose writes still come is not late.
+                    if !cancelled {
+                        deadline = deadline.map(|deadline| deadline.max(Instant::now() + LATE));
+                    }
                     let merged = self.journal.push(&fleet.api, &self.name, &bytes).await;
                     merged.map_err(cut_off)?;
                 }
@@ -381,6 +391,17 @@ pub async fn reached(stopped: &mut watch::Receiver<Stop>, level: Stop) {
     // An error means that nobody can stop it any more.
     if stopped.wait_for(|stop| *stop >= level).await.is_err() {
         std::future::pending().await
+    }
+}
+
+/// A word to the stub, which must take it: a host that does not is not waited for.
+async fn tell(link: &mut Link, message: &ToStub, left: &mut watch::Receiver<Stop>) -> Result<(), Fault> {
+    tokio::select! {
+        biased;
+        () = reached(left, Stop::Leave) => Err(Fault::lost("cronium-run was interrupted before the host had ended")),
+        sent = timeout(PIECE_WITHIN, link.send(message)) => {
+            sent.map_err(|_| Fault::lost("the host stopped taking messages"))
+        }
     }
 }
 

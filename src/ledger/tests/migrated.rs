@@ -2,6 +2,7 @@ use super::*;
 
 /// A ledger as the first release left it.
 const SCHEMA_1: &str = include_str!("../migrations/0001_runs.sql");
+const FROM_1_TO_2: &str = include_str!("../migrations/0002_helpers.sql");
 
 const DATA: &str = r#"
 INSERT INTO runs (id, command, started_at, finished_at, status, exit_code, plan)
@@ -38,7 +39,7 @@ fn a_ledger_of_schema_1_is_brought_up_and_keeps_what_it_has() {
             drop(place.ledger());
         }
         let reader = place.reader();
-        assert_eq!(place.sql::<i64>("PRAGMA user_version"), 2);
+        assert_eq!(place.sql::<i64>("PRAGMA user_version"), 3);
         let result = reader.results("R1").unwrap().remove(0).result.unwrap();
         assert_eq!((result.outcome, result.conflicts, result.condition), (Outcome::Succeeded, vec![], None));
         let stored = reader.variable("global", "n").unwrap().unwrap();
@@ -59,4 +60,25 @@ fn a_ledger_of_schema_1_is_brought_up_and_keeps_what_it_has() {
         assert_eq!(place.sql::<String>("PRAGMA integrity_check"), "ok");
         assert_eq!(place.sql::<i64>("SELECT count(*) FROM pragma_foreign_key_check"), 0);
     }
+}
+
+#[test]
+fn variables_of_schema_2_are_moved_whole() {
+    let place = old();
+    let connection = Connection::open(place.path()).unwrap();
+    connection.execute_batch(FROM_1_TO_2).unwrap();
+    let rows = "INSERT INTO variables (scope, key, value, version, updated_at, updated_by, secret) VALUES
+        ('host:web1', 'n', '[\"ž\"]', 3, '2026-11-19T11:06:43.000Z', 'operator ann@laptop', 0),
+        ('global', 'pw', '{\"sealed\":\"AAAA\"}', 9, '2026-11-19T11:06:44.000Z', 'operator ann@laptop', 1);
+        PRAGMA user_version = 2;";
+    connection.execute_batch(rows).unwrap();
+    let all =
+        "SELECT group_concat(concat_ws(' ', scope, key, value, version, updated_at, updated_by, secret), '; '
+                   ORDER BY scope, key) FROM variables";
+    let before = place.sql::<String>(all);
+    drop(place.ledger());
+    assert_eq!(place.sql::<i64>("PRAGMA user_version"), 3);
+    assert_eq!(place.sql::<String>(all), before);
+    assert_eq!(place.sql::<i64>("SELECT count(*) FROM variables"), 3);
+    assert_eq!(place.sql::<String>("PRAGMA integrity_check"), "ok");
 }
