@@ -71,7 +71,7 @@ function incr (key, n = 1, options) {
 function vars (pattern = '*') {
   const escaped = pattern.split('*').map(piece => piece.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
   const wanted = new RegExp('^' + escaped.join('[^]*') + '$')
-  const keys = new Set(ask('variables').map(variable => variable.key))
+  const keys = new Set(ask({ variables: {} }).map(variable => variable.key))
   return [...keys].filter(key => wanted.test(key))
 }
 

@@ -126,7 +126,7 @@ def incr(key, n=1, scope=None):
 def vars(pattern="*"):
     """The keys this script may read, as a list. In pattern, * stands for any characters."""
     wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
-    keys = {variable["key"] for variable in _ask("variables")}
+    keys = {variable["key"] for variable in _ask({"variables": {}})}
     return sorted(key for key in keys if wanted.fullmatch(key))
 
 
