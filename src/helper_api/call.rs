@@ -62,7 +62,7 @@ async fn respond(
         claims => claims?,
     };
     caller.admit()?;
-    if host.is_cut_off(&api.limits) {
+    if host.is_cut_off() {
         return Err(Refusal::new(429, "too many calls of this host did not end").and_close());
     }
     if !host.may_call() {
