@@ -279,7 +279,7 @@ impl Host {
             let share = u32::try_from(kind.weight().min(BACKLOG_BYTES)).unwrap_or(u32::MAX);
             let room = Arc::clone(&self.backlog).acquire_many_owned(share).await.ok();
             // The dispatcher outlives every host.
-            let _ = self.reports.send(Report::Host { index: self.index, kind, room }).await;
+            let _ = self.reports.send(Report::Host { index: self.index, kind: Box::new(kind), room }).await;
         };
         tokio::select! {
             biased;
