@@ -90,7 +90,7 @@ pub fn run(
 enum Report {
     Host {
         index: usize,
-        kind: EventKind,
+        kind: Box<EventKind>,
         /// Its share of [`BACKLOG_BYTES`]; none where nobody waits for room any more.
         room: Option<OwnedSemaphorePermit>,
     },

@@ -14,8 +14,9 @@ mod harness;
 
 use harness::{Environment, Fleet, FleetPlan, Outcome, Running, until};
 
-/// What the operator may have had in memory at any time, in MiB. See the table below.
-const MOST_MEMORY: u64 = 250;
+/// What the operator may have had in memory at any time, in MiB. Without an attack it is some 35, and
+/// most attacks make it 60; calls and answers in flight, up to 125.
+const MOST_MEMORY: u64 = 200;
 
 /// The host that attacks, and those that do not.
 const BAD: u8 = 1;
@@ -233,7 +234,7 @@ fn words_without_end() {
         ("endless_logs", "grouped", AS_IT_SAID),
         ("endless_notes", "json", AS_IT_SAID),
         ("endless_progress", "quiet", AS_IT_SAID),
-        ("endless_warnings", "grouped", AS_IT_SAID),
+        ("endless_warnings", "grouped", ("unknown", "warnings without end")),
         ("endless_conditions", "quiet", AS_IT_SAID),
         ("endless_stdout", "grouped", AS_IT_SAID),
         ("endless_stderr_beside", "quiet", AS_IT_SAID),
@@ -291,18 +292,5 @@ fn a_host_that_never_ends() {
     assert_eq!((bad.status.as_str(), bad.phase.as_deref()), ("unknown", Some("lost")), "{bad:#?}");
     for good in GOOD {
         assert_eq!(ledger.result(&ledger.last_run(), &arena.fleet.name(good)).status, "succeeded");
-    }
-}
-
-#[test]
-fn explore() {
-    let Ok(wanted) = std::env::var("ATTACKS") else { return };
-    let arena = Arena::new();
-    for attack in wanted.split(',') {
-        let (attack, output) = attack.split_once(':').unwrap_or((attack, "quiet"));
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| arena.under(attack, output)));
-        if let Err(error) = result {
-            println!("   FAILED {:.1500}", error.downcast_ref::<String>().unwrap());
-        }
     }
 }

@@ -46,7 +46,7 @@ impl<'a> Dispatcher<'a> {
         while let Some(report) = inbox.blocking_recv() {
             match report {
                 Report::Host { index, kind, room } => {
-                    match &kind {
+                    match &*kind {
                         EventKind::HostFinished { result, .. } => {
                             self.open.remove(&index);
                             self.summary.add(result.outcome);
@@ -54,7 +54,7 @@ impl<'a> Dispatcher<'a> {
                         EventKind::HostState { .. } => drop(self.begun_hosts.insert(index)),
                         _ => {}
                     }
-                    self.tell(kind);
+                    self.tell(*kind);
                     drop(room);
                 }
                 Report::Stopping { reason } => self.stopping(reason),

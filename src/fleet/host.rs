@@ -25,6 +25,8 @@ use crate::transport::{Connection, Fault, Flight, Link, Phase, Step, Tunnel, tun
 const LATE: Duration = Duration::from_secs(60);
 /// From the runner's hello to its script's start: verifying and unpacking, on a slow disk.
 const STAGING: Duration = Duration::from_secs(300);
+/// Bytes of all warnings of a runner: they are kept until the run's end.
+const WARNINGS: usize = 1 << 20;
 /// How long a piece of the payload may wait for the host to take it.
 pub const PIECE_WITHIN: Duration = Duration::from_secs(60);
 
@@ -148,6 +150,7 @@ impl Host {
         let mut entrances = 2;
         let (mut artifacts, mut inputs) = (Receiver::new(fleet, &self.name), Inputs::default());
         let mut deadline = Some(Instant::now() + STAGING);
+        let mut warned = 0;
         loop {
             let message = tokio::select! {
                 biased;
@@ -219,6 +222,10 @@ impl Host {
                     opening = Some(Opening::begin(connection, path));
                 }
                 FromStub::Warning { message } => {
+                    warned += message.len();
+                    if warned > WARNINGS {
+                        return Err(Fault::lost("the runner sent warnings without end"));
+                    }
                     self.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
                 }
                 FromStub::Told(told) => {
@@ -295,7 +302,7 @@ impl Host {
             let share = u32::try_from(kind.weight().min(BACKLOG_BYTES)).unwrap_or(u32::MAX);
             let room = Arc::clone(&self.backlog).acquire_many_owned(share).await.ok();
             // The dispatcher outlives every host.
-            let _ = self.reports.send(Report::Host { index: self.index, kind, room }).await;
+            let _ = self.reports.send(Report::Host { index: self.index, kind: Box::new(kind), room }).await;
         };
         tokio::select! {
             biased;

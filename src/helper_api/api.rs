@@ -191,7 +191,7 @@ impl Api {
             tracing::warn!(host, "helper connection of a host that is not in the run");
             return;
         };
-        if host.is_cut_off(&self.limits) {
+        if host.is_cut_off() {
             return;
         }
         let caller = Arc::new(Caller::new(Arc::clone(&host)));
@@ -217,6 +217,10 @@ impl Api {
                     }
                     tracing::debug!(host = host.scope.host, %error, "helper connection ended");
                 }
+            }
+            // All its connections at once: one that is not read holds up those that are.
+            () = host.cut_off() => {
+                tracing::debug!(host = host.scope.host, "helper connection closed: too many stalls");
             }
             () = caller.shown_out(self.limits.first_timeout) => {
                 tracing::debug!(host = host.scope.host, "helper connection closed: no token");

@@ -24,8 +24,9 @@ use super::{Act, Change, Listed, Variable, access, body};
 /// large the value is.
 const READ_MEMORY: usize = 16 << 20;
 
-/// A body that takes more than this when it is parsed is the only one of its host at that time.
-const HEAVY: usize = 4 << 20;
+/// A body that takes more than this when it is parsed is the only one of its host that is worked on:
+/// the store writes one thing after the other, and other hosts wait for it too.
+const HEAVY: usize = 256 << 10;
 
 /// The header by which a write that is made twice counts once.
 const WRITE_ID: &str = "idempotency-key";
@@ -62,7 +63,7 @@ async fn respond(
         claims => claims?,
     };
     caller.admit()?;
-    if host.is_cut_off(&api.limits) {
+    if host.is_cut_off() {
         return Err(Refusal::new(429, "too many calls of this host did not end").and_close());
     }
     if !host.may_call() {

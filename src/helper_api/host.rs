@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use hyper::body::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::Limits;
 use super::bucket::Bucket;
@@ -36,6 +36,7 @@ pub struct Host {
     calls: AtomicU64,
     /// See [`Limits::stalls`].
     stalls: AtomicU32,
+    cut_off: watch::Sender<bool>,
     /// JSON text: parsed it would take up to 40 times the memory.
     output: Mutex<Option<Bytes>>,
     condition: Mutex<Option<bool>>,
@@ -52,6 +53,7 @@ impl Host {
             bucket: Mutex::new(Bucket::new(limits.burst, limits.calls_per_second, Instant::now())),
             calls: AtomicU64::new(0),
             stalls: AtomicU32::new(0),
+            cut_off: watch::Sender::new(false),
             output: Mutex::new(None),
             condition: Mutex::new(None),
         }
@@ -66,11 +68,19 @@ impl Host {
     pub fn count_stall(&self, limits: &Limits) {
         if self.stalls.fetch_add(1, Ordering::Relaxed) + 1 == limits.stalls {
             tracing::warn!(host = self.scope.host, "helper calls are answered no more: too many did not end");
+            self.cut_off.send_replace(true);
         }
     }
 
-    pub fn is_cut_off(&self, limits: &Limits) -> bool {
-        self.stalls.load(Ordering::Relaxed) >= limits.stalls
+    pub fn is_cut_off(&self) -> bool {
+        *self.cut_off.borrow()
+    }
+
+    /// Ends when the host is cut off.
+    pub async fn cut_off(&self) {
+        if self.cut_off.subscribe().wait_for(|is_so| *is_so).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     pub fn count_call(&self) {

@@ -38,6 +38,7 @@ pub struct Limits {
     /// For a large body to find room, while others are read.
     pub room_timeout: Duration,
     /// Bodies that did not end and answers that were not taken, until the host is answered no more.
+    /// Each may have held up its whole SSH connection until then.
     pub stalls: u32,
     /// Lines over 64 KiB that all hosts together have on their way in their journals.
     pub journal_lines: usize,
@@ -64,7 +65,7 @@ impl Default for Limits {
             body_memory: 256 << 20,
             answer_memory: 256 << 20,
             room_timeout: Duration::from_secs(5),
-            stalls: 32,
+            stalls: 4,
             journal_lines: 32,
             journal_timeout: Duration::from_secs(30),
         }

@@ -3,8 +3,8 @@ use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
 use jiff::Timestamp;
+use serde::ser::SerializeSeq as _;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 
 use super::Reporter;
 use super::recorder::{Recorder, Written};
@@ -97,7 +97,7 @@ struct Host<'a> {
     #[serde(flatten)]
     result: &'a HostResult,
     warnings: &'a [String],
-    told: Vec<Value>,
+    told: Told<'a>,
     artifacts: &'a [Artifact],
     stdout: Text<'a>,
     stderr: Text<'a>,
@@ -122,16 +122,11 @@ impl Json {
         let text = |id| Text::new(&self.recorder.spool, id, &failed);
         let hosts = run.hosts.iter().filter_map(|host| {
             let Ended { result, written, told } = self.ended.get(host)?;
-            // One host's at a time, however much all of them told.
-            let told = self.told(*told).unwrap_or_else(|error| {
-                failed.borrow_mut().get_or_insert(error);
-                Vec::new()
-            });
             Some(Host {
                 host,
                 result,
                 warnings: self.warnings.get(host).map_or(&[][..], Vec::as_slice),
-                told,
+                told: Told { recorder: &self.recorder, id: *told, failed: &failed },
                 artifacts: self.artifacts.get(host).map_or(&[][..], Vec::as_slice),
                 stdout: text(written.stdout),
                 stderr: text(written.stderr),
@@ -166,16 +161,33 @@ impl Json {
     }
 }
 
-impl Json {
-    fn told(&self, id: Option<TextId>) -> io::Result<Vec<Value>> {
-        let plain = |event: &Event| {
+/// What a script told, one event in memory at a time. The first error of reading the spool is left
+/// in `failed`; the list ends there.
+struct Told<'a> {
+    recorder: &'a Recorder,
+    id: Option<TextId>,
+    failed: &'a RefCell<Option<io::Error>>,
+}
+
+impl Serialize for Told<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (mut list, mut refused) = (serializer.serialize_seq(None)?, None);
+        let read = self.recorder.each_told(self.id, |event| {
             let mut value = serde_json::to_value(event)?;
             if let Some(fields) = value.as_object_mut() {
                 fields.retain(|name, _| name != "seq" && name != "host");
             }
-            Ok(value)
-        };
-        self.recorder.told(id)?.iter().map(plain).collect()
+            list.serialize_element(&value).map_err(|error| {
+                refused = Some(error);
+                io::ErrorKind::Other.into()
+            })
+        });
+        match (refused, read) {
+            (Some(error), _) => return Err(error),
+            (None, Err(error)) => _ = self.failed.borrow_mut().get_or_insert(error),
+            (None, Ok(())) => {}
+        }
+        list.end()
     }
 }
 

@@ -59,13 +59,31 @@ impl Recorder {
 
     /// The events taken down, in order.
     pub fn told(&self, id: Option<TextId>) -> io::Result<Vec<Event>> {
-        let Some(id) = id else { return Ok(Vec::new()) };
-        let mut lines = Vec::new();
-        self.spool.read(id, |piece| {
-            lines.extend_from_slice(piece);
+        let mut events = Vec::new();
+        self.each_told(id, |event| {
+            events.push(event);
             Ok(())
         })?;
-        let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        Ok(lines.map(serde_json::from_slice).collect::<Result<_, _>>()?)
+        Ok(events)
+    }
+
+    /// As [`Recorder::told`], with one event in memory at a time.
+    pub fn each_told(
+        &self,
+        id: Option<TextId>,
+        mut each: impl FnMut(Event) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Some(id) = id else { return Ok(()) };
+        let mut line = Vec::new();
+        self.spool.read(id, |piece| {
+            for part in piece.split_inclusive(|byte| *byte == b'\n') {
+                line.extend_from_slice(part);
+                if part.ends_with(b"\n") {
+                    each(serde_json::from_slice(&line)?)?;
+                    line.clear();
+                }
+            }
+            Ok(())
+        })
     }
 }
