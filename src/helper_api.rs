@@ -164,7 +164,12 @@ impl Variable {
     /// What it counts in bulk: bytes of its key, its scope and its value's JSON text, and 64 for
     /// what is around them.
     pub fn bytes(&self) -> usize {
-        64 + self.key.len() + self.scope.len() + json_size::json_size(&self.value)
+        Self::bytes_of(&self.key, &self.scope, json_size::json_size(&self.value))
+    }
+
+    /// The same, of one whose value is only known by the bytes of its JSON text.
+    pub fn bytes_of(key: &str, scope: &str, json_bytes: usize) -> usize {
+        64 + key.len() + scope.len() + json_bytes
     }
 }
 

@@ -51,7 +51,7 @@ pub use reader::{Artifact, PastWrite, Reader, Shown, Stored};
 pub use replay::Events;
 pub use run::{HostRow, NewRun, Run, RunFilter, RunStatus};
 pub use run_recorder::RunRecorder;
-pub use variables::{Act, Author, Listed, Variable, Variables, Write, Written};
+pub use variables::{Act, Author, Bulk, Listed, Unread, Variable, Variables, Write, Written};
 
 use fault::{Fault, again};
 use run_lock::RunLock;

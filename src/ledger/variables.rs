@@ -8,12 +8,14 @@ use super::reader::Reader;
 use super::{Ledger, fault};
 use crate::error::{Error, Result};
 
+mod bulk;
 mod key_file;
 mod number;
 pub(super) mod row;
 mod sealing;
 mod write;
 
+pub use bulk::{Bulk, Unread};
 use row::nearest;
 use sealing::Keyring;
 
@@ -133,6 +135,25 @@ impl Variables {
     /// Every key in sight once, where it is nearest, by key.
     pub fn list(&self, scopes: &[String]) -> Result<Vec<Listed>> {
         self.read(|reader| reader.worded(|| row::in_sight(reader.connection(), scopes)))
+    }
+
+    /// The wanted variables of `scopes` with their values, each where it is nearest, by key, in one
+    /// state of the ledger. Stops before the first with which they would take more than `max_bytes`.
+    ///
+    /// Looks only at keys that begin with one of `prefixes`. `size` says how many bytes one counts,
+    /// or `None` where its key is not wanted. Reads no value and opens no secret that it does not
+    /// give.
+    pub fn read_all(
+        &self,
+        scopes: &[String],
+        prefixes: &[&str],
+        max_bytes: usize,
+        size: impl Fn(Unread) -> Option<usize>,
+    ) -> Result<Bulk> {
+        self.read(|reader| {
+            reader
+                .worded(|| bulk::read(reader.connection(), &self.keyring, scopes, prefixes, max_bytes, &size))
+        })
     }
 
     fn read<T>(&self, query: impl FnOnce(&Reader) -> Result<T>) -> Result<T> {

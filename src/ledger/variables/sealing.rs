@@ -21,12 +21,22 @@ use super::key_file;
 use crate::error::{Error, OrFail as _, Result};
 
 const NONCE_BYTES: usize = 24;
+/// Poly1305 adds it to each box.
+const TAG_BYTES: usize = 16;
 /// Keeps these keys apart from any other use of the file's key.
 const PURPOSE: &[u8] = b"cronium-run variable v1\0";
 
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     sealed: String,
+}
+
+/// Bytes of the JSON inside a sealed value, of which the text's length and its last characters are
+/// given. Without these it may be up to 2 too many. Of what was not sealed here it says nothing.
+pub(super) fn bytes_inside(text_bytes: usize, end: &str) -> usize {
+    let base64 = text_bytes.saturating_sub(r#"{"sealed":""}"#.len());
+    let padding = end.bytes().filter(|byte| *byte == b'=').count();
+    (base64 / 4 * 3).saturating_sub(padding + NONCE_BYTES + TAG_BYTES)
 }
 
 /// The key file, read when it is first needed.
@@ -110,6 +120,19 @@ mod tests {
             let error = keyring().unseal(scope, key, &sealed).unwrap_err();
             assert!(error.causes[0].starts_with("it was sealed for another name"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_inside_is_measured_from_outside() {
+        let folder = tempfile::tempdir().unwrap();
+        let keyring = Keyring::new(folder.path().join("variables.key"));
+        for value in ["", "a", "ab", "abc", "ž\"\n", &"long".repeat(1000)] {
+            let (value, sealed) = (json!(value), keyring.seal("s", "k", &json!(value)).unwrap());
+            let bytes = value.to_string().len();
+            assert_eq!(bytes_inside(sealed.len(), &sealed[sealed.len() - 4..]), bytes, "{value}");
+            assert!((bytes..bytes + 3).contains(&bytes_inside(sealed.len(), "")), "{value}");
+        }
+        assert_eq!(bytes_inside(0, ""), 0);
     }
 
     #[test]
