@@ -112,7 +112,8 @@ pub enum Written {
     Conflict { current: u64 },
     /// Nothing to remove.
     Missing,
-    /// An increment of what is no number, or beyond what a number can hold. One sentence.
+    /// An increment of what is no number, or beyond what a number can hold. One sentence, without
+    /// values: they may be secret.
     NoNumber { reason: String },
 }
 

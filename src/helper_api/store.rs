@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
+use cronium_wire::number;
 use serde_json::{Number, Value};
 
 use super::{Act, Author, Change, Listed, Variable, VariableStore, Written};
@@ -40,8 +41,10 @@ fn fails(key: &str) -> Result<()> {
     }
 }
 
-fn sum(value: &Value, by: &Number) -> Option<Value> {
-    Some((value.as_i64()? + by.as_i64()?).into())
+fn sum(value: Value, by: &Number, key: &str) -> Result<Value, Written> {
+    let reason = |what: &str| Written::NoNumber { reason: format!("the variable '{key}' {what}") };
+    let Value::Number(number) = value else { return Err(reason("is no number")) };
+    number::add(&number, by).map(Value::Number).ok_or_else(|| reason("cannot hold the sum"))
 }
 
 impl VariableStore for MemoryStore {
@@ -71,10 +74,7 @@ impl VariableStore for MemoryStore {
             }
             Act::Set { value, .. } => Ok(Some(value)),
             Act::Remove => old.map(|_| None).ok_or(Written::Missing),
-            Act::Increment { by } => {
-                let added = sum(&old.unwrap_or(0.into()), &by);
-                added.map(Some).ok_or(Written::NoNumber { reason: format!("{key} is no number") })
-            }
+            Act::Increment { by } => sum(old.unwrap_or(0.into()), &by, &key).map(Some),
         };
         let written = value.map(|value| {
             let variable = match value {

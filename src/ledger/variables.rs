@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 
 mod bulk;
 mod key_file;
-mod number;
 pub(super) mod row;
 mod sealing;
 mod write;
@@ -87,7 +86,8 @@ pub enum Written {
     Conflict { current: u64 },
     /// Nothing to remove.
     Missing,
-    /// An increment of what is no number, or beyond what one can hold. One sentence.
+    /// An increment of what is no number, or beyond what one can hold. One sentence, without values:
+    /// they may be secret.
     NoNumber { reason: String },
 }
 

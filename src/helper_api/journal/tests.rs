@@ -65,7 +65,7 @@ async fn writes_are_made_in_order_and_what_is_refused_is_told() {
     let conflicts = merge(&fixture, &journal.concat()).await;
     let expected = [
         ("a", "the variable has version 2"),
-        ("s", "s is no number"),
+        ("s", "the variable 's' is no number"),
         ("forbidden", "this payload may not write forbidden: add it to helpers.write in its manifest.yaml"),
         ("s2", "the scope is none of run, host, project, global"),
         ("", "the key is empty"),

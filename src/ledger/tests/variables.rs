@@ -107,7 +107,7 @@ fn a_script_sees_and_writes_the_nearest() {
         ),
         ("new", None, Act::Remove, "missing", "nothing"),
         ("new", None, Act::Set { value: json!(null), if_version: Some(0) }, "null@1 global", "null@1 global"),
-        ("new", None, increment(1), "it is null, not a number", "null@1 global"),
+        ("new", None, increment(1), "the variable 'new' is no number", "null@1 global"),
         ("a b/ž?%", None, set(json!({"b": [1, 2.5], "a": "ž"})), "{\"a\":\"ž\",\"b\":[1,2.5]}@1 global", ""),
     ];
     for (key, scope, act, wanted, then) in table {
@@ -129,6 +129,34 @@ fn a_script_sees_and_writes_the_nearest() {
     let elsewhere = Write { scope: Some("host:web2".into()), ..plain("k", Act::Remove) };
     let error = variables.write(&sight, elsewhere, script("web1", None)).unwrap_err();
     assert_eq!(error.message, "variables of the scope host:web2 are out of sight");
+}
+
+/// Why an increment is refused is told to people and kept in events: no value may stand in it.
+#[test]
+fn a_refused_increment_tells_no_value() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let variables = place.variables(&ledger);
+    let global = scopes(&["global"]);
+    for value in
+        [json!(u64::MAX), json!(f64::MAX), json!("s3cret"), json!(true), json!(["s3cret"]), json!({})]
+    {
+        let write = Write { secret: true, ..plain("pin", set(value.clone())) };
+        variables.write(&global, write, Author::Operator("ann@laptop".into())).unwrap();
+        let by = if value.is_f64() { Number::from_f64(f64::MAX).unwrap() } else { 1.into() };
+        let wanted = match value.is_number() {
+            true => "the variable 'pin' cannot hold the sum",
+            false => "the variable 'pin' is no number",
+        };
+        let written = variables.write(&global, plain("pin", increment(by)), script("web1", None));
+        assert_eq!(told(written), wanted, "{value}");
+    }
+    // Whole numbers are exact or refused.
+    variables
+        .write(&global, plain("n", set(json!(9_007_199_254_740_993_i64))), script("web1", None))
+        .unwrap();
+    let written = variables.write(&global, plain("n", increment(2)), script("web1", None));
+    assert_eq!(told(written), "9007199254740995@2 global");
 }
 
 #[test]

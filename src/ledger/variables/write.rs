@@ -1,10 +1,11 @@
+use cronium_wire::number;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::row::{self, nearest};
 use super::sealing::Keyring;
-use super::{Act, Author, Variable, Write, Written, number};
+use super::{Act, Author, Variable, Write, Written};
 use crate::ledger::fault::Fault;
 use crate::ledger::record::stamp;
 
@@ -32,7 +33,7 @@ pub(super) fn write(
         Act::Set { value, .. } => Some(value),
         Act::Increment { by } => {
             let current = current.as_ref().map(|row| row.value(keyring, &key)).transpose()?;
-            match number::add(current.as_ref(), &by) {
+            match sum(current, &by, &key) {
                 Ok(sum) => Some(Value::Number(sum)),
                 Err(reason) => return Ok(Written::NoNumber { reason }),
             }
@@ -53,6 +54,14 @@ pub(super) fn write(
             Ok(Written::Done(Variable { scope, key, value: Value::Null, version: 0 }))
         }
     }
+}
+
+/// The error is in the words of the stub, which may have to say it in our place.
+fn sum(current: Option<Value>, by: &Number, key: &str) -> Result<Number, String> {
+    let Value::Number(current) = current.unwrap_or(0.into()) else {
+        return Err(format!("the variable '{key}' is no number"));
+    };
+    number::add(&current, by).ok_or_else(|| format!("the variable '{key}' cannot hold the sum"))
 }
 
 /// What a write with this id was answered the first time.
