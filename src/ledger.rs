@@ -123,7 +123,8 @@ impl Ledger {
         RunRecorder::new(self.clone(), run)
     }
 
-    /// `key_file` is the key of secret variables: read once one is met, and made once there is one to seal.
+    /// `key_file` is the key of secret variables: read once one is met, and made for the ledger's
+    /// first one. Missing later it is an error, never made again.
     pub fn variables(&self, key_file: PathBuf) -> Variables {
         Variables::new(self.clone(), key_file)
     }

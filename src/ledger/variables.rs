@@ -108,7 +108,7 @@ pub struct Variables {
 const MAX_IDLE: usize = 4;
 
 impl Variables {
-    /// `key_file` is read once a secret is met, and made once there is one to seal.
+    /// `key_file` is read once a secret is met, and made for the ledger's first one.
     pub(super) fn new(ledger: Ledger, key_file: PathBuf) -> Self {
         Self { ledger, keyring: Arc::new(Keyring::new(key_file)), idle: Arc::default() }
     }

@@ -284,6 +284,39 @@ fn a_secret_stands_nowhere_in_plain() {
 }
 
 #[test]
+fn a_lost_key_is_never_replaced() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let global = scopes(&["global"]);
+    let operator = || Author::Operator("ann@laptop".into());
+    let secret = |key: &str| Write { secret: true, ..plain(key, set(json!("s3cret"))) };
+    place.variables(&ledger).write(&global, secret("pw"), operator()).unwrap();
+    let key = std::fs::read(place.key_file()).unwrap();
+    std::fs::remove_file(place.key_file()).unwrap();
+    // As another process would meet it: this one has it in memory.
+    let refused = |write: Write, by: Author| {
+        let error = place.variables(&ledger).write(&global, write, by).unwrap_err();
+        let key = place.key_file().display().to_string();
+        assert_eq!(error.message, format!("the key of secret variables {key} is not there"));
+        assert_eq!(error.hints[0], format!("put {key} back from a copy"));
+        assert!(!place.key_file().exists());
+    };
+    refused(secret("other"), operator());
+    refused(plain("pw", set(json!("new"))), operator());
+    refused(plain("pw", set(json!("new"))), script("web1", None));
+    // The past is sealed, too.
+    place.variables(&ledger).write(&global, plain("pw", Act::Remove), operator()).unwrap();
+    refused(secret("other"), operator());
+    refused(plain("pw", set(json!("new"))), script("web1", None));
+    // What is plain needs no key.
+    place.variables(&ledger).write(&global, plain("plain", set(json!(1))), operator()).unwrap();
+    std::fs::write(place.key_file(), key).unwrap();
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(place.key_file(), std::fs::Permissions::from_mode(0o600)).unwrap();
+    place.variables(&ledger).write(&global, secret("other"), operator()).unwrap();
+}
+
+#[test]
 fn a_secret_moved_to_another_name_does_not_open() {
     let place = Place::new();
     let ledger = place.ledger();

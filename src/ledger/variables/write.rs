@@ -99,7 +99,10 @@ impl Place<'_> {
         // A script that removes a secret and sets it anew does not know that it was one.
         let secret = secret || (was_secret && matches!(self.by, Author::Script { .. }));
         let text = match secret {
-            true => keyring.seal(self.scope, self.key, value)?,
+            true => {
+                self.need_key(keyring)?;
+                keyring.seal(self.scope, self.key, value)?
+            }
             false => value.to_string(),
         };
         let version = last + 1;
@@ -115,6 +118,24 @@ impl Place<'_> {
             .execute(params![self.scope, self.key, text, version, at, self.by.text(), secret])?;
         self.remember(version, Some(&text), &at, secret)?;
         Ok(version.cast_unsigned())
+    }
+
+    /// A key is made for the first secret of a ledger, and for an operator alone: one that is missing
+    /// later is lost, not new.
+    fn need_key(&self, keyring: &Keyring) -> Result<(), Fault> {
+        if keyring.has_key()? {
+            return Ok(());
+        }
+        let holds_secrets = self.connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM variables WHERE secret)
+                 OR EXISTS (SELECT 1 FROM variable_history WHERE secret AND value IS NOT NULL)",
+            [],
+            |row| row.get(0),
+        )?;
+        match (self.by, holds_secrets) {
+            (Author::Operator(_), false) => Ok(keyring.make_key()?),
+            _ => Err(keyring.lost().into()),
+        }
     }
 
     fn remove(&self, version: u64, secret: bool) -> Result<(), Fault> {
