@@ -129,6 +129,14 @@ impl Ledger {
         Variables::new(self.clone(), key_file)
     }
 
+    /// Makes the disk forget what was overwritten: until then it stands in the `-wal` beside the
+    /// ledger. `false` where another process still reads an older state; it then stands there until
+    /// that ends.
+    pub fn forget_overwritten(&self) -> Result<bool> {
+        let path = &self.inner.shared.path;
+        connection::empty_log(path).map_err(|fault| fault.on(path, "write"))
+    }
+
     /// The contents of files that scripts left.
     pub fn artifacts(&self) -> Artifacts {
         let artifacts = Artifacts::beside(&self.inner.shared.path);

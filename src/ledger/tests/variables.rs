@@ -283,6 +283,54 @@ fn a_secret_stands_nowhere_in_plain() {
     assert!(history.iter().all(|write| write.value == Some(Shown::Secret)));
 }
 
+/// All bytes of the ledger's files.
+fn on_disk(place: &Place) -> String {
+    let bytes = ["ledger.db", "ledger.db-wal"]
+        .map(|file| std::fs::read(place.path().with_file_name(file)).unwrap_or_default());
+    String::from_utf8_lossy(&bytes.concat()).into_owned()
+}
+
+#[test]
+fn what_becomes_secret_takes_its_past_with_it() {
+    let place = Place::new();
+    // Holds the -wal open, as a run that goes on does.
+    let ledger = place.ledger();
+    let reader = place.reader();
+    let variables = place.variables(&ledger);
+    let global = scopes(&["global"]);
+    let operator = || Author::Operator("ann@laptop".into());
+    let written = |write: Write, by: Author| told(variables.write(&global, write, by));
+    // Small ones share pages, large ones have pages of their own.
+    for number in 0..200 {
+        let value = format!("pl4in-{number}-{}", "x".repeat(number * number % 9_000));
+        written(plain("pw", set(json!(value))), script("web1", None));
+        written(plain("other", set(json!(number))), script("web1", None));
+        if number % 50 == 7 {
+            written(plain("pw", Act::Remove), operator());
+        }
+    }
+    assert!(on_disk(&place).contains("pl4in-7-"));
+    written(Write { secret: true, ..plain("pw", set(json!("s3cret"))) }, operator());
+    assert!(ledger.forget_overwritten().unwrap());
+    assert!(!on_disk(&place).contains("pl4in"));
+
+    // Also when it is there no longer, or is plain again.
+    written(plain("pw", Act::Remove), operator());
+    let history = || reader.variable_history("global", "pw").unwrap();
+    let values: Vec<_> = history().into_iter().filter_map(|write| write.value).collect();
+    assert_eq!(values, vec![Shown::Secret; 201]);
+    assert!(history().iter().all(|write| write.secret));
+    assert_eq!(place.sql::<i64>("SELECT count(*) FROM variable_history WHERE key = 'other' AND secret"), 0);
+    written(plain("pw", set(json!("open"))), operator());
+    assert_eq!(history().last().unwrap().value, Some(Shown::Plain(json!("open"))));
+    assert_eq!(history().iter().filter(|write| write.value == Some(Shown::Secret)).count(), 201);
+    // Sealed with the ledger's key, so that a write that is repeated is still answered.
+    let by = || script("web1", Some("a"));
+    assert_eq!(written(plain("n", increment(5)), by()), "5@1 global");
+    written(Write { secret: true, ..plain("n", set(json!(6))) }, operator());
+    assert_eq!(written(plain("n", increment(5)), by()), "5@1 global");
+}
+
 #[test]
 fn a_lost_key_is_never_replaced() {
     let place = Place::new();

@@ -105,6 +105,9 @@ impl Place<'_> {
             }
             false => value.to_string(),
         };
+        if secret && !was_secret {
+            self.seal_past(keyring)?;
+        }
         let version = last + 1;
         let at = stamp(Timestamp::now());
         self.connection
@@ -136,6 +139,30 @@ impl Place<'_> {
             (Author::Operator(_), false) => Ok(keyring.make_key()?),
             _ => Err(keyring.lost().into()),
         }
+    }
+
+    /// What the key held before it became secret is most likely as secret: it would come back with
+    /// its history. The last row is plain exactly where there is something to seal.
+    fn seal_past(&self, keyring: &Keyring) -> Result<(), Fault> {
+        let mut plain = self
+            .connection
+            .prepare_cached("SELECT id FROM variable_history WHERE scope = ?1 AND key = ?2 AND NOT secret")?;
+        let plain: Vec<i64> =
+            plain.query_map([self.scope, self.key], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut values =
+            self.connection.prepare_cached("SELECT value FROM variable_history WHERE id = ?1")?;
+        let mut seal = self
+            .connection
+            .prepare_cached("UPDATE variable_history SET value = ?2, secret = 1 WHERE id = ?1")?;
+        for id in plain {
+            let text: Option<String> = values.query_row([id], |row| row.get(0))?;
+            let sealed = match text {
+                Some(text) => Some(keyring.seal(self.scope, self.key, &serde_json::from_str(&text)?)?),
+                None => None,
+            };
+            seal.execute(params![id, sealed])?;
+        }
+        Ok(())
     }
 
     fn remove(&self, version: u64, secret: bool) -> Result<(), Fault> {
