@@ -99,7 +99,7 @@ pub struct Author {
     pub run: String,
     pub host: String,
     /// A write with an id that this host has used in this run is answered as it was the first
-    /// time, and not made again.
+    /// time, also where it was refused, and not made again.
     pub write: Option<String>,
 }
 

@@ -8,6 +8,7 @@ use super::reader::Reader;
 use super::{Ledger, fault};
 use crate::error::{Error, Result};
 
+mod answer;
 mod bulk;
 mod key_file;
 pub(super) mod row;
@@ -69,8 +70,8 @@ pub enum Author {
     Script {
         run: String,
         host: String,
-        /// A write with an id is made once in its run and host: whoever repeats it gets the
-        /// answer of the first time.
+        /// A write with an id is made or refused once in its run and host: whoever repeats it
+        /// gets the answer of the first time.
         write: Option<String>,
     },
     /// `user@machine`.

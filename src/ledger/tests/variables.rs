@@ -206,7 +206,6 @@ fn a_write_with_an_id_is_made_once() {
     let write = |host: &str, id: &str, act: Act| {
         told(variables.write(&sight, plain("n", act), script(host, Some(id))))
     };
-    assert_eq!(write("web1", "a", Act::Remove), "missing");
     assert_eq!(write("web1", "a", increment(1)), "1@1 global");
     assert_eq!(write("web1", "b", increment(1)), "2@2 global");
     // Whatever has happened since, and whatever is asked: the first answer.
@@ -224,6 +223,35 @@ fn a_write_with_an_id_is_made_once() {
     // Another process knows them too.
     let again = place.variables(&place.ledger());
     assert_eq!(told(again.write(&sight, plain("n", increment(1)), script("web1", Some("b")))), "2@2 global");
+}
+
+/// A script that was told of a conflict must not have written after all, once the answer's way is
+/// tried again.
+#[test]
+fn a_write_with_an_id_is_refused_once_and_for_all() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let variables = place.variables(&ledger);
+    let global = scopes(&["global"]);
+    let write = |host: &str, id: &str, key: &str, act: Act| {
+        told(variables.write(&global, plain(key, act), script(host, Some(id))))
+    };
+    let at_one = || Act::Set { value: json!("mine"), if_version: Some(1) };
+    assert_eq!(write("web1", "conflict", "k", at_one()), "conflict 0");
+    assert_eq!(write("web1", "missing", "k", Act::Remove), "missing");
+    assert_eq!(write("web1", "text", "k", set(json!("text"))), "\"text\"@1 global");
+    assert_eq!(write("web1", "number", "k", increment(1)), "the variable 'k' is no number");
+    // Now each of them could be made.
+    assert_eq!(write("web1", "conflict", "k", at_one()), "conflict 0");
+    assert_eq!(write("web1", "missing", "k", Act::Remove), "missing");
+    write("web2", "a", "k", set(json!(7)));
+    let again = place.variables(&place.ledger());
+    let repeated = again.write(&global, plain("k", increment(1)), script("web1", Some("number")));
+    assert_eq!(told(repeated), "the variable 'k' is no number", "another process knows it, too");
+    assert_eq!(found(&variables, &global, "k"), "7@2 global");
+    // Ids of others are others, and the history tells what was made.
+    assert_eq!(write("web2", "number", "k", increment(1)), "8@3 global");
+    assert_eq!(place.reader().variable_history("global", "k").unwrap().len(), 3);
 }
 
 #[test]

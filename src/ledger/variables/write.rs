@@ -3,13 +3,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::{Number, Value};
 
-use super::row::{self, nearest};
+use super::row::nearest;
 use super::sealing::Keyring;
-use super::{Act, Author, Variable, Write, Written};
+use super::{Act, Author, Variable, Write, Written, answer};
 use crate::ledger::fault::Fault;
 use crate::ledger::record::stamp;
 
-/// Makes a write, once where it has an id. `scopes` is not empty.
+/// Makes or refuses a write, once where it has an id. `scopes` is not empty.
 pub(super) fn write(
     connection: &Connection,
     keyring: &Keyring,
@@ -17,9 +17,21 @@ pub(super) fn write(
     write: Write,
     by: &Author,
 ) -> Result<Written, Fault> {
-    if let Some(answer) = answered(connection, keyring, by)? {
+    if let Some(answer) = answer::first(connection, keyring, by)? {
         return Ok(answer);
     }
+    let written = make(connection, keyring, scopes, write, by)?;
+    answer::keep(connection, by, &written)?;
+    Ok(written)
+}
+
+fn make(
+    connection: &Connection,
+    keyring: &Keyring,
+    scopes: &[String],
+    write: Write,
+    by: &Author,
+) -> Result<Written, Fault> {
     let Write { key, scope, act, secret } = write;
     let current = match &scope {
         Some(scope) => nearest(connection, std::slice::from_ref(scope), &key)?,
@@ -62,26 +74,6 @@ fn sum(current: Option<Value>, by: &Number, key: &str) -> Result<Number, String>
         return Err(format!("the variable '{key}' is no number"));
     };
     number::add(&current, by).ok_or_else(|| format!("the variable '{key}' cannot hold the sum"))
-}
-
-/// What a write with this id was answered the first time.
-fn answered(connection: &Connection, keyring: &Keyring, by: &Author) -> Result<Option<Written>, Fault> {
-    let Author::Script { run, host, write: Some(id) } = by else { return Ok(None) };
-    let mut rows = connection.prepare_cached(
-        "SELECT scope, key, version, value, secret FROM variable_history
-         WHERE run_id = ?1 AND host = ?2 AND write_id = ?3",
-    )?;
-    let mut rows = rows.query([run, host, id])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let (scope, key): (String, String) = (row.get(0)?, row.get(1)?);
-    let variable = match row.get::<_, Option<String>>(3)? {
-        Some(text) => {
-            let value = row::value(keyring, &scope, &key, &text, row.get(4)?)?;
-            Variable { scope, key, value, version: row.get::<_, i64>(2)?.cast_unsigned() }
-        }
-        None => Variable { scope, key, value: Value::Null, version: 0 },
-    };
-    Ok(Some(Written::Done(variable)))
 }
 
 /// Where something is written, and who does.
