@@ -150,8 +150,13 @@ fn a_host_without_any_tunnel() {
     assert_eq!(seen.stdout, "5\n\"as it was\"\n1\n\"changed\"\n7\n");
     assert_eq!(asked.into_inner(), [true, false], "a socket, then a port");
     let ops: Vec<Op> = seen.journal.iter().map(|write| write.op.clone()).collect();
-    let set =
-        |key: &str, value: Value, if_version| Op::Set { key: key.into(), value, if_version, scope: None };
+    let set = |key: &str, value: Value, if_version| Op::Set {
+        key: key.into(),
+        value,
+        if_version,
+        scope: None,
+        after: None,
+    };
     let output = Op::Output { value: json!({"done": true}) };
     assert_eq!(ops, [set("own", json!(1), None), set("known", json!("changed"), Some(4)), output]);
     let reason = "no Unix socket: not here; no TCP port: not here".to_owned();

@@ -94,7 +94,7 @@ impl Desk {
             Request::Variables => Ok(self.list()),
             Request::SetVariable { key, value, if_version, scope } => {
                 let scope = scope.map(Scope::name);
-                self.write(Op::Set { key, value, if_version, scope })
+                self.write(Op::Set { key, value, if_version, scope, after: None })
             }
             Request::Increment { key, by, scope } => {
                 self.write(Op::Increment { key, by, scope: scope.map(Scope::name) })

@@ -42,6 +42,7 @@ pub fn write(api: &Api, host: &HostScope, change: Change, id: Option<String>) ->
     match api.variables.write(&host.scopes, change, by).map_err(Refusal::store)? {
         Written::Done(variable) => Ok(variable),
         Written::Conflict { current } => Err(Refusal::conflict(current)),
+        Written::NotAfter { made, current } => Err(Refusal::not_after(made, current)),
         Written::Missing => Err(missing(&key)),
         Written::NoNumber { reason } => Err(Refusal::new(400, reason)),
     }

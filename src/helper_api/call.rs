@@ -115,7 +115,7 @@ async fn carry_out(
         Call::PutVariable(key) => {
             let (scope, id) = (scope()?, write_id(&head.headers)?);
             with_body(api, host, body, move |api, host, Put { value, if_version }| {
-                let change = Change { key, scope, act: Act::Set { value, if_version } };
+                let change = Change { key, scope, act: Act::Set { value, if_version, after: None } };
                 access::write(api, &host.scope, change, id).map(|variable| found(&variable))
             })
             .await

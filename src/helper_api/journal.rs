@@ -182,8 +182,8 @@ fn make_line(api: &Api, host: &Host, line: &[u8], conflicts: &mut Conflicts) -> 
             }
             return Ok(());
         }
-        Op::Set { key, value, if_version, scope } => {
-            (key, Asked { scope, act: Act::Set { value, if_version } })
+        Op::Set { key, value, if_version, scope, after } => {
+            (key, Asked { scope, act: Act::Set { value, if_version, after } })
         }
         Op::Unset { key, scope } => (key, Asked { scope, act: Act::Remove }),
         Op::Increment { key, by, scope } => (key, Asked { scope, act: Act::Increment { by } }),

@@ -57,7 +57,8 @@ impl State {
         Variable { key, value: Value::Null, version: 0, scope }
     }
 
-    fn make(&mut self, scopes: &[String], change: Change) -> Written {
+    /// `earlier`: what the write named by `after` was answered.
+    fn make(&mut self, scopes: &[String], change: Change, earlier: Option<Written>) -> Written {
         let Change { key, scope, act } = change;
         let has = |scope: &&String| self.variables.contains_key(&((*scope).clone(), key.clone()));
         let scope = scope.or_else(|| scopes.iter().find(has).cloned());
@@ -67,6 +68,15 @@ impl State {
             .get(&(scope.clone(), key.clone()))
             .map_or((0, None), |found| (found.version, Some(found.value.clone())));
         match act {
+            Act::Set { after: Some(_), value, .. } => match earlier {
+                Some(Written::Done(left)) if left.key == key => match left.version == current {
+                    true if current == 0 || left.scope == scope => Written::Done(self.set(scope, key, value)),
+                    _ => Written::NotAfter { made: true, current },
+                },
+                Some(Written::Missing) if current == 0 => Written::Done(self.set(scope, key, value)),
+                Some(Written::Missing) => Written::NotAfter { made: true, current },
+                _ => Written::NotAfter { made: false, current },
+            },
             Act::Set { if_version: Some(wanted), .. } if wanted != current => Written::Conflict { current },
             Act::Set { value, .. } => Written::Done(self.set(scope, key, value)),
             Act::Remove if old.is_none() => Written::Missing,
@@ -108,7 +118,13 @@ impl VariableStore for MemoryStore {
         if let Some(written) = id.as_ref().and_then(|id| state.answers.get(id).cloned()) {
             return Ok(written);
         }
-        let written = state.make(scopes, change);
+        let earlier = match &change.act {
+            Act::Set { after: Some(id), .. } => {
+                state.answers.get(&(run.clone(), host.clone(), id.clone())).cloned()
+            }
+            _ => None,
+        };
+        let written = state.make(scopes, change, earlier);
         if let Written::Done(Variable { key, version, scope, .. }) = &written {
             let what = format!("{scope}/{key} version {version} by run {run} host {host}");
             self.history.lock().unwrap().push(what);
@@ -145,11 +161,13 @@ fn what_the_ledger_remembers() {
         match store.write(&["global".to_owned()], change, by).unwrap() {
             Written::Done(variable) => format!("{}@{}", variable.value, variable.version),
             Written::Conflict { current } => format!("conflict {current}"),
+            Written::NotAfter { made, current } => format!("made {made}, now {current}"),
             Written::Missing => "missing".into(),
             Written::NoNumber { reason } => reason,
         }
     };
-    let set = |value: i64, if_version| Act::Set { value: value.into(), if_version };
+    let set = |value: i64, if_version| Act::Set { value: value.into(), if_version, after: None };
+    let after = |id: &str| Act::Set { value: 5.into(), if_version: Some(9), after: Some(id.into()) };
     let increment = || Act::Increment { by: 1.into() };
     // run, id, act, what became of it
     for (run, id, act, wanted) in [
@@ -163,7 +181,11 @@ fn what_the_ledger_remembers() {
         ("R2", "d", increment(), "9@3"),
         ("R1", "e", Act::Remove, "null@0"),
         ("R1", "f", set(1, Some(3)), "conflict 0"),
-        ("R1", "g", set(1, Some(0)), "1@4"),
+        ("R1", "g", after("e"), "5@4"),
+        ("R1", "h", after("e"), "made true, now 4"),
+        ("R1", "i", after("f"), "made false, now 4"),
+        ("R1", "j", after("g"), "5@5"),
+        ("R2", "k", after("j"), "made false, now 5"),
     ] {
         assert_eq!(write(run, id, act.clone()), wanted, "{run} {id} {act:?}");
     }

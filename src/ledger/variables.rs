@@ -56,6 +56,9 @@ pub enum Act {
         value: Value,
         /// The version that the key must have; 0: it must not be there.
         if_version: Option<u64>,
+        /// The id of an earlier write by the same host of the same run: the key must be as that
+        /// write left it, and `if_version` does not count.
+        after: Option<String>,
     },
     Remove,
     /// Adds to a number; a key that is not there counts as 0.
@@ -85,6 +88,9 @@ pub enum Written {
     Done(Variable),
     /// Another version than the one named is `current` (0: the key is not there).
     Conflict { current: u64 },
+    /// The key is not as the write named by `after` left it, which was not even made where `made`
+    /// is false. Its version is `current` (0: the key is not there).
+    NotAfter { made: bool, current: u64 },
     /// Nothing to remove.
     Missing,
     /// An increment of what is no number, or beyond what one can hold. One sentence, without values:

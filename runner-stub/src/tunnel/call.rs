@@ -34,7 +34,7 @@ impl Call {
             Op::Output { value } => {
                 Self { body: Some(json!({"data": value}).to_string()), ..Self::new("POST", "output".into()) }
             }
-            Op::Set { key, value, if_version, scope } => {
+            Op::Set { key, value, if_version, scope, .. } => {
                 let mut body = json!({"value": value});
                 if let Some(version) = if_version {
                     body["ifVersion"] = (*version).into();
@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn requests() {
-        let op = Op::Set { key: "k".into(), value: json!(null), if_version: Some(3), scope: None };
+        let op =
+            Op::Set { key: "k".into(), value: json!(null), if_version: Some(3), scope: None, after: None };
         let request = String::from_utf8(Call::write(&op, "w-1").request("R.1", "T")).unwrap();
         assert_eq!(
             request,

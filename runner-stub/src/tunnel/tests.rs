@@ -14,7 +14,10 @@ fn tunnel(path: &std::path::Path) -> Arc<Tunnel> {
 }
 
 fn call() -> Call {
-    Call::write(&Op::Set { key: "k".into(), value: json!(1), if_version: Some(3), scope: None }, "w-1")
+    Call::write(
+        &Op::Set { key: "k".into(), value: json!(1), if_version: Some(3), scope: None, after: None },
+        "w-1",
+    )
 }
 
 /// Answers one request a connection with the next of `answers`, then hangs up.

@@ -216,6 +216,11 @@ pub enum Op {
         value: Value,
         if_version: Option<u64>,
         scope: Option<String>,
+        /// The id of the script's own write whose version it has seen: where the operator has not
+        /// made it yet, its version is only a guess, and `if_version` does not count. The variable
+        /// must then still be as that write left it.
+        #[serde(default)]
+        after: Option<String>,
     },
     Unset {
         key: String,

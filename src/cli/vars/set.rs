@@ -63,7 +63,8 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     };
     let ledger = Ledger::open(&path)?;
     let variables = variables::open(&ledger)?;
-    let write = Write { key: key.clone(), scope: None, act: Act::Set { value, if_version }, secret };
+    let write =
+        Write { key: key.clone(), scope: None, act: Act::Set { value, if_version, after: None }, secret };
     match variables.write(std::slice::from_ref(&scope), write, super::author())? {
         Written::Done(variable) => {
             // It may have been plain before.
@@ -77,7 +78,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
             Ok(ExitCode::Success)
         }
         Written::Conflict { current } => Err(conflict(&key, &scope, current, if_version)),
-        Written::Missing | Written::NoNumber { .. } => {
+        Written::NotAfter { .. } | Written::Missing | Written::NoNumber { .. } => {
             Err(Error::failure(format!("{} was not written", super::named(&key, &scope))))
         }
     }

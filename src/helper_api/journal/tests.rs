@@ -98,6 +98,41 @@ async fn writes_are_made_in_order_and_what_is_refused_is_told() {
     assert!(fixture.store.history.lock().unwrap()[0].ends_with("by run 01RUN host web1"));
 }
 
+/// The script saw versions that only its own host made up.
+#[tokio::test]
+async fn writes_that_build_on_each_other() {
+    let fixture = Fixture::new(Limits::default());
+    fixture.store.put("global", "k", json!("there before"));
+    let after = |id: &str, key: &str, value: i64, after: &str| {
+        line(id, json!({"set": {"key": key, "value": value, "if_version": 1, "scope": null, "after": after}}))
+    };
+    let refused = line("4", json!({"set": {"key": "n", "value": 0, "if_version": 5}}));
+    let journal = [
+        set("1", "k", json!(1)),
+        after("2", "k", 2, "1"),
+        after("3", "k", 3, "1"),
+        refused,
+        after("5", "n", 5, "4"),
+        after("6", "k", 6, "2"),
+    ];
+    for _ in 0..2 {
+        let conflicts = merge(&fixture, &journal.concat()).await;
+        let told = |reason: &str| reason.to_owned();
+        assert_eq!(
+            conflicts,
+            [
+                (told("k"), told("it was changed after the script's own write: the variable has version 3")),
+                (told("n"), told("the variable does not exist")),
+                (
+                    told("n"),
+                    told("the script's own write before it was not made: the variable does not exist")
+                ),
+            ]
+        );
+        assert_eq!(fixture.store.value("global", "k"), Some(json!(6)));
+    }
+}
+
 #[tokio::test]
 async fn a_write_counts_once_whichever_way_it_came() {
     let fixture = Fixture::new(Limits::default());

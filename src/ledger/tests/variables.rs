@@ -13,7 +13,7 @@ fn script(host: &str, write: Option<&str>) -> Author {
 }
 
 fn set(value: Value) -> Act {
-    Act::Set { value, if_version: None }
+    Act::Set { value, if_version: None, after: None }
 }
 
 fn increment(by: impl Into<Number>) -> Act {
@@ -29,6 +29,7 @@ fn told(written: Result<Written>) -> String {
     match written.unwrap() {
         Written::Done(Variable { scope, value, version, .. }) => format!("{value}@{version} {scope}"),
         Written::Conflict { current } => format!("conflict {current}"),
+        Written::NotAfter { made, current } => format!("made {made}, now {current}"),
         Written::Missing => "missing".into(),
         Written::NoNumber { reason } => reason,
     }
@@ -59,7 +60,8 @@ fn fifty_hosts_on_two_ledgers_at_once_lose_nothing() {
                         let current = variables.get(global, "cas").unwrap();
                         let (value, version) =
                             current.map_or((0, 0), |now| (now.value.as_i64().unwrap(), now.version));
-                        let act = Act::Set { value: json!(value + 1), if_version: Some(version) };
+                        let act =
+                            Act::Set { value: json!(value + 1), if_version: Some(version), after: None };
                         let by = script(&format!("web{host}"), None);
                         if let Written::Done(_) = variables.write(global, plain("cas", act), by).unwrap() {
                             break;
@@ -97,16 +99,28 @@ fn a_script_sees_and_writes_the_nearest() {
         ("k", None, Act::Remove, "null@0 run:R1", "7@2 group:web"),
         ("k", Some("host:web1"), Act::Remove, "missing", "7@2 group:web"),
         ("k", None, increment(1), "8@3 group:web", "8@3 group:web"),
-        ("k", None, Act::Set { value: json!(0), if_version: Some(2) }, "conflict 3", "8@3 group:web"),
+        (
+            "k",
+            None,
+            Act::Set { value: json!(0), if_version: Some(2), after: None },
+            "conflict 3",
+            "8@3 group:web",
+        ),
         (
             "k",
             Some("host:web1"),
-            Act::Set { value: json!(0), if_version: Some(3) },
+            Act::Set { value: json!(0), if_version: Some(3), after: None },
             "conflict 0",
             "8@3 group:web",
         ),
         ("new", None, Act::Remove, "missing", "nothing"),
-        ("new", None, Act::Set { value: json!(null), if_version: Some(0) }, "null@1 global", "null@1 global"),
+        (
+            "new",
+            None,
+            Act::Set { value: json!(null), if_version: Some(0), after: None },
+            "null@1 global",
+            "null@1 global",
+        ),
         ("new", None, increment(1), "the variable 'new' is no number", "null@1 global"),
         ("a b/ž?%", None, set(json!({"b": [1, 2.5], "a": "ž"})), "{\"a\":\"ž\",\"b\":[1,2.5]}@1 global", ""),
     ];
@@ -166,7 +180,7 @@ fn versions_are_never_used_twice() {
     let variables = place.variables(&ledger);
     let sight = scopes(&["s"]);
     let set = |value: i64, if_version| {
-        let act = Act::Set { value: json!(value), if_version };
+        let act = Act::Set { value: json!(value), if_version, after: None };
         told(variables.write(&sight, plain("k", act), script("web1", None)))
     };
     let remove = || {
@@ -236,7 +250,7 @@ fn a_write_with_an_id_is_refused_once_and_for_all() {
     let write = |host: &str, id: &str, key: &str, act: Act| {
         told(variables.write(&global, plain(key, act), script(host, Some(id))))
     };
-    let at_one = || Act::Set { value: json!("mine"), if_version: Some(1) };
+    let at_one = || Act::Set { value: json!("mine"), if_version: Some(1), after: None };
     assert_eq!(write("web1", "conflict", "k", at_one()), "conflict 0");
     assert_eq!(write("web1", "missing", "k", Act::Remove), "missing");
     assert_eq!(write("web1", "text", "k", set(json!("text"))), "\"text\"@1 global");
@@ -252,6 +266,62 @@ fn a_write_with_an_id_is_refused_once_and_for_all() {
     // Ids of others are others, and the history tells what was made.
     assert_eq!(write("web2", "number", "k", increment(1)), "8@3 global");
     assert_eq!(place.reader().variable_history("global", "k").unwrap().len(), 3);
+}
+
+/// A host that answered its script by itself does not know which version its writes made.
+#[test]
+fn a_write_after_the_scripts_own() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let variables = place.variables(&ledger);
+    let sight = scopes(&["host:web1", "global"]);
+    let write = |host: &str, id: &str, scope: Option<&str>, act: Act| {
+        let write = Write { scope: scope.map(str::to_owned), ..plain("k", act) };
+        told(variables.write(&sight, write, script(host, Some(id))))
+    };
+    // What the script believes the version to be counts for nothing.
+    let after = |id: &str| Act::Set { value: json!(id), if_version: Some(9), after: Some(id.into()) };
+    let refused = Act::Set { value: json!(0), if_version: Some(9), after: None };
+    // In order: host, id, scope, act, what became of it.
+    for (host, id, scope, act, wanted) in [
+        ("web2", "x", None, set(json!("there before")), "\"there before\"@1 global"),
+        ("web1", "a", None, set(json!(1)), "1@2 global"),
+        ("web1", "b", None, after("a"), "\"a\"@3 global"),
+        ("web1", "c", None, after("b"), "\"b\"@4 global"),
+        ("web1", "d", None, after("b"), "made true, now 4"),
+        ("web1", "e", None, after("d"), "made false, now 4"),
+        ("web1", "f", None, refused, "conflict 4"),
+        ("web1", "g", None, after("f"), "made false, now 4"),
+        ("web1", "h", None, after("never seen"), "made false, now 4"),
+        ("web1", "i", None, after("x"), "made false, now 4"),
+        ("web2", "j", None, after("x"), "made true, now 4"),
+        // Somebody else in between.
+        ("web1", "k", None, increment(1), "the variable 'k' is no number"),
+        ("web1", "l", None, set(json!(1)), "1@5 global"),
+        ("web2", "m", None, increment(1), "2@6 global"),
+        ("web1", "n", None, after("l"), "made true, now 6"),
+        ("web1", "o", None, increment(1), "3@7 global"),
+        ("web1", "p", None, after("o"), "\"o\"@8 global"),
+        // A nearer one hides what the script has seen.
+        ("web2", "q", Some("host:web1"), set(json!(0)), "0@1 host:web1"),
+        ("web1", "r", None, after("p"), "made true, now 1"),
+        ("web1", "s", Some("global"), after("p"), "\"p\"@9 global"),
+        // What it removed must still be gone.
+        ("web1", "t", Some("global"), Act::Remove, "null@0 global"),
+        ("web1", "u", Some("global"), after("t"), "\"t\"@10 global"),
+        ("web1", "v", Some("global"), after("t"), "made true, now 10"),
+        ("web1", "w", Some("global"), Act::Remove, "null@0 global"),
+        ("web1", "y", Some("global"), after("u"), "made true, now 0"),
+        ("web1", "z", Some("global"), Act::Remove, "missing"),
+        ("web1", "A", Some("global"), after("z"), "\"z\"@11 global"),
+        ("web1", "B", Some("global"), after("z"), "made true, now 11"),
+        // As ever.
+        ("web1", "e", None, after("p"), "made false, now 4"),
+    ] {
+        assert_eq!(write(host, id, scope, act), wanted, "{id}");
+    }
+    let other = plain("other", after("u"));
+    assert_eq!(told(variables.write(&sight, other, script("web1", None))), "made false, now 0");
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub(super) fn keep(connection: &Connection, by: &Author, written: &Written) -> R
     let refused = match written {
         Written::Done(_) => return Ok(()),
         Written::Conflict { current } => Refused::Conflict { current: *current },
+        Written::NotAfter { made, current } => Refused::NotAfter { made: *made, current: *current },
         Written::Missing => Refused::Missing,
         Written::NoNumber { reason } => Refused::NoNumber { reason: reason.clone() },
     };
@@ -51,6 +52,11 @@ pub(super) fn keep(connection: &Connection, by: &Author, written: &Written) -> R
         )?
         .execute(params![run, host, id, serde_json::to_string(&refused)?])?;
     Ok(())
+}
+
+/// Whether it was a removal that found nothing.
+pub(super) fn was_missing(connection: &Connection, run: &str, host: &str, id: &str) -> Result<bool, Fault> {
+    Ok(matches!(refused(connection, run, host, id)?, Some(Refused::Missing)))
 }
 
 fn refused(connection: &Connection, run: &str, host: &str, id: &str) -> Result<Option<Refused>, Fault> {
@@ -68,6 +74,7 @@ fn refused(connection: &Connection, run: &str, host: &str, id: &str) -> Result<O
 #[serde(rename_all = "snake_case")]
 enum Refused {
     Conflict { current: u64 },
+    NotAfter { made: bool, current: u64 },
     Missing,
     NoNumber { reason: String },
 }
@@ -76,6 +83,7 @@ impl From<Refused> for Written {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Conflict { current } => Self::Conflict { current },
+            Refused::NotAfter { made, current } => Self::NotAfter { made, current },
             Refused::Missing => Self::Missing,
             Refused::NoNumber { reason } => Self::NoNumber { reason },
         }

@@ -39,6 +39,10 @@ fn make(
     };
     let version = current.as_ref().map_or(0, |row| row.version);
     let value = match act {
+        Act::Set { after: Some(id), value, .. } => match left_by(connection, by, &id, &key)? {
+            Some(left) if left == current.as_ref().map(|row| (row.scope.clone(), row.version)) => Some(value),
+            left => return Ok(Written::NotAfter { made: left.is_some(), current: version }),
+        },
         Act::Set { if_version: Some(wanted), .. } if wanted != version => {
             return Ok(Written::Conflict { current: version });
         }
@@ -65,6 +69,29 @@ fn make(
             place.remove(version, secret)?;
             Ok(Written::Done(Variable { scope, key, value: Value::Null, version: 0 }))
         }
+    }
+}
+
+/// Scope and version, or that it was removed.
+type Left = Option<(String, u64)>;
+
+/// How an earlier write of the same host and run left the key; `None` where it did not write it.
+fn left_by(connection: &Connection, by: &Author, id: &str, key: &str) -> Result<Option<Left>, Fault> {
+    let Author::Script { run, host, .. } = by else { return Ok(None) };
+    let left = connection
+        .prepare_cached(
+            "SELECT scope, version, value IS NULL FROM variable_history
+             WHERE run_id = ?1 AND host = ?2 AND write_id = ?3 AND key = ?4",
+        )?
+        .query_row([run, host, id, key], |row| {
+            let left = (row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned());
+            Ok(if row.get(2)? { None } else { Some(left) })
+        })
+        .optional()?;
+    match left {
+        // It was gone already, as the script wanted.
+        None if answer::was_missing(connection, run, host, id)? => Ok(Some(None)),
+        left => Ok(left),
     }
 }
 
