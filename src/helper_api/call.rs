@@ -85,8 +85,9 @@ async fn carry_out(
         Call::Input => Ok(api.input_answer()),
         Call::Context => Ok(reply::success(&api.context_of(&host.scope))),
         Call::Output => {
-            with_body(api, host, body, |_, host, Output { data }| {
-                host.set_output(data.to_string().into());
+            let id = write_id(&head.headers)?;
+            with_body(api, host, body, move |_, host, Output { data }| {
+                host.set_output(data.to_string().into(), id.as_deref());
                 Ok(reply::done())
             })
             .await

@@ -177,7 +177,7 @@ fn make_line(api: &Api, host: &Host, line: &[u8], conflicts: &mut Conflicts) -> 
     let (key, change) = match write.op {
         Op::Output { value } => {
             match check_size(api, &value) {
-                Ok(()) => host.set_output(value.to_string().into()),
+                Ok(()) => host.set_output(value.to_string().into(), Some(&write.id)),
                 Err(refusal) => conflicts.add("output", refusal.into_reason()),
             }
             return Ok(());

@@ -98,6 +98,29 @@ async fn writes_are_made_in_order_and_what_is_refused_is_told() {
     assert!(fixture.store.history.lock().unwrap()[0].ends_with("by run 01RUN host web1"));
 }
 
+/// A call whose answer was lost may arrive behind the journal that took its place.
+#[tokio::test]
+async fn a_late_call_does_not_undo_a_journalled_output() {
+    let fixture = Fixture::new(Limits::default());
+    let output = |id, value: Value| line(id, json!({"output": {"value": value}}));
+    let token = fixture.bearer("web1");
+    let post = async |id: &str, data: u64| {
+        let body = json!({"data": data}).to_string();
+        let call = format!(
+            "POST /executions/01RUN.1/output HTTP/1.1\r\nAuthorization: {token}\r\n\
+             Idempotency-Key: {id}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        assert_eq!(fixture.connect("web1").send(&call).await, Some(200));
+    };
+    post("w-1", 1).await;
+    assert_eq!(merge(&fixture, &[output("w-2", json!(2)), output("w-3", json!(3))].concat()).await, []);
+    post("w-2", 20).await;
+    assert_eq!(fixture.api.take_output("web1"), Some(json!(3)));
+    post("w-4", 4).await;
+    assert_eq!(fixture.api.take_output("web1"), Some(json!(4)));
+}
+
 /// The script saw versions that only its own host made up.
 #[tokio::test]
 async fn writes_that_build_on_each_other() {
