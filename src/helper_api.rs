@@ -85,6 +85,9 @@ pub enum Act {
     Set {
         value: Value,
         if_version: Option<u64>,
+        /// The id of an earlier write of the same host in the same run: the variable must be as
+        /// that write left it, and `if_version` does not count.
+        after: Option<String>,
     },
     Remove,
     /// Adds to a number; a key that is not there counts as 0.
@@ -99,7 +102,7 @@ pub struct Author {
     pub run: String,
     pub host: String,
     /// A write with an id that this host has used in this run is answered as it was the first
-    /// time, and not made again.
+    /// time, also where it was refused, and not made again.
     pub write: Option<String>,
 }
 
@@ -110,9 +113,13 @@ pub enum Written {
     Done(Variable),
     /// `ifVersion` named another version than `current` (0: the key is not there).
     Conflict { current: u64 },
+    /// The variable is not as the write named by `after` left it, which was not even made where
+    /// `made` is false. Its version is `current` (0: the key is not there).
+    NotAfter { made: bool, current: u64 },
     /// Nothing to remove.
     Missing,
-    /// An increment of what is no number, or beyond what a number can hold. One sentence.
+    /// An increment of what is no number, or beyond what a number can hold. One sentence, without
+    /// values: they may be secret.
     NoNumber { reason: String },
 }
 

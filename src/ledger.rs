@@ -130,9 +130,18 @@ impl Ledger {
         RunRecorder::new(self.clone(), run)
     }
 
-    /// `key_file` is the key of secret variables: read once one is met, and made once there is one to seal.
+    /// `key_file` is the key of secret variables: read once one is met, and made for the ledger's
+    /// first one. Missing later it is an error, never made again.
     pub fn variables(&self, key_file: PathBuf) -> Variables {
         Variables::new(self.clone(), key_file)
+    }
+
+    /// Makes the disk forget what was overwritten: until then it stands in the `-wal` beside the
+    /// ledger. `false` where another process still reads an older state; it then stands there until
+    /// that ends.
+    pub fn forget_overwritten(&self) -> Result<bool> {
+        let path = &self.inner.shared.path;
+        connection::empty_log(path).map_err(|fault| fault.on(path, "write"))
     }
 
     /// The contents of files that scripts left.

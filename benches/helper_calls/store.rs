@@ -92,7 +92,11 @@ pub fn measure(options: &Options) -> Vec<Row> {
 
 impl Bench {
     fn set(&self, key: &str, value: Value) {
-        let change = Change { key: key.to_owned(), scope: None, act: Act::Set { value, if_version: None } };
+        let change = Change {
+            key: key.to_owned(),
+            scope: None,
+            act: Act::Set { value, if_version: None, after: None },
+        };
         let by = Author { run: "R1".into(), host: "h".into(), write: None };
         self.store.write(&scopes(0), change, by).expect("it writes");
     }

@@ -32,7 +32,7 @@ impl VariableStore for LedgerVariables {
     fn write(&self, scopes: &[String], change: Change, by: Author) -> Result<Written> {
         let Change { key, scope, act } = change;
         let act = match act {
-            Act::Set { value, if_version } => ledger::Act::Set { value, if_version },
+            Act::Set { value, if_version, after } => ledger::Act::Set { value, if_version, after },
             Act::Remove => ledger::Act::Remove,
             Act::Increment { by } => ledger::Act::Increment { by },
         };
@@ -43,6 +43,7 @@ impl VariableStore for LedgerVariables {
         Ok(match written {
             ledger::Written::Done(written) => Written::Done(variable(written)),
             ledger::Written::Conflict { current } => Written::Conflict { current },
+            ledger::Written::NotAfter { made, current } => Written::NotAfter { made, current },
             ledger::Written::Missing => Written::Missing,
             ledger::Written::NoNumber { reason } => Written::NoNumber { reason },
         })
@@ -111,7 +112,7 @@ mod tests {
             let ledger = ledger::Ledger::open(&folder.path().join("ledger.db")).unwrap();
             let variables = ledger.variables(folder.path().join("variables.key"));
             for (scope, key, value, secret) in places {
-                let act = ledger::Act::Set { value, if_version: None };
+                let act = ledger::Act::Set { value, if_version: None, after: None };
                 let write = ledger::Write { key: key.into(), scope: None, act, secret };
                 variables.write(&[scope.to_owned()], write, ledger::Author::Operator("me".into())).unwrap();
             }

@@ -2,10 +2,11 @@
 //! or in the journal of a host that could not call.
 
 use cronium_wire::manifest::Helpers;
+use serde_json::Value;
 
 use super::host::HostScope;
 use super::reply::Refusal;
-use super::{Api, Author, Change, Listed, Variable, Written};
+use super::{Act, Api, Author, Change, Listed, Variable, Written};
 
 /// Bytes of a variable's key.
 pub const MAX_KEY_BYTES: usize = 512;
@@ -34,14 +35,23 @@ pub fn list(api: &Api, host: &HostScope, scope: Option<String>) -> Result<Vec<Li
     Ok(listed)
 }
 
-/// `id`: see [`Author::write`].
+/// `id`: see [`Author::write`]. A value that the payload may not read comes back as null unless it
+/// is the one that was just sent.
 pub fn write(api: &Api, host: &HostScope, change: Change, id: Option<String>) -> Result<Variable, Refusal> {
     may_write(&api.helpers, &change.key)?;
     let by = Author { run: api.context.run.clone(), host: host.host.clone(), write: id };
     let key = change.key.clone();
+    let sent = match &change.act {
+        Act::Set { value, .. } if !api.helpers.may_read(&key) => Some(value.clone()),
+        _ => None,
+    };
     match api.variables.write(&host.scopes, change, by).map_err(Refusal::store)? {
-        Written::Done(variable) => Ok(variable),
+        // Not always the key that was asked for: a write that is repeated has its first answer.
+        Written::Done(variable) if api.helpers.may_read(&variable.key) => Ok(variable),
+        Written::Done(variable) if sent.as_ref() == Some(&variable.value) => Ok(variable),
+        Written::Done(variable) => Ok(Variable { value: Value::Null, ..variable }),
         Written::Conflict { current } => Err(Refusal::conflict(current)),
+        Written::NotAfter { made, current } => Err(Refusal::not_after(made, current)),
         Written::Missing => Err(missing(&key)),
         Written::NoNumber { reason } => Err(Refusal::new(400, reason)),
     }

@@ -90,8 +90,9 @@ async fn carry_out(
         Call::Input => Ok(api.input_answer()),
         Call::Context => Ok(reply::success(&api.context_of(&host.scope))),
         Call::Output => {
-            with_body(api, host, body, |_, host, Output { data }| {
-                host.set_output(data.to_string().into());
+            let id = write_id(&head.headers)?;
+            with_body(api, host, body, move |_, host, Output { data }| {
+                host.set_output(data.to_string().into(), id.as_deref());
                 Ok(reply::done())
             })
             .await
@@ -122,7 +123,7 @@ async fn carry_out(
         Call::PutVariable(key) => {
             let (scope, id) = (scope()?, write_id(&head.headers)?);
             with_body(api, host, body, move |api, host, Put { value, if_version }| {
-                let change = Change { key, scope, act: Act::Set { value, if_version } };
+                let change = Change { key, scope, act: Act::Set { value, if_version, after: None } };
                 access::write(api, &host.scope, change, id).map(|variable| found(&variable))
             })
             .await

@@ -37,8 +37,7 @@ pub struct Host {
     /// See [`Limits::stalls`].
     stalls: AtomicU32,
     cut_off: watch::Sender<bool>,
-    /// JSON text: parsed it would take up to 40 times the memory.
-    output: Mutex<Option<Bytes>>,
+    output: Mutex<Output>,
     condition: Mutex<Option<bool>>,
 }
 
@@ -54,7 +53,7 @@ impl Host {
             calls: AtomicU64::new(0),
             stalls: AtomicU32::new(0),
             cut_off: watch::Sender::new(false),
-            output: Mutex::new(None),
+            output: Mutex::default(),
             condition: Mutex::new(None),
         }
     }
@@ -91,12 +90,23 @@ impl Host {
         self.calls.load(Ordering::Relaxed)
     }
 
-    pub fn set_output(&self, json: Bytes) {
-        *lock(&self.output) = Some(json);
+    /// Takes what the script gave, unless a later one is here already. `id`: of the write; outputs
+    /// with ids `WORD-N` of one word have the order of their numbers, however they come. Any other
+    /// counts when it comes.
+    pub fn set_output(&self, json: Bytes, id: Option<&str>) {
+        let mut output = lock(&self.output);
+        if let Some((word, number)) = id.and_then(numbered) {
+            let last = output.last.replace((word.to_owned(), number));
+            if let Some(last) = last.filter(|(before, last)| before == word && *last >= number) {
+                output.last = Some(last);
+                return;
+            }
+        }
+        output.json = Some(json);
     }
 
     pub fn take_output(&self) -> Option<Bytes> {
-        lock(&self.output).take()
+        lock(&self.output).json.take()
     }
 
     pub fn set_condition(&self, condition: bool) {
@@ -108,7 +118,67 @@ impl Host {
     }
 }
 
+#[derive(Default)]
+struct Output {
+    /// JSON text: parsed it would take up to 40 times the memory.
+    json: Option<Bytes>,
+    /// Word and number of the last one that had them. A runner that starts anew has another word.
+    last: Option<(String, u64)>,
+}
+
+/// Word and number of an id `WORD-N`.
+fn numbered(id: &str) -> Option<(&str, u64)> {
+    let (word, number) = id.rsplit_once('-')?;
+    // Digits alone: `parse` would take a sign.
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| number.parse().ok()).flatten().map(|number| (word, number))
+}
+
 /// No critical section here can leave its data half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_output_undoes_nothing() {
+        let scope = HostScope {
+            host: "web1".into(),
+            execution_id: "R.1".into(),
+            scope: "global".into(),
+            scopes: Vec::new(),
+        };
+        let host = Host::new(scope, &Limits::default());
+        // In order: id of the output, whose output is the run's then.
+        for (id, wanted) in [
+            (Some("a-b-1"), "a-b-1"),
+            (Some("a-b-0"), "a-b-1"),
+            (Some("a-b-10"), "a-b-10"),
+            (Some("a-b-9"), "a-b-10"),
+            (Some("a-b-10"), "a-b-10"),
+            // Without a number: as it comes. What is late stays late.
+            (Some("a-b-+11"), "a-b-+11"),
+            (Some("a-b-"), "a-b-"),
+            (Some("free"), "free"),
+            (None, ""),
+            (Some("a-b-8"), ""),
+            (Some("a-b-11"), "a-b-11"),
+            // A runner that started anew counts anew.
+            (Some("c-0"), "c-0"),
+            (Some("c-1"), "c-1"),
+            (Some("c-99999999999999999999"), "c-99999999999999999999"),
+        ] {
+            let before = lock(&host.output).json.clone();
+            host.set_output(id.unwrap_or("").to_owned().into(), id);
+            assert_eq!(lock(&host.output).json.as_deref(), Some(wanted.as_bytes()), "{id:?} on {before:?}");
+        }
+        // Also once it was taken.
+        host.set_output("c-2".into(), Some("c-2"));
+        assert_eq!(host.take_output().as_deref(), Some(b"c-2".as_slice()));
+        host.set_output("c-1".into(), Some("c-1"));
+        assert_eq!(host.take_output(), None);
+    }
 }

@@ -36,9 +36,18 @@ const MAX_SHOWN: usize = 512;
 pub struct Journal {
     /// A line that is not over yet.
     pending: Vec<u8>,
-    /// While that line is long: the leave for it, and when it must be over.
-    long: Option<(OwnedSemaphorePermit, Instant)>,
+    long: Option<Long>,
     conflicts: Conflicts,
+}
+
+/// While the pending line is long.
+struct Long {
+    /// The leave for it.
+    _permit: OwnedSemaphorePermit,
+    /// When more of it must have come.
+    next: Instant,
+    /// When it must be over.
+    end: Instant,
 }
 
 /// The host breaks the protocol, or takes too long: the conversation is to end.
@@ -84,10 +93,11 @@ impl Journal {
         Ok(())
     }
 
-    /// When the line that has begun must be over, if it must: whoever waits for the host's next
-    /// message then gives up with [`JournalFault::TooSlow`], for it holds what others wait for.
+    /// When more of the line that has begun must have come, if it must: whoever waits for the host's
+    /// next message then gives up with [`JournalFault::TooSlow`], for it holds what others wait for.
+    /// Every byte of it renews that, up to the most that a line may take.
     pub fn deadline(&self) -> Option<Instant> {
-        self.long.as_ref().map(|(_, deadline)| *deadline)
+        self.long.as_ref().map(|long| long.next.min(long.end))
     }
 
     /// Takes the writes that were refused: key and reason, in order. The first hundred; one more
@@ -113,10 +123,16 @@ impl Journal {
         if length > SMALL && self.long.is_none() {
             let permit = Arc::clone(&api.journal_lines).acquire_owned().await;
             let permit = permit.map_err(|_| JournalFault::Failed)?;
-            self.long = Some((permit, Instant::now() + api.limits.journal_timeout));
+            let (now, limits) = (Instant::now(), &api.limits);
+            let (next, end) = (now + limits.journal_timeout, now + limits.journal_line_timeout);
+            self.long = Some(Long { _permit: permit, next, end });
         }
-        if self.deadline().is_some_and(|deadline| Instant::now() >= deadline) {
+        let now = Instant::now();
+        if self.deadline().is_some_and(|deadline| now >= deadline) {
             return Err(JournalFault::TooSlow);
+        }
+        if let Some(long) = self.long.as_mut().filter(|_| !bytes.is_empty()) {
+            long.next = now + api.limits.journal_timeout;
         }
         self.pending.extend_from_slice(bytes);
         Ok(())
@@ -187,13 +203,13 @@ fn make_line(api: &Api, host: &Host, line: &[u8], conflicts: &mut Conflicts) -> 
     let (key, change) = match write.op {
         Op::Output { value } => {
             match check_size(api, &value) {
-                Ok(()) => host.set_output(value.to_string().into()),
+                Ok(()) => host.set_output(value.to_string().into(), Some(&write.id)),
                 Err(refusal) => conflicts.add("output", refusal.into_reason()),
             }
             return Ok(());
         }
-        Op::Set { key, value, if_version, scope, .. } => {
-            (key, Asked { scope, act: Act::Set { value, if_version } })
+        Op::Set { key, value, if_version, scope, after } => {
+            (key, Asked { scope, act: Act::Set { value, if_version, after } })
         }
         Op::Unset { key, scope } => (key, Asked { scope, act: Act::Remove }),
         Op::Increment { key, by, scope } => (key, Asked { scope, act: Act::Increment { by } }),

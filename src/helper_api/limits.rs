@@ -42,8 +42,10 @@ pub struct Limits {
     pub stalls: u32,
     /// Lines over 64 KiB that all hosts together have on their way in their journals.
     pub journal_lines: usize,
-    /// For such a line to end.
+    /// For the next bytes of such a line.
     pub journal_timeout: Duration,
+    /// For all of it, however it drips.
+    pub journal_line_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -68,6 +70,7 @@ impl Default for Limits {
             stalls: 4,
             journal_lines: 32,
             journal_timeout: Duration::from_secs(30),
+            journal_line_timeout: Duration::from_secs(300),
         }
     }
 }

@@ -57,11 +57,16 @@ impl Refusal {
 
     /// 409: another version stands than `ifVersion` named.
     pub fn conflict(current: u64) -> Self {
-        let error = match current {
-            0 => "the variable does not exist".to_owned(),
-            current => format!("the variable has version {current}"),
+        Self { version: Some(current), ..Self::new(409, standing(current)) }
+    }
+
+    /// 409: the variable is not as an earlier write of the script left it.
+    pub fn not_after(made: bool, current: u64) -> Self {
+        let why = match made {
+            true => "it was changed after the script's own write",
+            false => "the script's own write before it was not made",
         };
-        Self { version: Some(current), ..Self::new(409, error) }
+        Self { version: Some(current), ..Self::new(409, format!("{why}: {}", standing(current))) }
     }
 
     pub fn status(&self) -> u16 {
@@ -84,6 +89,13 @@ impl Refusal {
         let mut response = json_response(self.status, body.to_string().into());
         response.headers_mut().extend(self.headers);
         response
+    }
+}
+
+fn standing(current: u64) -> String {
+    match current {
+        0 => "the variable does not exist".to_owned(),
+        current => format!("the variable has version {current}"),
     }
 }
 

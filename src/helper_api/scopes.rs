@@ -4,6 +4,7 @@ use cronium_wire::manifest::Helpers;
 use cronium_wire::manifest::helpers::Patterns;
 use cronium_wire::message::{Snapshot, SnapshotVariable};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 
 use super::http::Fixture;
 use super::*;
@@ -168,6 +169,43 @@ async fn the_manifest_says_what_a_payload_may_touch() {
         {"key": "count", "version": 2, "scope": "global"},
     ]);
     assert_eq!(listed, json!({"success": true, "data": expected}));
+}
+
+/// Adding nothing would be reading.
+#[tokio::test]
+async fn what_may_only_be_written_is_not_told() {
+    let helpers = Helpers { read: patterns(&["r"]), write: patterns(&["m", "r"]), http: false };
+    let fixture = Fixture::of_manifest(helpers, Limits::default());
+    fixture.store.put("global", "m", json!(41));
+    let token = fixture.bearer("web1");
+    // In order: method, path, id, body, value and version that are told.
+    for (method, call, id, body, value, version) in [
+        ("POST", "m/increment", "a", r#"{"by":0}"#, json!(null), 2),
+        ("POST", "m/increment", "a", r#"{"by":0}"#, json!(null), 2),
+        // An id that was used before has its old answer, whatever is asked with it.
+        ("PUT", "m", "a", r#"{"value":7}"#, json!(null), 2),
+        ("POST", "r/increment", "a", r#"{"by":1}"#, json!(null), 2),
+        ("PUT", "r", "a", r#"{"value":7}"#, json!(null), 2),
+        ("DELETE", "r", "a", "", json!(null), 2),
+        ("PUT", "m", "b", r#"{"value":7}"#, json!(7), 3),
+        ("POST", "r/increment", "c", r#"{"by":2}"#, json!(2), 1),
+    ] {
+        let mut connection = fixture.connect("web1");
+        let text = format!(
+            "{method} /executions/01RUN.1/variables/{call} HTTP/1.1\r\nAuthorization: {token}\r\n\
+             Idempotency-Key: {id}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        connection.stream.write_all(text.as_bytes()).await.unwrap();
+        let (status, answer) = connection.answer().await.unwrap();
+        let data = &answer["data"];
+        assert_eq!(
+            (status, &data["value"], &data["version"]),
+            (200, &value, &json!(version)),
+            "{method} {call} {id}"
+        );
+    }
+    assert_eq!(fixture.store.value("global", "m"), Some(json!(7)));
 }
 
 #[tokio::test]

@@ -8,9 +8,9 @@ use super::reader::Reader;
 use super::{Ledger, fault};
 use crate::error::{Error, Result};
 
+mod answer;
 mod bulk;
 mod key_file;
-mod number;
 pub(super) mod row;
 mod sealing;
 mod write;
@@ -56,6 +56,9 @@ pub enum Act {
         value: Value,
         /// The version that the key must have; 0: it must not be there.
         if_version: Option<u64>,
+        /// The id of an earlier write by the same host of the same run: the key must be as that
+        /// write left it, and `if_version` does not count.
+        after: Option<String>,
     },
     Remove,
     /// Adds to a number; a key that is not there counts as 0.
@@ -70,8 +73,8 @@ pub enum Author {
     Script {
         run: String,
         host: String,
-        /// A write with an id is made once in its run and host: whoever repeats it gets the
-        /// answer of the first time.
+        /// A write with an id is made or refused once in its run and host: whoever repeats it
+        /// gets the answer of the first time.
         write: Option<String>,
     },
     /// `user@machine`.
@@ -85,9 +88,13 @@ pub enum Written {
     Done(Variable),
     /// Another version than the one named is `current` (0: the key is not there).
     Conflict { current: u64 },
+    /// The key is not as the write named by `after` left it, which was not even made where `made`
+    /// is false. Its version is `current` (0: the key is not there).
+    NotAfter { made: bool, current: u64 },
     /// Nothing to remove.
     Missing,
-    /// An increment of what is no number, or beyond what one can hold. One sentence.
+    /// An increment of what is no number, or beyond what one can hold. One sentence, without values:
+    /// they may be secret.
     NoNumber { reason: String },
 }
 
@@ -108,7 +115,7 @@ pub struct Variables {
 const MAX_IDLE: usize = 4;
 
 impl Variables {
-    /// `key_file` is read once a secret is met, and made once there is one to seal.
+    /// `key_file` is read once a secret is met, and made for the ledger's first one.
     pub(super) fn new(ledger: Ledger, key_file: PathBuf) -> Self {
         Self { ledger, keyring: Arc::new(Keyring::new(key_file)), idle: Arc::default() }
     }

@@ -433,12 +433,12 @@ class Attack:
         self.seen["frames"] = count
 
     def endless_logs(self):
-        log = {"level": "info", "message": "x" * (16 << 10), "context": None}
+        log = {"level": "info", "message": "x" * (16 << 10), "context": ""}
         self.flood(TOLD, json.dumps({"log": log}).encode())
 
     def heavy_logs(self):
         """Contexts that take many times their size when they are parsed."""
-        context = b"[" + b'{"":0},' * (65000 // 7) + b"0]"
+        context = json.dumps("[" + '{"":0},' * (4000 // 7) + "0]").encode()
         self.flood(TOLD, b'{"log":{"level":"info","message":"x","context":%s}}' % context)
 
     def endless_notes(self):

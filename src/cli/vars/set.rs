@@ -61,15 +61,24 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         (None, true) => parsed(prompt(&key)?, json, !json)?,
         (None, false) => parsed(stdin()?, json, string)?,
     };
-    let variables = variables::open(&Ledger::open(&path)?)?;
-    let write = Write { key: key.clone(), scope: None, act: Act::Set { value, if_version }, secret };
+    let ledger = Ledger::open(&path)?;
+    let variables = variables::open(&ledger)?;
+    let write =
+        Write { key: key.clone(), scope: None, act: Act::Set { value, if_version, after: None }, secret };
     match variables.write(std::slice::from_ref(&scope), write, super::author())? {
         Written::Done(variable) => {
+            // It may have been plain before.
+            if secret && !ledger.forget_overwritten()? {
+                context.term.note(&format!(
+                    "what it was before may stand in {}-wal until nobody reads the ledger any more",
+                    path.display()
+                ));
+            }
             context.term.note(&format!("{} has version {}", super::named(&key, &scope), variable.version));
             Ok(ExitCode::Success)
         }
         Written::Conflict { current } => Err(conflict(&key, &scope, current, if_version)),
-        Written::Missing | Written::NoNumber { .. } => {
+        Written::NotAfter { .. } | Written::Missing | Written::NoNumber { .. } => {
             Err(Error::failure(format!("{} was not written", super::named(&key, &scope))))
         }
     }

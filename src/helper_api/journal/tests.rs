@@ -65,7 +65,7 @@ async fn writes_are_made_in_order_and_what_is_refused_is_told() {
     let conflicts = merge(&fixture, &journal.concat()).await;
     let expected = [
         ("a", "the variable has version 2"),
-        ("s", "s is no number"),
+        ("s", "the variable 's' is no number"),
         ("forbidden", "this payload may not write forbidden: add it to helpers.write in its manifest.yaml"),
         ("s2", "the scope is none of run, host, project, global"),
         ("", "the key is empty"),
@@ -96,6 +96,64 @@ async fn writes_are_made_in_order_and_what_is_refused_is_told() {
     }
     assert_eq!(fixture.api.take_output("web1"), Some(json!({"first": true})));
     assert!(fixture.store.history.lock().unwrap()[0].ends_with("by run 01RUN host web1"));
+}
+
+/// A call whose answer was lost may arrive behind the journal that took its place.
+#[tokio::test]
+async fn a_late_call_does_not_undo_a_journalled_output() {
+    let fixture = Fixture::new(Limits::default());
+    let output = |id, value: Value| line(id, json!({"output": {"value": value}}));
+    let token = fixture.bearer("web1");
+    let post = async |id: &str, data: u64| {
+        let body = json!({"data": data}).to_string();
+        let call = format!(
+            "POST /executions/01RUN.1/output HTTP/1.1\r\nAuthorization: {token}\r\n\
+             Idempotency-Key: {id}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        assert_eq!(fixture.connect("web1").send(&call).await, Some(200));
+    };
+    post("w-1", 1).await;
+    assert_eq!(merge(&fixture, &[output("w-2", json!(2)), output("w-3", json!(3))].concat()).await, []);
+    post("w-2", 20).await;
+    assert_eq!(fixture.api.take_output("web1"), Some(json!(3)));
+    post("w-4", 4).await;
+    assert_eq!(fixture.api.take_output("web1"), Some(json!(4)));
+}
+
+/// The script saw versions that only its own host made up.
+#[tokio::test]
+async fn writes_that_build_on_each_other() {
+    let fixture = Fixture::new(Limits::default());
+    fixture.store.put("global", "k", json!("there before"));
+    let after = |id: &str, key: &str, value: i64, after: &str| {
+        line(id, json!({"set": {"key": key, "value": value, "if_version": 1, "scope": null, "after": after}}))
+    };
+    let refused = line("4", json!({"set": {"key": "n", "value": 0, "if_version": 5}}));
+    let journal = [
+        set("1", "k", json!(1)),
+        after("2", "k", 2, "1"),
+        after("3", "k", 3, "1"),
+        refused,
+        after("5", "n", 5, "4"),
+        after("6", "k", 6, "2"),
+    ];
+    for _ in 0..2 {
+        let conflicts = merge(&fixture, &journal.concat()).await;
+        let told = |reason: &str| reason.to_owned();
+        assert_eq!(
+            conflicts,
+            [
+                (told("k"), told("it was changed after the script's own write: the variable has version 3")),
+                (told("n"), told("the variable does not exist")),
+                (
+                    told("n"),
+                    told("the script's own write before it was not made: the variable does not exist")
+                ),
+            ]
+        );
+        assert_eq!(fixture.store.value("global", "k"), Some(json!(6)));
+    }
 }
 
 #[tokio::test]
@@ -176,6 +234,34 @@ async fn of_many_conflicts_a_hundred_are_kept() {
     assert_eq!(conflicts.len(), 102);
     assert_eq!(conflicts[100].1, "150 more writes were refused");
     assert_eq!(conflicts[101].1, "the last write did not arrive whole");
+}
+
+/// A large value on a slow link is no fault; one that drips for ever is.
+#[tokio::test]
+async fn a_long_line_may_take_its_time_while_it_comes() {
+    let short = Duration::from_millis(200);
+    for (most, wanted) in [(short * 50, Ok(())), (short * 2, Err(JournalFault::TooSlow))] {
+        let limits = Limits { journal_timeout: short, journal_line_timeout: most, ..Limits::default() };
+        let fixture = Fixture::new(limits);
+        let value = json!("x".repeat(900 << 10));
+        let text = set("1", "a", value.clone());
+        let mut journal = Journal::default();
+        let began = std::time::Instant::now();
+        let mut came = Ok(());
+        for piece in text.as_bytes().chunks(64 << 10) {
+            came = journal.push(&fixture.api, "web1", piece).await;
+            if came.is_err() {
+                break;
+            }
+            let left =
+                journal.deadline().map(|deadline| deadline.duration_since(tokio::time::Instant::now()));
+            assert!(left.is_none_or(|left| left <= short));
+            tokio::time::sleep(short / 4).await;
+        }
+        assert!(began.elapsed() > short * 2, "longer than without a byte");
+        assert_eq!(came, wanted);
+        assert_eq!(fixture.store.value("global", "a"), wanted.is_ok().then_some(value));
+    }
 }
 
 /// Hosts that begin long lines and never end them: only a few hold them, and not for long.

@@ -28,3 +28,13 @@ CREATE TABLE artifacts (
     PRIMARY KEY (run_id, host, path)
 ) WITHOUT ROWID;
 CREATE INDEX artifacts_by_digest ON artifacts (digest);
+
+-- Writes of scripts that were not made: whoever repeats one is answered as the first time. Those that
+-- were made stand in variable_history.
+CREATE TABLE refused_writes (
+    run_id   TEXT NOT NULL,
+    host     TEXT NOT NULL,
+    write_id TEXT NOT NULL,
+    answer   TEXT NOT NULL,         -- JSON: {"conflict":{"current":3}} "missing" {"no_number":{"reason":…}}
+    PRIMARY KEY (run_id, host, write_id)
+) WITHOUT ROWID;

@@ -88,13 +88,11 @@ impl Reader {
         })
     }
 
-    /// Every write of a key, oldest first. While the key is secret, so are the values it had before
-    /// it became one.
+    /// Every write of a key, oldest first.
     pub fn variable_history(&self, scope: &str, key: &str) -> Result<Vec<PastWrite>> {
         self.worded(|| {
             let mut rows = self.connection.prepare_cached(
-                r#"SELECT version, value, at, "by", run_id, host,
-                       secret OR coalesce((SELECT secret FROM variables WHERE scope = ?1 AND key = ?2), 0)
+                r#"SELECT version, value, at, "by", run_id, host, secret
                    FROM variable_history WHERE scope = ?1 AND key = ?2 ORDER BY id"#,
             )?;
             let mut rows = rows.query([scope, key])?;

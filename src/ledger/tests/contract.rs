@@ -20,6 +20,7 @@ const TABLES: &[(&str, &str)] = &[
     ("events", "run_id seq at kind data"),
     ("variables", "scope key version secret updated_at updated_by value"),
     ("variable_history", "id scope key version op value at by run_id host write_id secret"),
+    ("refused_writes", "run_id host write_id answer"),
     ("payloads", "digest name release bytes signer first_used_at last_used_at"),
     ("deployments", "host stub_digest arch deployed_at last_used_at"),
     ("artifacts", "run_id host path digest bytes mode"),

@@ -174,7 +174,7 @@ fn a_writer_that_fails_says_so_from_then_on() {
     let write = Write {
         key: "k".into(),
         scope: None,
-        act: Act::Set { value: json!(1), if_version: None },
+        act: Act::Set { value: json!(1), if_version: None, after: None },
         secret: false,
     };
     let global = ["global".to_owned()];

@@ -13,7 +13,7 @@ fn script(host: &str, write: Option<&str>) -> Author {
 }
 
 fn set(value: Value) -> Act {
-    Act::Set { value, if_version: None }
+    Act::Set { value, if_version: None, after: None }
 }
 
 fn increment(by: impl Into<Number>) -> Act {
@@ -29,6 +29,7 @@ fn told(written: Result<Written>) -> String {
     match written.unwrap() {
         Written::Done(Variable { scope, value, version, .. }) => format!("{value}@{version} {scope}"),
         Written::Conflict { current } => format!("conflict {current}"),
+        Written::NotAfter { made, current } => format!("made {made}, now {current}"),
         Written::Missing => "missing".into(),
         Written::NoNumber { reason } => reason,
     }
@@ -59,7 +60,8 @@ fn fifty_hosts_on_two_ledgers_at_once_lose_nothing() {
                         let current = variables.get(global, "cas").unwrap();
                         let (value, version) =
                             current.map_or((0, 0), |now| (now.value.as_i64().unwrap(), now.version));
-                        let act = Act::Set { value: json!(value + 1), if_version: Some(version) };
+                        let act =
+                            Act::Set { value: json!(value + 1), if_version: Some(version), after: None };
                         let by = script(&format!("web{host}"), None);
                         if let Written::Done(_) = variables.write(global, plain("cas", act), by).unwrap() {
                             break;
@@ -97,17 +99,29 @@ fn a_script_sees_and_writes_the_nearest() {
         ("k", None, Act::Remove, "null@0 run:R1", "7@2 group:web"),
         ("k", Some("host:web1"), Act::Remove, "missing", "7@2 group:web"),
         ("k", None, increment(1), "8@3 group:web", "8@3 group:web"),
-        ("k", None, Act::Set { value: json!(0), if_version: Some(2) }, "conflict 3", "8@3 group:web"),
+        (
+            "k",
+            None,
+            Act::Set { value: json!(0), if_version: Some(2), after: None },
+            "conflict 3",
+            "8@3 group:web",
+        ),
         (
             "k",
             Some("host:web1"),
-            Act::Set { value: json!(0), if_version: Some(3) },
+            Act::Set { value: json!(0), if_version: Some(3), after: None },
             "conflict 0",
             "8@3 group:web",
         ),
         ("new", None, Act::Remove, "missing", "nothing"),
-        ("new", None, Act::Set { value: json!(null), if_version: Some(0) }, "null@1 global", "null@1 global"),
-        ("new", None, increment(1), "it is null, not a number", "null@1 global"),
+        (
+            "new",
+            None,
+            Act::Set { value: json!(null), if_version: Some(0), after: None },
+            "null@1 global",
+            "null@1 global",
+        ),
+        ("new", None, increment(1), "the variable 'new' is no number", "null@1 global"),
         ("a b/ž?%", None, set(json!({"b": [1, 2.5], "a": "ž"})), "{\"a\":\"ž\",\"b\":[1,2.5]}@1 global", ""),
     ];
     for (key, scope, act, wanted, then) in table {
@@ -131,6 +145,34 @@ fn a_script_sees_and_writes_the_nearest() {
     assert_eq!(error.message, "variables of the scope host:web2 are out of sight");
 }
 
+/// Why an increment is refused is told to people and kept in events: no value may stand in it.
+#[test]
+fn a_refused_increment_tells_no_value() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let variables = place.variables(&ledger);
+    let global = scopes(&["global"]);
+    for value in
+        [json!(u64::MAX), json!(f64::MAX), json!("s3cret"), json!(true), json!(["s3cret"]), json!({})]
+    {
+        let write = Write { secret: true, ..plain("pin", set(value.clone())) };
+        variables.write(&global, write, Author::Operator("ann@laptop".into())).unwrap();
+        let by = if value.is_f64() { Number::from_f64(f64::MAX).unwrap() } else { 1.into() };
+        let wanted = match value.is_number() {
+            true => "the variable 'pin' cannot hold the sum",
+            false => "the variable 'pin' is no number",
+        };
+        let written = variables.write(&global, plain("pin", increment(by)), script("web1", None));
+        assert_eq!(told(written), wanted, "{value}");
+    }
+    // Whole numbers are exact or refused.
+    variables
+        .write(&global, plain("n", set(json!(9_007_199_254_740_993_i64))), script("web1", None))
+        .unwrap();
+    let written = variables.write(&global, plain("n", increment(2)), script("web1", None));
+    assert_eq!(told(written), "9007199254740995@2 global");
+}
+
 #[test]
 fn versions_are_never_used_twice() {
     let place = Place::new();
@@ -138,7 +180,7 @@ fn versions_are_never_used_twice() {
     let variables = place.variables(&ledger);
     let sight = scopes(&["s"]);
     let set = |value: i64, if_version| {
-        let act = Act::Set { value: json!(value), if_version };
+        let act = Act::Set { value: json!(value), if_version, after: None };
         told(variables.write(&sight, plain("k", act), script("web1", None)))
     };
     let remove = || {
@@ -178,7 +220,6 @@ fn a_write_with_an_id_is_made_once() {
     let write = |host: &str, id: &str, act: Act| {
         told(variables.write(&sight, plain("n", act), script(host, Some(id))))
     };
-    assert_eq!(write("web1", "a", Act::Remove), "missing");
     assert_eq!(write("web1", "a", increment(1)), "1@1 global");
     assert_eq!(write("web1", "b", increment(1)), "2@2 global");
     // Whatever has happened since, and whatever is asked: the first answer.
@@ -196,6 +237,91 @@ fn a_write_with_an_id_is_made_once() {
     // Another process knows them too.
     let again = place.variables(&place.ledger());
     assert_eq!(told(again.write(&sight, plain("n", increment(1)), script("web1", Some("b")))), "2@2 global");
+}
+
+/// A script that was told of a conflict must not have written after all, once the answer's way is
+/// tried again.
+#[test]
+fn a_write_with_an_id_is_refused_once_and_for_all() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let variables = place.variables(&ledger);
+    let global = scopes(&["global"]);
+    let write = |host: &str, id: &str, key: &str, act: Act| {
+        told(variables.write(&global, plain(key, act), script(host, Some(id))))
+    };
+    let at_one = || Act::Set { value: json!("mine"), if_version: Some(1), after: None };
+    assert_eq!(write("web1", "conflict", "k", at_one()), "conflict 0");
+    assert_eq!(write("web1", "missing", "k", Act::Remove), "missing");
+    assert_eq!(write("web1", "text", "k", set(json!("text"))), "\"text\"@1 global");
+    assert_eq!(write("web1", "number", "k", increment(1)), "the variable 'k' is no number");
+    // Now each of them could be made.
+    assert_eq!(write("web1", "conflict", "k", at_one()), "conflict 0");
+    assert_eq!(write("web1", "missing", "k", Act::Remove), "missing");
+    write("web2", "a", "k", set(json!(7)));
+    let again = place.variables(&place.ledger());
+    let repeated = again.write(&global, plain("k", increment(1)), script("web1", Some("number")));
+    assert_eq!(told(repeated), "the variable 'k' is no number", "another process knows it, too");
+    assert_eq!(found(&variables, &global, "k"), "7@2 global");
+    // Ids of others are others, and the history tells what was made.
+    assert_eq!(write("web2", "number", "k", increment(1)), "8@3 global");
+    assert_eq!(place.reader().variable_history("global", "k").unwrap().len(), 3);
+}
+
+/// A host that answered its script by itself does not know which version its writes made.
+#[test]
+fn a_write_after_the_scripts_own() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let variables = place.variables(&ledger);
+    let sight = scopes(&["host:web1", "global"]);
+    let write = |host: &str, id: &str, scope: Option<&str>, act: Act| {
+        let write = Write { scope: scope.map(str::to_owned), ..plain("k", act) };
+        told(variables.write(&sight, write, script(host, Some(id))))
+    };
+    // What the script believes the version to be counts for nothing.
+    let after = |id: &str| Act::Set { value: json!(id), if_version: Some(9), after: Some(id.into()) };
+    let refused = Act::Set { value: json!(0), if_version: Some(9), after: None };
+    // In order: host, id, scope, act, what became of it.
+    for (host, id, scope, act, wanted) in [
+        ("web2", "x", None, set(json!("there before")), "\"there before\"@1 global"),
+        ("web1", "a", None, set(json!(1)), "1@2 global"),
+        ("web1", "b", None, after("a"), "\"a\"@3 global"),
+        ("web1", "c", None, after("b"), "\"b\"@4 global"),
+        ("web1", "d", None, after("b"), "made true, now 4"),
+        ("web1", "e", None, after("d"), "made false, now 4"),
+        ("web1", "f", None, refused, "conflict 4"),
+        ("web1", "g", None, after("f"), "made false, now 4"),
+        ("web1", "h", None, after("never seen"), "made false, now 4"),
+        ("web1", "i", None, after("x"), "made false, now 4"),
+        ("web2", "j", None, after("x"), "made true, now 4"),
+        // Somebody else in between.
+        ("web1", "k", None, increment(1), "the variable 'k' is no number"),
+        ("web1", "l", None, set(json!(1)), "1@5 global"),
+        ("web2", "m", None, increment(1), "2@6 global"),
+        ("web1", "n", None, after("l"), "made true, now 6"),
+        ("web1", "o", None, increment(1), "3@7 global"),
+        ("web1", "p", None, after("o"), "\"o\"@8 global"),
+        // A nearer one hides what the script has seen.
+        ("web2", "q", Some("host:web1"), set(json!(0)), "0@1 host:web1"),
+        ("web1", "r", None, after("p"), "made true, now 1"),
+        ("web1", "s", Some("global"), after("p"), "\"p\"@9 global"),
+        // What it removed must still be gone.
+        ("web1", "t", Some("global"), Act::Remove, "null@0 global"),
+        ("web1", "u", Some("global"), after("t"), "\"t\"@10 global"),
+        ("web1", "v", Some("global"), after("t"), "made true, now 10"),
+        ("web1", "w", Some("global"), Act::Remove, "null@0 global"),
+        ("web1", "y", Some("global"), after("u"), "made true, now 0"),
+        ("web1", "z", Some("global"), Act::Remove, "missing"),
+        ("web1", "A", Some("global"), after("z"), "\"z\"@11 global"),
+        ("web1", "B", Some("global"), after("z"), "made true, now 11"),
+        // As ever.
+        ("web1", "e", None, after("p"), "made false, now 4"),
+    ] {
+        assert_eq!(write(host, id, scope, act), wanted, "{id}");
+    }
+    let other = plain("other", after("u"));
+    assert_eq!(told(variables.write(&sight, other, script("web1", None))), "made false, now 0");
 }
 
 #[test]
@@ -253,6 +379,87 @@ fn a_secret_stands_nowhere_in_plain() {
     variables.write(&sight, Write { secret: true, ..plain("plain", set(json!("y"))) }, operator()).unwrap();
     let history = place.reader().variable_history("global", "plain").unwrap();
     assert!(history.iter().all(|write| write.value == Some(Shown::Secret)));
+}
+
+/// All bytes of the ledger's files.
+fn on_disk(place: &Place) -> String {
+    let bytes = ["ledger.db", "ledger.db-wal"]
+        .map(|file| std::fs::read(place.path().with_file_name(file)).unwrap_or_default());
+    String::from_utf8_lossy(&bytes.concat()).into_owned()
+}
+
+#[test]
+fn what_becomes_secret_takes_its_past_with_it() {
+    let place = Place::new();
+    // Holds the -wal open, as a run that goes on does.
+    let ledger = place.ledger();
+    let reader = place.reader();
+    let variables = place.variables(&ledger);
+    let global = scopes(&["global"]);
+    let operator = || Author::Operator("ann@laptop".into());
+    let written = |write: Write, by: Author| told(variables.write(&global, write, by));
+    // Small ones share pages, large ones have pages of their own.
+    for number in 0..200 {
+        let value = format!("pl4in-{number}-{}", "x".repeat(number * number % 9_000));
+        written(plain("pw", set(json!(value))), script("web1", None));
+        written(plain("other", set(json!(number))), script("web1", None));
+        if number % 50 == 7 {
+            written(plain("pw", Act::Remove), operator());
+        }
+    }
+    assert!(on_disk(&place).contains("pl4in-7-"));
+    written(Write { secret: true, ..plain("pw", set(json!("s3cret"))) }, operator());
+    assert!(ledger.forget_overwritten().unwrap());
+    assert!(!on_disk(&place).contains("pl4in"));
+
+    // Also when it is there no longer, or is plain again.
+    written(plain("pw", Act::Remove), operator());
+    let history = || reader.variable_history("global", "pw").unwrap();
+    let values: Vec<_> = history().into_iter().filter_map(|write| write.value).collect();
+    assert_eq!(values, vec![Shown::Secret; 201]);
+    assert!(history().iter().all(|write| write.secret));
+    assert_eq!(place.sql::<i64>("SELECT count(*) FROM variable_history WHERE key = 'other' AND secret"), 0);
+    written(plain("pw", set(json!("open"))), operator());
+    assert_eq!(history().last().unwrap().value, Some(Shown::Plain(json!("open"))));
+    assert_eq!(history().iter().filter(|write| write.value == Some(Shown::Secret)).count(), 201);
+    // Sealed with the ledger's key, so that a write that is repeated is still answered.
+    let by = || script("web1", Some("a"));
+    assert_eq!(written(plain("n", increment(5)), by()), "5@1 global");
+    written(Write { secret: true, ..plain("n", set(json!(6))) }, operator());
+    assert_eq!(written(plain("n", increment(5)), by()), "5@1 global");
+}
+
+#[test]
+fn a_lost_key_is_never_replaced() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let global = scopes(&["global"]);
+    let operator = || Author::Operator("ann@laptop".into());
+    let secret = |key: &str| Write { secret: true, ..plain(key, set(json!("s3cret"))) };
+    place.variables(&ledger).write(&global, secret("pw"), operator()).unwrap();
+    let key = std::fs::read(place.key_file()).unwrap();
+    std::fs::remove_file(place.key_file()).unwrap();
+    // As another process would meet it: this one has it in memory.
+    let refused = |write: Write, by: Author| {
+        let error = place.variables(&ledger).write(&global, write, by).unwrap_err();
+        let key = place.key_file().display().to_string();
+        assert_eq!(error.message, format!("the key of secret variables {key} is not there"));
+        assert_eq!(error.hints[0], format!("put {key} back from a copy"));
+        assert!(!place.key_file().exists());
+    };
+    refused(secret("other"), operator());
+    refused(plain("pw", set(json!("new"))), operator());
+    refused(plain("pw", set(json!("new"))), script("web1", None));
+    // The past is sealed, too.
+    place.variables(&ledger).write(&global, plain("pw", Act::Remove), operator()).unwrap();
+    refused(secret("other"), operator());
+    refused(plain("pw", set(json!("new"))), script("web1", None));
+    // What is plain needs no key.
+    place.variables(&ledger).write(&global, plain("plain", set(json!(1))), operator()).unwrap();
+    std::fs::write(place.key_file(), key).unwrap();
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(place.key_file(), std::fs::Permissions::from_mode(0o600)).unwrap();
+    place.variables(&ledger).write(&global, secret("other"), operator()).unwrap();
 }
 
 #[test]

@@ -43,7 +43,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Key>> {
     }
 }
 
-/// Of two processes that make it at once, both use the one that was first.
+/// To be called only while nothing is sealed that another key would have to open. Of two processes
+/// that make it at once, both use the one that was first.
 pub(super) fn read_or_make(path: &Path) -> Result<Key> {
     if let Some(key) = read(path)? {
         return Ok(key);

@@ -50,10 +50,45 @@ impl Keyring {
         Self { path, key: OnceLock::new() }
     }
 
-    /// The sealed value as JSON. Makes the key file where there is none.
-    pub(super) fn seal(&self, scope: &str, key: &str, value: &Value) -> Result<String> {
+    /// Whether there is a key to seal with.
+    pub(super) fn has_key(&self) -> Result<bool> {
+        if self.key.get().is_none()
+            && let Some(key) = key_file::read(&self.path)?
+        {
+            _ = self.key.set(key);
+        }
+        Ok(self.key.get().is_some())
+    }
+
+    /// Makes the key file where there is none.
+    pub(super) fn make_key(&self) -> Result<()> {
         if self.key.get().is_none() {
             _ = self.key.set(key_file::read_or_make(&self.path)?);
+        }
+        Ok(())
+    }
+
+    /// Why nothing can be sealed: another key would part what is written from now on from what is
+    /// there.
+    pub(super) fn lost(&self) -> Error {
+        let path = shlex::try_quote(&self.path.to_string_lossy()).unwrap_or_default().into_owned();
+        Error::failure(format!("the key of secret variables {} is not there", self.path.display()))
+            .cause("the ledger holds secrets that no other key opens")
+            .hint(self.put_back())
+            .hint(format!(
+                "where it is lost for good, and they with it: (umask 077; head -c {} /dev/urandom | base64 >{path})",
+                key_file::BYTES
+            ))
+    }
+
+    fn put_back(&self) -> String {
+        format!("put {} back from a copy", self.path.display())
+    }
+
+    /// The sealed value as JSON. There must be a key.
+    pub(super) fn seal(&self, scope: &str, key: &str, value: &Value) -> Result<String> {
+        if !self.has_key()? {
+            return Err(self.lost());
         }
         let text = Zeroizing::new(value.to_string());
         let mut bytes = vec![0; NONCE_BYTES];
@@ -66,15 +101,13 @@ impl Keyring {
 
     /// What [`Keyring::seal`] sealed for the same name.
     pub(super) fn unseal(&self, scope: &str, key: &str, text: &str) -> Result<Value> {
-        let fail = || {
-            Error::failure(format!("cannot open the secret variable `{key}` of {scope}"))
-                .hint(format!("set it anew: cronium-run vars set --secret --scope '{scope}' '{key}'"))
-        };
-        if self.key.get().is_none() {
-            let read = key_file::read(&self.path)?;
-            let missing = || fail().cause(format!("there is no key file {}", self.path.display()));
-            _ = self.key.set(read.ok_or_else(missing)?);
+        let cannot = || Error::failure(format!("cannot open the secret variable `{key}` of {scope}"));
+        if !self.has_key()? {
+            let cause = format!("there is no key file {}", self.path.display());
+            return Err(cannot().cause(cause).hint(self.put_back()));
         }
+        let fail =
+            || cannot().hint(format!("set it anew: cronium-run vars set --secret --scope '{scope}' '{key}'"));
         let broken = || fail().cause("what is in the ledger is no sealed value");
         let sealed: Sealed = serde_json::from_str(text).map_err(|_| broken())?;
         let bytes = Base64::decode_vec(&sealed.sealed).map_err(|_| broken())?;
@@ -108,10 +141,16 @@ mod tests {
 
     use super::*;
 
+    fn with_key(path: PathBuf) -> Keyring {
+        let keyring = Keyring::new(path);
+        keyring.make_key().unwrap();
+        keyring
+    }
+
     #[test]
     fn a_value_opens_under_its_own_name_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let keyring = || Keyring::new(folder.path().join("variables.key"));
+        let keyring = || with_key(folder.path().join("variables.key"));
         let sealed = keyring().seal("host:web1", "db/password", &json!({"pw": "hunter2"})).unwrap();
         assert!(sealed.starts_with(r#"{"sealed":""#) && !sealed.contains("hunter2"), "{sealed}");
         assert_ne!(sealed, keyring().seal("host:web1", "db/password", &json!({"pw": "hunter2"})).unwrap());
@@ -125,7 +164,7 @@ mod tests {
     #[test]
     fn what_is_inside_is_measured_from_outside() {
         let folder = tempfile::tempdir().unwrap();
-        let keyring = Keyring::new(folder.path().join("variables.key"));
+        let keyring = with_key(folder.path().join("variables.key"));
         for value in ["", "a", "ab", "abc", "ž\"\n", &"long".repeat(1000)] {
             let (value, sealed) = (json!(value), keyring.seal("s", "k", &json!(value)).unwrap());
             let bytes = value.to_string().len();
@@ -139,11 +178,15 @@ mod tests {
     fn what_does_not_open() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("variables.key");
-        let sealed = Keyring::new(path.clone()).seal("global", "k", &json!(1)).unwrap();
+        let sealed = with_key(path.clone()).seal("global", "k", &json!(1)).unwrap();
         let cause = |text: &str| {
             let error = Keyring::new(path.clone()).unseal("global", "k", text).unwrap_err();
             assert_eq!(error.message, "cannot open the secret variable `k` of global");
-            assert_eq!(error.hints, ["set it anew: cronium-run vars set --secret --scope 'global' 'k'"]);
+            let hint = match path.exists() {
+                true => "set it anew: cronium-run vars set --secret --scope 'global' 'k'".to_owned(),
+                false => format!("put {} back from a copy", path.display()),
+            };
+            assert_eq!(error.hints, [hint]);
             error.causes.join("; ").replace(path.to_str().unwrap(), "KEY")
         };
         for broken in ["", "1", "{}", r#"{"sealed":"?"}"#, r#"{"sealed":"AAAA"}"#] {
@@ -151,7 +194,7 @@ mod tests {
         }
         std::fs::remove_file(&path).unwrap();
         assert_eq!(cause(&sealed), "there is no key file KEY");
-        Keyring::new(path.clone()).seal("global", "k", &json!(1)).unwrap();
+        with_key(path.clone()).seal("global", "k", &json!(1)).unwrap();
         assert_eq!(cause(&sealed), "it was sealed for another name, or by another key than KEY");
     }
 }

@@ -1,14 +1,15 @@
+use cronium_wire::number;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
-use super::row::{self, nearest};
+use super::row::nearest;
 use super::sealing::Keyring;
-use super::{Act, Author, Variable, Write, Written, number};
+use super::{Act, Author, Variable, Write, Written, answer};
 use crate::ledger::fault::Fault;
 use crate::ledger::record::stamp;
 
-/// Makes a write, once where it has an id. `scopes` is not empty.
+/// Makes or refuses a write, once where it has an id. `scopes` is not empty.
 pub(super) fn write(
     connection: &Connection,
     keyring: &Keyring,
@@ -16,9 +17,21 @@ pub(super) fn write(
     write: Write,
     by: &Author,
 ) -> Result<Written, Fault> {
-    if let Some(answer) = answered(connection, keyring, by)? {
+    if let Some(answer) = answer::first(connection, keyring, by)? {
         return Ok(answer);
     }
+    let written = make(connection, keyring, scopes, write, by)?;
+    answer::keep(connection, by, &written)?;
+    Ok(written)
+}
+
+fn make(
+    connection: &Connection,
+    keyring: &Keyring,
+    scopes: &[String],
+    write: Write,
+    by: &Author,
+) -> Result<Written, Fault> {
     let Write { key, scope, act, secret } = write;
     let current = match &scope {
         Some(scope) => nearest(connection, std::slice::from_ref(scope), &key)?,
@@ -26,13 +39,17 @@ pub(super) fn write(
     };
     let version = current.as_ref().map_or(0, |row| row.version);
     let value = match act {
+        Act::Set { after: Some(id), value, .. } => match left_by(connection, by, &id, &key)? {
+            Some(left) if left == current.as_ref().map(|row| (row.scope.clone(), row.version)) => Some(value),
+            left => return Ok(Written::NotAfter { made: left.is_some(), current: version }),
+        },
         Act::Set { if_version: Some(wanted), .. } if wanted != version => {
             return Ok(Written::Conflict { current: version });
         }
         Act::Set { value, .. } => Some(value),
         Act::Increment { by } => {
             let current = current.as_ref().map(|row| row.value(keyring, &key)).transpose()?;
-            match number::add(current.as_ref(), &by) {
+            match sum(current, &by, &key) {
                 Ok(sum) => Some(Value::Number(sum)),
                 Err(reason) => return Ok(Written::NoNumber { reason }),
             }
@@ -55,24 +72,35 @@ pub(super) fn write(
     }
 }
 
-/// What a write with this id was answered the first time.
-fn answered(connection: &Connection, keyring: &Keyring, by: &Author) -> Result<Option<Written>, Fault> {
-    let Author::Script { run, host, write: Some(id) } = by else { return Ok(None) };
-    let mut rows = connection.prepare_cached(
-        "SELECT scope, key, version, value, secret FROM variable_history
-         WHERE run_id = ?1 AND host = ?2 AND write_id = ?3",
-    )?;
-    let mut rows = rows.query([run, host, id])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let (scope, key): (String, String) = (row.get(0)?, row.get(1)?);
-    let variable = match row.get::<_, Option<String>>(3)? {
-        Some(text) => {
-            let value = row::value(keyring, &scope, &key, &text, row.get(4)?)?;
-            Variable { scope, key, value, version: row.get::<_, i64>(2)?.cast_unsigned() }
-        }
-        None => Variable { scope, key, value: Value::Null, version: 0 },
+/// Scope and version, or that it was removed.
+type Left = Option<(String, u64)>;
+
+/// How an earlier write of the same host and run left the key; `None` where it did not write it.
+fn left_by(connection: &Connection, by: &Author, id: &str, key: &str) -> Result<Option<Left>, Fault> {
+    let Author::Script { run, host, .. } = by else { return Ok(None) };
+    let left = connection
+        .prepare_cached(
+            "SELECT scope, version, value IS NULL FROM variable_history
+             WHERE run_id = ?1 AND host = ?2 AND write_id = ?3 AND key = ?4",
+        )?
+        .query_row([run, host, id, key], |row| {
+            let left = (row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned());
+            Ok(if row.get(2)? { None } else { Some(left) })
+        })
+        .optional()?;
+    match left {
+        // It was gone already, as the script wanted.
+        None if answer::was_missing(connection, run, host, id)? => Ok(Some(None)),
+        left => Ok(left),
+    }
+}
+
+/// The error is in the words of the stub, which may have to say it in our place.
+fn sum(current: Option<Value>, by: &Number, key: &str) -> Result<Number, String> {
+    let Value::Number(current) = current.unwrap_or(0.into()) else {
+        return Err(format!("the variable '{key}' is no number"));
     };
-    Ok(Some(Written::Done(variable)))
+    number::add(&current, by).ok_or_else(|| format!("the variable '{key}' cannot hold the sum"))
 }
 
 /// Where something is written, and who does.
@@ -90,9 +118,15 @@ impl Place<'_> {
         // A script that removes a secret and sets it anew does not know that it was one.
         let secret = secret || (was_secret && matches!(self.by, Author::Script { .. }));
         let text = match secret {
-            true => keyring.seal(self.scope, self.key, value)?,
+            true => {
+                self.need_key(keyring)?;
+                keyring.seal(self.scope, self.key, value)?
+            }
             false => value.to_string(),
         };
+        if secret && !was_secret {
+            self.seal_past(keyring)?;
+        }
         let version = last + 1;
         let at = stamp(Timestamp::now());
         self.connection
@@ -106,6 +140,48 @@ impl Place<'_> {
             .execute(params![self.scope, self.key, text, version, at, self.by.text(), secret])?;
         self.remember(version, Some(&text), &at, secret)?;
         Ok(version.cast_unsigned())
+    }
+
+    /// A key is made for the first secret of a ledger, and for an operator alone: one that is missing
+    /// later is lost, not new.
+    fn need_key(&self, keyring: &Keyring) -> Result<(), Fault> {
+        if keyring.has_key()? {
+            return Ok(());
+        }
+        let holds_secrets = self.connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM variables WHERE secret)
+                 OR EXISTS (SELECT 1 FROM variable_history WHERE secret AND value IS NOT NULL)",
+            [],
+            |row| row.get(0),
+        )?;
+        match (self.by, holds_secrets) {
+            (Author::Operator(_), false) => Ok(keyring.make_key()?),
+            _ => Err(keyring.lost().into()),
+        }
+    }
+
+    /// What the key held before it became secret is most likely as secret: it would come back with
+    /// its history. The last row is plain exactly where there is something to seal.
+    fn seal_past(&self, keyring: &Keyring) -> Result<(), Fault> {
+        let mut plain = self
+            .connection
+            .prepare_cached("SELECT id FROM variable_history WHERE scope = ?1 AND key = ?2 AND NOT secret")?;
+        let plain: Vec<i64> =
+            plain.query_map([self.scope, self.key], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut values =
+            self.connection.prepare_cached("SELECT value FROM variable_history WHERE id = ?1")?;
+        let mut seal = self
+            .connection
+            .prepare_cached("UPDATE variable_history SET value = ?2, secret = 1 WHERE id = ?1")?;
+        for id in plain {
+            let text: Option<String> = values.query_row([id], |row| row.get(0))?;
+            let sealed = match text {
+                Some(text) => Some(keyring.seal(self.scope, self.key, &serde_json::from_str(&text)?)?),
+                None => None,
+            };
+            seal.execute(params![id, sealed])?;
+        }
+        Ok(())
     }
 
     fn remove(&self, version: u64, secret: bool) -> Result<(), Fault> {
