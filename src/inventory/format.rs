@@ -45,13 +45,13 @@ pub fn load<'a>(
 ) -> Result<Inventory> {
     let mut draft = Draft::default();
     for path in paths {
-        let path = path.to_str().and_then(|path| account.expand_home(path)).unwrap_or_else(|| path.into());
+        let path = expanded(path, account);
         let name: Arc<str> = path.display().to_string().into();
         if path.is_dir() {
             return Err(Error::usage(format!("{name} is a folder, an inventory is a file"))
                 .hint(format!("name each file: -i {name}/hosts.yaml")));
         }
-        if ending(&path).is_none_or(|ending| !KNOWN.contains(&ending)) && program::is_program(&path) {
+        if is_program(&path) {
             let printed = program::list(&path)?;
             dynamic::read(&mut draft, &format!("{name} --list").into(), &name, &printed)?;
             continue;
@@ -94,6 +94,19 @@ fn read(draft: &mut Draft, path: &Path, name: &Arc<str>, text: &str) -> Result<R
         _ if ansible_ini::is_ini(text) => ansible_ini::read(draft, name, text).map(|()| Rules::Ansible),
         _ => list::read(draft, name, text).map(|()| Rules::Ours),
     }
+}
+
+/// Whether [`load`] would run the file of `-i`.
+pub fn is_run(path: &Path, account: &Account) -> bool {
+    is_program(&expanded(path, account))
+}
+
+fn is_program(path: &Path) -> bool {
+    ending(path).is_none_or(|ending| !KNOWN.contains(&ending)) && program::is_program(path)
+}
+
+fn expanded(path: &Path, account: &Account) -> std::path::PathBuf {
+    path.to_str().and_then(|path| account.expand_home(path)).unwrap_or_else(|| path.into())
 }
 
 fn ending(path: &Path) -> Option<&str> {
