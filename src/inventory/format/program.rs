@@ -2,11 +2,10 @@
 //!
 //! A program is run as `FILE --list`, without a shell and with nothing on stdin, in a process group
 //! of its own, for at most [`LIMIT`]. Who can write it runs what he likes as the operator: a
-//! program that everybody can write, or replace, is refused.
+//! program that somebody else can write, or replace, is refused.
 
-use std::fs::Metadata;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,6 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::error::{Error, OrFail as _, Result};
+use crate::ownership;
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// In bytes.
@@ -24,12 +24,9 @@ const MAX_OUTPUT: usize = 64 << 20;
 /// Of what it says on stderr, the end is shown.
 const MAX_COMPLAINT: usize = 64 << 10;
 
-const WORLD_WRITABLE: u32 = 0o002;
-const STICKY: u32 = 0o1000;
-
 /// A file that somebody may execute.
 pub fn is_program(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// What the program prints for `--list`.
@@ -41,10 +38,14 @@ fn list_within(path: &Path, limit: Duration) -> Result<String> {
     let shown = path.display();
     // As a shell takes it.
     let typed = if path.components().count() == 1 { format!("./{shown}") } else { shown.to_string() };
-    // A name without a slash would be looked for on PATH.
-    let real = path.canonicalize().or_fail(|| format!("cannot look at the inventory {shown}"))?;
-    trusted(path, &real)?;
+    let us = rustix::process::getuid().as_raw();
+    let doubt = ownership::doubt(path, us).or_fail(|| format!("cannot look at the inventory {shown}"))?;
+    if let Some(doubt) = doubt {
+        return Err(Error::failure(format!("the inventory {shown} is not run: {}", doubt.why))
+            .hint(format!("look at it, then: {}", doubt.remedy)));
+    }
     let cannot = || format!("cannot run the inventory {shown}");
+    // A name without a slash would be looked for on PATH.
     let program = std::path::absolute(path).or_fail(cannot)?;
     let mut child = Command::new(program)
         .arg("--list")
@@ -120,29 +121,6 @@ fn collected(pipe: impl Read + Send + 'static, most: usize) -> mpsc::Receiver<Ve
     receive
 }
 
-/// Refuses a program that every user can write, or replace: in its own folder, in those above it,
-/// and where `path` is a link, in the link's.
-fn trusted(path: &Path, real: &Path) -> Result<()> {
-    let looked = |path: &Path| -> Result<Metadata> {
-        path.metadata().or_fail(|| format!("cannot look at {}", path.display()))
-    };
-    let refuse = |why: String, culprit: &Path| {
-        Error::failure(format!("the inventory {} is not run: {why}", path.display()))
-            .hint(format!("look at it, then: chmod o-w {}", culprit.display()))
-    };
-    if looked(real)?.mode() & WORLD_WRITABLE != 0 {
-        return Err(refuse("every user can write it".into(), real));
-    }
-    let link = std::path::absolute(path).or_fail(|| format!("cannot look at {}", path.display()))?;
-    for folder in real.ancestors().skip(1).chain(link.ancestors().skip(1)) {
-        let mode = looked(folder)?.mode();
-        if mode & WORLD_WRITABLE != 0 && mode & STICKY == 0 {
-            return Err(refuse(format!("every user can put files into {}", folder.display()), folder));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -181,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_user_could_have_written_is_not_run() {
+    fn what_somebody_else_could_have_written_is_not_run() {
         let root = tempfile::TempDir::new().unwrap();
         let folder = root.path().join("inventories");
         fs::create_dir(&folder).unwrap();
@@ -202,5 +180,14 @@ mod tests {
         let link = root.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(list(&link).unwrap_err().message.contains("every user can put files into"));
+        set(&folder, 0o755);
+        if rustix::process::getuid().is_root() {
+            for given in [&path, &folder] {
+                std::os::unix::fs::chown(given, Some(4242), None).unwrap();
+                let error = list(&path).unwrap_err();
+                assert!(error.message.ends_with("belongs to another user (uid 4242)"), "{error}");
+                std::os::unix::fs::chown(given, Some(0), None).unwrap();
+            }
+        }
     }
 }
