@@ -2,6 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 mod harness;
 
@@ -192,6 +196,30 @@ fn a_program_prints_json() {
     web1  me@web1:22  web
     --- exit code 0
     ");
+}
+
+/// The terminal sends the signal to the whole group.
+#[test]
+fn ctrl_c_ends_the_program_with_us() {
+    let environment = Environment::new();
+    executable(&environment, "inventory", "#!/bin/sh\necho $$ >begun\nmv begun pid\nexec sleep 60\n");
+    let running = environment.command(["hosts", "-i", "inventory"]).start();
+    let soon = |what: &dyn Fn() -> bool| {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !what() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(10));
+        }
+        what()
+    };
+    assert!(soon(&|| environment.path("pid").exists()));
+    let pid = fs::read_to_string(environment.path("pid")).unwrap();
+    let group = Pid::from_raw(running.pid().try_into().unwrap()).unwrap();
+    kill_process_group(group, Signal::INT).unwrap();
+    let is_over = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    };
+    assert!(soon(&is_over), "it was left behind");
 }
 
 #[test]
