@@ -50,6 +50,13 @@ impl Settings {
         }
     }
 
+    /// Whether it says anything of a way to a host.
+    pub(super) fn says_how(&self) -> bool {
+        let Self { address, port, user, private_key, jump, connection, left_out } = self;
+        let texts = [address, user, private_key, jump, connection];
+        port.is_some() || texts.iter().any(|text| text.is_some()) || !left_out.is_empty()
+    }
+
     /// What is said later of the same host or group wins.
     pub(super) fn replace_with(&mut self, later: Self) {
         let earlier = std::mem::replace(self, later);

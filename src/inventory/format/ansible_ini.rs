@@ -141,7 +141,7 @@ fn host(draft: &mut Draft, line: &str, group: Option<usize>, spot: &Spot) -> Res
     }
     for host in pattern::add(draft, &set, spot, Rules::Ansible)? {
         if port.is_some() || !variables.is_empty() {
-            draft.describe(host, sorted.settings.clone(), &sorted.vars, spot);
+            draft.describe(host, sorted.settings.clone(), &sorted.vars, spot)?;
         }
         if let Some(group) = group {
             draft.put_host(host, group);

@@ -94,7 +94,7 @@ pub fn read(draft: &mut Draft, name: &Arc<str>, origin: &Arc<str>, text: &str) -
     for (host, value) in vars {
         let index = reader.host(draft, host, &mut hosts)?;
         let Sorted { settings, vars } = reader.sorted(value, &format!("_meta.hostvars.{host}"))?;
-        draft.describe(index, settings, &vars, &reader.spot);
+        draft.describe(index, settings, &vars, &reader.spot)?;
     }
     Ok(())
 }

@@ -168,6 +168,18 @@ fn a_list_with_places() {
     ");
 }
 
+/// It means this machine where nobody says how to reach it.
+#[test]
+fn local_can_be_in_a_list_and_in_groups() {
+    for (name, text) in [
+        ("h.txt", "web1\nlocal\n"),
+        ("h.yaml", "groups: {here: {hosts: local, connect: {user: ann}}}\nhosts: {local: {vars: {a: 1}}}\n"),
+    ] {
+        let inventory = read(name, text).unwrap();
+        assert!(inventory.entries().iter().any(|entry| entry.name() == "local"), "{text}");
+    }
+}
+
 /// Ansible's own answers: `ansible-inventory --host web1` of ansible-core 2.19.
 #[test]
 fn which_group_wins() {
@@ -213,6 +225,13 @@ fn every_fault_has_its_place_and_a_hint() {
         ("h.yaml", "hosts:\n  a[3-1]:\n", "2:5: this range runs backwards", "[01-20]"),
         ("h.yaml", "hosts:\n  web*:\n", "2:3: web* is a pattern, an inventory names hosts", "range"),
         ("h.yaml", "hosts:\n  all:\n", "2:3: a host cannot be called all: that is every host", "address"),
+        ("h.yaml", "hosts:\n  local: {address: b}\n", "2:3: a host cannot be called local", "another name"),
+        ("h.yaml", "hosts:\n  '[web,local]': {user: b}\n", "2:3: a host cannot be called local", "another"),
+        ("h.yaml", "hosts:\n  local: {jump: b}\n", "2:3: a host cannot be called local", "another name"),
+        ("h.ini", "[web]\nlocal ansible_host=b\n", "2:1: a host cannot be called local", "localhost"),
+        ("h.ini", "local:2222\n", "1:1: a host cannot be called local", "localhost"),
+        ("h.yml", "all: {hosts: {local: }}\n", "1:15: a host cannot be called local", "localhost"),
+        ("h.json", "{\"_meta\": {}, \"a\": [\"local\"]}", " a host cannot be called local", "localhost"),
         ("h.yaml", "groups:\n  web: {hosts: [a, \"b[1-\"]}\n", "2:22: this bracket has no partner", "range"),
         ("h.yaml", "groups:\n  web: {hosts: 'a, b c'}\n", "2:21: expected one host", "one host"),
         ("h.yaml", "groups:\n  web: {hosts: [web[1-2], b]}\n", "2:", "quote a range"),
