@@ -150,8 +150,11 @@ fn json_of_a_program() {
     web1 [web] deploy@10.0.0.1: hosts.json {a:[1],ansible_host:10.0.0.1,ansible_user:deploy}
     web2 [web] deploy@: hosts.json {ansible_user:deploy}
     db1 [db] @: hosts.json {}
-    lone [] @: hosts.json {}
     ");
+    let warned = |text| read("hosts.json", text).unwrap().warnings;
+    assert_eq!(warned(text), ["hosts.json: no group names 1 host of _meta.hostvars, left out"]);
+    let none = r#"{"a": ["b"], "_meta": {"hostvars": {"b": {}, "no name": {}, "c": 5}}}"#;
+    assert_eq!(warned(none), ["hosts.json: no group names 2 hosts of _meta.hostvars, left out"]);
     // As JSON, and yet Ansible's YAML.
     let text = r#"{"all": {"hosts": {"web1": {"ansible_port": 7}}}}"#;
     insta::assert_snapshot!(shown(&read("hosts.json", text).unwrap()), @"web1 [] @:7 hosts.json:1 {ansible_port:7}");
