@@ -155,6 +155,10 @@ fn a_program_prints_json() {
     --- exit code 0
     ");
     assert_eq!(run(&["-o", "json"]).succeeds().json()[0]["vars"]["n"], 1);
+    environment.write("host_vars/web1.yml", "ansible_port: 7\n");
+    let told = run(&["@web"]).succeeds().err();
+    assert!(told.starts_with("warning: host_vars is not read: "), "{told}");
+    fs::remove_dir_all(environment.path("host_vars")).unwrap();
     executable(&environment, "inventory", "#!/bin/sh\necho the cloud is away >&2; exit 7\n");
     insta::assert_snapshot!(run(&[]), @r"
     --- stderr

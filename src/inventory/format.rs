@@ -54,6 +54,7 @@ pub fn load<'a>(
         if is_program(&path) {
             let printed = program::list(&path)?;
             dynamic::read(&mut draft, &format!("{name} --list").into(), &name, &printed)?;
+            warn_of_folders(&mut draft, &path);
             continue;
         }
         let text = sources.list(&path)?;
