@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::entry::{Entry, Group, Rules, Settings, Vars};
 use super::selection::{MAX_HOSTS, Selected};
 use super::spot::Spot;
-use super::{ALL, Inventory};
+use super::{ALL, Inventory, UNGROUPED};
 use crate::error::{Error, Result};
 
 const NOT_LOCAL: &str = "a host cannot be called local: that is this machine, without SSH";
@@ -120,6 +120,7 @@ impl Draft {
     pub fn finish(mut self) -> Result<Inventory> {
         self.check_children()?;
         self.check_cycles()?;
+        self.fill_ungrouped();
         for entry in &mut self.inventory.entries {
             entry.groups.sort_unstable();
         }
@@ -128,6 +129,20 @@ impl Draft {
         }
         self.inventory.measure_depths();
         Ok(self.inventory)
+    }
+
+    /// Where `ungrouped` is declared, it has every host that is in no other group, and no more.
+    fn fill_ungrouped(&mut self) {
+        let Some(&ungrouped) = self.inventory.by_group.get(UNGROUPED) else { return };
+        let mut hosts = Vec::new();
+        for (index, entry) in self.inventory.entries.iter_mut().enumerate() {
+            entry.groups.retain(|group| *group != ungrouped);
+            if entry.groups.is_empty() {
+                entry.groups.push(ungrouped);
+                hosts.push(index);
+            }
+        }
+        self.inventory.groups[ungrouped].hosts = hosts;
     }
 
     fn check_children(&self) -> Result<()> {

@@ -171,6 +171,31 @@ fn a_list_with_places() {
     ");
 }
 
+#[test]
+fn those_in_no_group_are_in_ungrouped() {
+    for (name, text) in [
+        ("h.ini", "a\n[web]\nb\nc\n[ungrouped]\nc\nd\n[ungrouped:vars]\nx=1\n"),
+        (
+            "h.yml",
+            "all: {hosts: {a: }, children: {web: {hosts: {b: , c: }}, ungrouped: {hosts: {c: , d: }, vars: {x: 1}}}}",
+        ),
+        (
+            "h.json",
+            r#"{"all": {"hosts": ["a"], "children": ["ungrouped", "web"]}, "web": ["b", "c"],
+                "ungrouped": {"hosts": ["c", "d"], "vars": {"x": 1}}, "_meta": {"hostvars": {}}}"#,
+        ),
+    ] {
+        let inventory = read(name, text).unwrap();
+        let named = |group: &str| -> Vec<String> {
+            let hosts = inventory.hosts_in(group).unwrap().into_iter();
+            hosts.map(|index| inventory.entries()[index].name().to_owned()).collect()
+        };
+        assert_eq!(named("ungrouped"), ["a", "d"], "{name}");
+        assert_eq!(named("web"), ["b", "c"], "{name}");
+        assert_eq!(inventory.vars(0)["x"], 1, "{name}");
+    }
+}
+
 /// It means this machine where nobody says how to reach it.
 #[test]
 fn local_can_be_in_a_list_and_in_groups() {
