@@ -222,6 +222,7 @@ fn which_group_wins() {
         ("h.ini", "[all:vars]\nx=all\n[a]\nweb1\n[a:vars]\nx=a\n", "a"),
         ("h.ini", "[a]\nweb1 x=own\n[a:vars]\nx=a\n", "own"),
         ("h.ini", "[a]\nweb1\n[a:vars]\nx = a # b\n", "a # b"),
+        ("h.ini", "[a]\nweb1\n[a:vars]\nx = \"a\" # b\n", "a"),
         // Ours: the nearest, then the first in the file.
         ("h.yaml", "groups: {b: {hosts: web1, vars: {x: b}}, a: {hosts: web1, vars: {x: a}}}", "b"),
         ("h.yaml", "groups: {b: {children: a, vars: {x: b}}, a: {hosts: web1, vars: {x: a}}}", "a"),
