@@ -254,6 +254,20 @@ fn a_jump_is_refused_by_name_and_place() {
 }
 
 #[test]
+fn arguments_of_ssh_that_lead_elsewhere_are_refused() {
+    let environment = Environment::new();
+    environment.write("hosts.ini", "a ansible_ssh_common_args='-C -o Port=2222'\nb ansible_ssh_args=-C\n");
+    insta::assert_snapshot!(environment.run(["hosts", "-i", "hosts.ini"]), @r"
+    --- stderr
+    error: cannot reach a as configured: ansible_ssh_common_args with -o Port is not supported yet
+    caused by: hosts.ini:1: ansible_ssh_common_args with -o Port applies to a
+
+    hint: --exclude a  leaves them out
+    --- exit code 2
+    ");
+}
+
+#[test]
 fn the_operators_own_inventory_is_read_where_none_is_named() {
     let environment = Environment::new();
     environment.write(

@@ -18,6 +18,7 @@ mod list;
 mod node;
 mod pattern;
 mod program;
+mod ssh_args;
 
 use std::path::Path;
 use std::sync::Arc;
