@@ -26,6 +26,7 @@ use std::sync::Arc;
 use super::draft::Draft;
 use super::entry::Rules;
 use super::selection::Sources;
+use super::spot::Spot;
 use super::{Account, Inventory};
 use crate::error::{Error, Result};
 
@@ -94,6 +95,12 @@ fn read(draft: &mut Draft, path: &Path, name: &Arc<str>, text: &str) -> Result<R
         Some("toml") => Err(Error::usage(format!("{name}: inventories are not written in TOML"))
             .hint("write hosts.yaml, or name the file without this ending")),
         _ if ansible_ini::is_ini(text) => ansible_ini::read(draft, name, text).map(|()| Rules::Ansible),
+        // These endings say that it is a list.
+        Some("txt" | "list") => list::read(draft, name, text).map(|()| Rules::Ours),
+        _ if let Some((line, section)) = ansible_ini::ambiguous_line(text) => Err(Spot::new(name, line, 1)
+            .fault(format_args!("{section} is a section of Ansible's INI or a range of hosts"))
+            .hint("name the file with .ini at its end where it is Ansible's")
+            .hint("name it with .txt at its end where it is a list of hosts")),
         _ => list::read(draft, name, text).map(|()| Rules::Ours),
     }
 }

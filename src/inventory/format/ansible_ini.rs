@@ -43,6 +43,19 @@ pub fn is_ini(text: &str) -> bool {
     })
 }
 
+/// The line, counted from 1, of what is a section of INI as much as a range of hosts in a list:
+/// `[a-c]` with hosts below it. To ask where [`is_ini`] says no.
+pub fn ambiguous_line(text: &str) -> Option<(usize, &str)> {
+    let is_section = |line: &str| {
+        let inside = line.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
+        inside.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)))
+    };
+    let lines = text.lines().map(|line| without_comment(line).trim()).enumerate();
+    let mut lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with(';'));
+    let (index, section) = lines.find(|(_, line)| is_section(line))?;
+    lines.any(|(_, line)| !is_section(line)).then_some((index + 1, section))
+}
+
 fn is_word(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
@@ -252,6 +265,21 @@ mod tests {
             ("web1 , web2", false),
         ] {
             assert_eq!(is_ini(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_section_that_could_be_a_range() {
+        for (text, expected) in [
+            ("[a-c]\nweb1\n", Some((1, "[a-c]"))),
+            ("# x\nweb1\n[1-3] # y\n\nweb2\n", Some((3, "[1-3]"))),
+            ("[a-c]\n[d-f]\nweb1\n", Some((1, "[a-c]"))),
+            ("web1\n[a-c]\n", None),
+            ("[a-c]\n[d-f]\n", None),
+            ("[1-3].example.com\nweb1\n", None),
+            ("[a-c,x]\nweb1\n", None),
+        ] {
+            assert_eq!(ambiguous_line(text), expected, "{text}");
         }
     }
 

@@ -196,6 +196,16 @@ fn those_in_no_group_are_in_ungrouped() {
     }
 }
 
+#[test]
+fn an_ending_says_whether_it_is_a_section_or_a_range() {
+    let hosts = |name: &str| -> Vec<String> {
+        let inventory = read(name, "[a-c]\nweb1\n").unwrap();
+        inventory.entries().iter().map(|entry| entry.name().to_owned()).collect()
+    };
+    assert_eq!(hosts("h.ini"), ["web1"]);
+    assert_eq!(hosts("h.txt"), ["a", "b", "c", "web1"]);
+}
+
 /// It means this machine where nobody says how to reach it.
 #[test]
 fn local_can_be_in_a_list_and_in_groups() {
@@ -300,6 +310,12 @@ fn every_fault_has_its_place_and_a_hint() {
         ("h.json", "{\"_meta\": {}, \"a\": 5}", " a is not an object", "hosts"),
         ("h.json", "{\"_meta\": {}, \"a\": [\"b c\"]}", " 'b c' is no name of a host", "ansible_host"),
         ("h.toml", "", " inventories are not written in TOML", "hosts.yaml"),
+        (
+            "h",
+            "web1\n[a-c]\nweb2\n",
+            "2:1: [a-c] is a section of Ansible's INI or a range",
+            ".ini at its end",
+        ),
         ("h.txt", "web1\nweb[1-\n", "2, column 4: this bracket has no partner", "range"),
     ] {
         let error = read(name, text).expect_err(text);
