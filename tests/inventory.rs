@@ -202,6 +202,22 @@ fn a_program_prints_json() {
     ");
 }
 
+#[test]
+fn text_of_a_file_cannot_steer_the_terminal() {
+    let environment = Environment::new();
+    environment.write("hosts.yml", "all: {hosts: {web1: }, \"a\\e[2Jb\": 1}\n");
+    environment.write("hosts.yaml", "groups: {}\n\"a\\e[2Jb\": 1\n");
+    for (args, code) in [
+        (&["hosts", "-i", "hosts.yml"][..], 0),
+        (&["exec", "-i", "hosts.yml", "all", "--check", "--", "true"], 0),
+        (&["deploy", "-i", "hosts.yml", "all", "--check"], 0),
+        (&["hosts", "-i", "hosts.yaml"], 2),
+    ] {
+        let told = environment.run(args).exits(code).err();
+        assert!(told.contains("a\\x1b[2Jb") && !told.contains('\u{1b}'), "{told:?}");
+    }
+}
+
 /// The terminal sends the signal to the whole group.
 #[test]
 fn ctrl_c_ends_the_program_with_us() {

@@ -115,9 +115,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     if list.list_hosts {
         return hosts::print(&resolved.targets, Format::Text, &context.term);
     }
-    for warning in &resolved.warnings {
-        context.term.note(&format!("warning: {warning}"));
-    }
+    hosts::warn(&resolved, &context.term);
     let run = match payload {
         Some(payload) => {
             let signed = trust.signed(&payload, rollout.check).map_err(|error| mistaken(error, &payload))?;
