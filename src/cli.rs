@@ -161,10 +161,17 @@ pub fn main() -> process::ExitCode {
 /// and for what clap itself refuses.
 fn parse() -> Result<Cli> {
     let command = Cli::command();
-    let settings = config::load(&settings::keys(&command));
-    let configured = settings.and_then(|settings| settings::apply(Cli::command(), &settings));
+    let settings = config::load(&settings::keys(&command), settings::project_refusal);
+    let configured = settings.and_then(|settings| {
+        let configured = settings::apply(Cli::command(), &settings)?;
+        Ok((configured, settings))
+    });
     let matches = match configured {
-        Ok(configured) => configured.get_matches(),
+        Ok((configured, settings)) => {
+            let matches = configured.get_matches();
+            settings::runs_no_program(&command, &matches, &settings)?;
+            matches
+        }
         Err(error) => {
             // Help and a mistyped command come before a mistake in a file.
             command.get_matches();

@@ -2,6 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 mod harness;
 
@@ -151,6 +155,10 @@ fn a_program_prints_json() {
     --- exit code 0
     ");
     assert_eq!(run(&["-o", "json"]).succeeds().json()[0]["vars"]["n"], 1);
+    environment.write("host_vars/web1.yml", "ansible_port: 7\n");
+    let told = run(&["@web"]).succeeds().err();
+    assert!(told.starts_with("warning: host_vars is not read: "), "{told}");
+    fs::remove_dir_all(environment.path("host_vars")).unwrap();
     executable(&environment, "inventory", "#!/bin/sh\necho the cloud is away >&2; exit 7\n");
     insta::assert_snapshot!(run(&[]), @r"
     --- stderr
@@ -195,6 +203,46 @@ fn a_program_prints_json() {
 }
 
 #[test]
+fn text_of_a_file_cannot_steer_the_terminal() {
+    let environment = Environment::new();
+    environment.write("hosts.yml", "all: {hosts: {web1: }, \"a\\e[2Jb\": 1}\n");
+    environment.write("hosts.yaml", "groups: {}\n\"a\\e[2Jb\": 1\n");
+    for (args, code) in [
+        (&["hosts", "-i", "hosts.yml"][..], 0),
+        (&["exec", "-i", "hosts.yml", "all", "--check", "--", "true"], 0),
+        (&["deploy", "-i", "hosts.yml", "all", "--check"], 0),
+        (&["hosts", "-i", "hosts.yaml"], 2),
+    ] {
+        let told = environment.run(args).exits(code).err();
+        assert!(told.contains("a\\x1b[2Jb") && !told.contains('\u{1b}'), "{told:?}");
+    }
+}
+
+/// The terminal sends the signal to the whole group.
+#[test]
+fn ctrl_c_ends_the_program_with_us() {
+    let environment = Environment::new();
+    executable(&environment, "inventory", "#!/bin/sh\necho $$ >begun\nmv begun pid\nexec sleep 60\n");
+    let running = environment.command(["hosts", "-i", "inventory"]).start();
+    let soon = |what: &dyn Fn() -> bool| {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !what() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(10));
+        }
+        what()
+    };
+    assert!(soon(&|| environment.path("pid").exists()));
+    let pid = fs::read_to_string(environment.path("pid")).unwrap();
+    let group = Pid::from_raw(running.pid().try_into().unwrap()).unwrap();
+    kill_process_group(group, Signal::INT).unwrap();
+    let is_over = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    };
+    assert!(soon(&is_over), "it was left behind");
+}
+
+#[test]
 fn a_jump_is_refused_by_name_and_place() {
     let environment = Environment::new();
     environment.write(
@@ -215,6 +263,20 @@ fn a_jump_is_refused_by_name_and_place() {
     --- stderr
     error: cannot reach a as configured: jump is not supported yet
     caused by: hosts.ini:1: jump (ansible_ssh_common_args) applies to a
+
+    hint: --exclude a  leaves them out
+    --- exit code 2
+    ");
+}
+
+#[test]
+fn arguments_of_ssh_that_lead_elsewhere_are_refused() {
+    let environment = Environment::new();
+    environment.write("hosts.ini", "a ansible_ssh_common_args='-C -o Port=2222'\nb ansible_ssh_args=-C\n");
+    insta::assert_snapshot!(environment.run(["hosts", "-i", "hosts.ini"]), @r"
+    --- stderr
+    error: cannot reach a as configured: ansible_ssh_common_args with -o Port is not supported yet
+    caused by: hosts.ini:1: ansible_ssh_common_args with -o Port applies to a
 
     hint: --exclude a  leaves them out
     --- exit code 2

@@ -50,9 +50,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     if list.list_hosts {
         return hosts::print(&resolved.targets, Format::Text, &context.term);
     }
-    for warning in &resolved.warnings {
-        context.term.note(&format!("warning: {warning}"));
-    }
+    hosts::warn(&resolved, &context.term);
     let payloads =
         payloads.iter().map(|path| signing.signed(path, rollout.check)).collect::<Result<Vec<_>>>()?;
     let trust = trust.iter().map(|path| Ok(keys::load_public(path)?.to_pem())).collect::<Result<Vec<_>>>()?;

@@ -12,6 +12,7 @@ use super::{Context, hosts};
 use crate::error::{Error, ExitCode, Result};
 use crate::payload;
 use crate::plan::{Plan, Run, Task};
+use crate::term::visible_line;
 
 /// As JSON; a job's frame holds it with room to spare.
 const DATA_MAX: usize = 2 << 20;
@@ -120,9 +121,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     if list.list_hosts {
         return hosts::print(&resolved.targets, Format::Text, &context.term);
     }
-    for warning in &resolved.warnings {
-        context.term.note(&format!("warning: {warning}"));
-    }
+    hosts::warn(&resolved, &context.term);
     let run = match payload {
         Some(payload) => {
             let signed = trust.signed(&payload, rollout.check).map_err(|error| mistaken(error, &payload))?;
@@ -145,8 +144,22 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     };
     match rollout.check {
         true => launch::check(&plan, context),
-        false => launch::launch(plan, &telling, &hook, &context.ledger_path()?, context),
+        false => {
+            tell_sent(&plan, &telling, context);
+            launch::launch(plan, &telling, &hook, &context.ledger_path()?, context)
+        }
     }
+}
+
+/// The payload chooses which files leave this machine: nobody should have to look into it to know.
+fn tell_sent(plan: &Plan, telling: &Telling, context: &Context) {
+    let Task::Run(run) = &plan.task else { return };
+    if telling.quiet || run.inputs.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = run.inputs.iter().map(|input| input.from.as_str()).collect();
+    let files = if names.len() == 1 { "1 file".to_owned() } else { format!("{} files", names.len()) };
+    context.term.note(&visible_line(&format!("sending {files}: {}", names.join(", "))));
 }
 
 /// Arguments, environment and metadata travel in one message.

@@ -11,7 +11,7 @@ use super::listing::{self, Format, Table, plain};
 use crate::error::{Error, ExitCode, Result};
 use crate::inventory::{ALL, Address, HostKeyPolicy, Inventory, Resolved, Target};
 use crate::report::fold;
-use crate::term::Term;
+use crate::term::{Term, visible_line};
 
 /// Show which hosts a selection names, and how they are reached
 #[derive(Debug, clap::Args)]
@@ -37,9 +37,7 @@ pub struct Args {
 
 pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let resolved = args.hosts.targets(args.targets.as_deref(), io::stdin().lock())?;
-    for warning in &resolved.warnings {
-        context.term.note(&format!("warning: {warning}"));
-    }
+    warn(&resolved, &context.term);
     if args.groups {
         return print_groups(&resolved, args.targets.is_some(), args.output, &context.term);
     }
@@ -50,6 +48,13 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
                 (0..resolved.targets.len()).map(|index| described(&resolved, index)).collect();
             listing::printed(context.term.data(listing::json(&hosts)?.as_bytes()))
         }
+    }
+}
+
+/// Names in a warning come from files of others: they must not steer the terminal.
+pub fn warn(resolved: &Resolved, term: &Term) {
+    for warning in &resolved.warnings {
+        term.note(&format!("warning: {}", visible_line(warning)));
     }
 }
 

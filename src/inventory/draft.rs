@@ -5,8 +5,10 @@ use std::collections::{HashMap, HashSet};
 use super::entry::{Entry, Group, Rules, Settings, Vars};
 use super::selection::{MAX_HOSTS, Selected};
 use super::spot::Spot;
-use super::{ALL, Inventory};
+use super::{ALL, Inventory, UNGROUPED};
 use crate::error::{Error, Result};
+
+const NOT_LOCAL: &str = "a host cannot be called local: that is this machine, without SSH";
 
 /// Collects hosts and groups of all files; what is said twice is merged, the later value wins.
 #[derive(Debug, Default)]
@@ -21,6 +23,12 @@ impl Draft {
     pub fn host(&mut self, host: Selected, spot: &Spot, rules: Rules) -> Result<usize> {
         if let Some(&index) = self.by_host.get(&host) {
             return Ok(index);
+        }
+        if host == Selected::Local && rules == Rules::Ansible {
+            return Err(spot
+                .fault(NOT_LOCAL)
+                .hint("where it is this machine, call it localhost, with ansible_connection=local")
+                .hint("else give it another name, and its own as ansible_host"));
         }
         let index = self.inventory.entries.len();
         if index as u64 >= MAX_HOSTS {
@@ -40,11 +48,15 @@ impl Draft {
     }
 
     /// Says more of a host; `spot` is where it is described, which is more than being mentioned.
-    pub fn describe(&mut self, host: usize, settings: Settings, vars: &Vars, spot: &Spot) {
+    pub fn describe(&mut self, host: usize, settings: Settings, vars: &Vars, spot: &Spot) -> Result<()> {
         let entry = &mut self.inventory.entries[host];
+        if entry.host == Selected::Local && settings.says_how() {
+            return Err(spot.fault(NOT_LOCAL).hint("give the host another name, and its own as address"));
+        }
         entry.settings.replace_with(settings);
         entry.vars.extend(vars.iter().map(|(name, value)| (name.clone(), value.clone())));
         entry.place = spot.place();
+        Ok(())
     }
 
     /// The group's index. A mention does not declare it.
@@ -108,6 +120,7 @@ impl Draft {
     pub fn finish(mut self) -> Result<Inventory> {
         self.check_children()?;
         self.check_cycles()?;
+        self.fill_ungrouped();
         for entry in &mut self.inventory.entries {
             entry.groups.sort_unstable();
         }
@@ -116,6 +129,20 @@ impl Draft {
         }
         self.inventory.measure_depths();
         Ok(self.inventory)
+    }
+
+    /// Where `ungrouped` is declared, it has every host that is in no other group, and no more.
+    fn fill_ungrouped(&mut self) {
+        let Some(&ungrouped) = self.inventory.by_group.get(UNGROUPED) else { return };
+        let mut hosts = Vec::new();
+        for (index, entry) in self.inventory.entries.iter_mut().enumerate() {
+            entry.groups.retain(|group| *group != ungrouped);
+            if entry.groups.is_empty() {
+                entry.groups.push(ungrouped);
+                hosts.push(index);
+            }
+        }
+        self.inventory.groups[ungrouped].hosts = hosts;
     }
 
     fn check_children(&self) -> Result<()> {

@@ -23,6 +23,8 @@ pub struct Settings {
     pub private_key: Option<Placed<String>>,
     /// `none` is a jump through nothing: it hides that of a wider group.
     pub jump: Option<Placed<String>>,
+    /// Arguments of `ssh` that lead elsewhere, such as `ansible_ssh_common_args with -p`.
+    pub elsewhere: Option<Placed<String>>,
     /// `ansible_connection`.
     pub connection: Option<Placed<String>>,
     /// Words of Ansible that would change how a host is reached and that we leave out.
@@ -42,12 +44,20 @@ impl Settings {
         fill(&mut self.user, &wider.user);
         fill(&mut self.private_key, &wider.private_key);
         fill(&mut self.jump, &wider.jump);
+        fill(&mut self.elsewhere, &wider.elsewhere);
         fill(&mut self.connection, &wider.connection);
         for word in &wider.left_out {
             if !self.left_out.iter().any(|known| known.value == word.value) {
                 self.left_out.push(word.clone());
             }
         }
+    }
+
+    /// Whether it says anything of a way to a host.
+    pub(super) fn says_how(&self) -> bool {
+        let Self { address, port, user, private_key, jump, elsewhere, connection, left_out } = self;
+        let texts = [address, user, private_key, jump, elsewhere, connection];
+        port.is_some() || texts.iter().any(|text| text.is_some()) || !left_out.is_empty()
     }
 
     /// What is said later of the same host or group wins.

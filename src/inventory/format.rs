@@ -18,6 +18,7 @@ mod list;
 mod node;
 mod pattern;
 mod program;
+mod ssh_args;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use super::draft::Draft;
 use super::entry::Rules;
 use super::selection::Sources;
+use super::spot::Spot;
 use super::{Account, Inventory};
 use crate::error::{Error, Result};
 
@@ -45,15 +47,16 @@ pub fn load<'a>(
 ) -> Result<Inventory> {
     let mut draft = Draft::default();
     for path in paths {
-        let path = path.to_str().and_then(|path| account.expand_home(path)).unwrap_or_else(|| path.into());
+        let path = expanded(path, account);
         let name: Arc<str> = path.display().to_string().into();
         if path.is_dir() {
             return Err(Error::usage(format!("{name} is a folder, an inventory is a file"))
                 .hint(format!("name each file: -i {name}/hosts.yaml")));
         }
-        if ending(&path).is_none_or(|ending| !KNOWN.contains(&ending)) && program::is_program(&path) {
+        if is_program(&path) {
             let printed = program::list(&path)?;
             dynamic::read(&mut draft, &format!("{name} --list").into(), &name, &printed)?;
+            warn_of_folders(&mut draft, &path);
             continue;
         }
         let text = sources.list(&path)?;
@@ -92,8 +95,27 @@ fn read(draft: &mut Draft, path: &Path, name: &Arc<str>, text: &str) -> Result<R
         Some("toml") => Err(Error::usage(format!("{name}: inventories are not written in TOML"))
             .hint("write hosts.yaml, or name the file without this ending")),
         _ if ansible_ini::is_ini(text) => ansible_ini::read(draft, name, text).map(|()| Rules::Ansible),
+        // These endings say that it is a list.
+        Some("txt" | "list") => list::read(draft, name, text).map(|()| Rules::Ours),
+        _ if let Some((line, section)) = ansible_ini::ambiguous_line(text) => Err(Spot::new(name, line, 1)
+            .fault(format_args!("{section} is a section of Ansible's INI or a range of hosts"))
+            .hint("name the file with .ini at its end where it is Ansible's")
+            .hint("name it with .txt at its end where it is a list of hosts")),
         _ => list::read(draft, name, text).map(|()| Rules::Ours),
     }
+}
+
+/// Whether [`load`] would run the file of `-i`.
+pub fn is_run(path: &Path, account: &Account) -> bool {
+    is_program(&expanded(path, account))
+}
+
+fn is_program(path: &Path) -> bool {
+    ending(path).is_none_or(|ending| !KNOWN.contains(&ending)) && program::is_program(path)
+}
+
+fn expanded(path: &Path, account: &Account) -> std::path::PathBuf {
+    path.to_str().and_then(|path| account.expand_home(path)).unwrap_or_else(|| path.into())
 }
 
 fn ending(path: &Path) -> Option<&str> {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use cronium_wire::archive::{Entry, EntryKind};
 use cronium_wire::digest::{Sha256Hasher, hex};
@@ -51,10 +51,22 @@ pub fn read_inputs(packed: &Packed, current: &Path) -> Result<Vec<Input>> {
             let hint = "'from' is a path below the folder that cronium-run is started in";
             usage(format!("cannot read {from}")).because(error).hint(hint)
         };
+        let hidden = |path: &Path| {
+            let why =
+                format!("{} is hidden: such files often hold secrets, and are not sent", path.display());
+            usage(why).hint(format!("cp {from} NAME  and name that, if the hosts may have it"))
+        };
+        if is_hidden(Path::new(&from)) {
+            return Err(hidden(Path::new(&from)));
+        }
         let source = current.join(&from).canonicalize().map_err(unreadable)?;
         if !source.starts_with(&current) {
             let message = format!("{from} leads out of the current folder, to {}", source.display());
             return Err(usage(message).hint(format!("cp --remove-destination {} {from}", source.display())));
+        }
+        // A symlink may have another name than what it leads to.
+        if let Some(below) = source.strip_prefix(&current).ok().filter(|below| is_hidden(below)) {
+            return Err(hidden(below));
         }
         // Not opened where it is no file: a FIFO would be waited for.
         let metadata = source.metadata().map_err(unreadable)?;
@@ -108,6 +120,15 @@ impl Input {
         let is_longer = matches!(rest.read(&mut [0]), Ok(1));
         hex(&hasher.finish()) == self.digest && !is_longer
     }
+}
+
+/// Whether a file, or a folder it lies in, has a name that begins with a dot.
+fn is_hidden(path: &Path) -> bool {
+    let names = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name),
+        _ => None,
+    });
+    names.into_iter().any(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// Whether a payload's entry and a file at `path` cannot both be unpacked.
@@ -203,6 +224,18 @@ mod tests {
                 "p: artifacts.inputs: out leads out of the current folder, to /etc/passwd",
             ),
             (
+                "{inputs: [{path: x, from: .ssh/id}]}",
+                "p: artifacts.inputs: .ssh/id is hidden: such files often hold secrets, and are not sent",
+            ),
+            (
+                "{inputs: [{path: x, from: data/.env}]}",
+                "p: artifacts.inputs: data/.env is hidden: such files often hold secrets, and are not sent",
+            ),
+            (
+                "{inputs: [{path: x, from: key}]}",
+                "p: artifacts.inputs: .ssh/id is hidden: such files often hold secrets, and are not sent",
+            ),
+            (
                 "{inputs: [{path: x, from: data/x}], max_bytes: 8}",
                 "p: artifacts.inputs: data/x has 9 bytes, more than 8",
             ),
@@ -229,6 +262,9 @@ mod tests {
         ] {
             let (folder, packed) = folder(artifacts);
             symlink("/etc/passwd", folder.path().join("out")).unwrap();
+            fs::create_dir(folder.path().join(".ssh")).unwrap();
+            fs::write(folder.path().join(".ssh/id"), "secret").unwrap();
+            symlink(".ssh/id", folder.path().join("key")).unwrap();
             let error = read_inputs(&packed, folder.path()).unwrap_err();
             assert_eq!((error.code, &*error.message), (crate::error::ExitCode::Usage, want));
             assert!(!error.hints.is_empty(), "{want}");

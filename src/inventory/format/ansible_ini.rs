@@ -11,8 +11,8 @@
 //! web                                               groups in the group
 //! ```
 //!
-//! `#` and `;` begin a comment line, ` #` a comment behind a host, but none behind a variable of a
-//! group. Values follow Python where it is
+//! `#` and `;` begin a comment line, ` #` a comment behind a host. Behind a variable of a group `#`
+//! begins one only where a number, quoted text or another value of Python stands before it. Values follow Python where it is
 //! plain: numbers, `True`, `False`, `None` and quoted text; everything else is text. Source: the
 //! `ini` inventory plugin of ansible-core 2.19.
 
@@ -41,6 +41,19 @@ pub fn is_ini(text: &str) -> bool {
         let second = words.next().and_then(|word| word.split_once('=')).map(|(key, _)| key);
         !first.ends_with(',') && second.is_some_and(|key| !key.is_empty() && is_word(key))
     })
+}
+
+/// The line, counted from 1, of what is a section of INI as much as a range of hosts in a list:
+/// `[a-c]` with hosts below it. To ask where [`is_ini`] says no.
+pub fn ambiguous_line(text: &str) -> Option<(usize, &str)> {
+    let is_section = |line: &str| {
+        let inside = line.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
+        inside.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)))
+    };
+    let lines = text.lines().map(|line| without_comment(line).trim()).enumerate();
+    let mut lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with(';'));
+    let (index, section) = lines.find(|(_, line)| is_section(line))?;
+    lines.any(|(_, line)| !is_section(line)).then_some((index + 1, section))
 }
 
 fn is_word(text: &str) -> bool {
@@ -141,7 +154,7 @@ fn host(draft: &mut Draft, line: &str, group: Option<usize>, spot: &Spot) -> Res
     }
     for host in pattern::add(draft, &set, spot, Rules::Ansible)? {
         if port.is_some() || !variables.is_empty() {
-            draft.describe(host, sorted.settings.clone(), &sorted.vars, spot);
+            draft.describe(host, sorted.settings.clone(), &sorted.vars, spot)?;
         }
         if let Some(group) = group {
             draft.put_host(host, group);
@@ -203,27 +216,34 @@ fn without_comment(line: &str) -> &str {
     selection::without_comment(line)
 }
 
-/// What Python's `literal_eval` makes of a plain value; everything else is text.
+/// What Python's `literal_eval` makes of a plain value with or without a comment behind it;
+/// everything else is text.
 fn literal(text: &str) -> Value {
+    let before_comments = text.match_indices('#').map(|(at, _)| text[..at].trim_end());
+    std::iter::once(text).chain(before_comments).find_map(python).unwrap_or_else(|| text.into())
+}
+
+/// A value that Python would read.
+fn python(text: &str) -> Option<Value> {
     match text {
-        "True" => return Value::Bool(true),
-        "False" => return Value::Bool(false),
-        "None" => return Value::Null,
+        "True" => return Some(Value::Bool(true)),
+        "False" => return Some(Value::Bool(false)),
+        "None" => return Some(Value::Null),
         _ => {}
     }
     for quote in ['\'', '"'] {
         let inside = text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote));
         if let Some(inside) = inside.filter(|inside| !inside.contains(quote)) {
-            return Value::from(inside);
+            return Some(Value::from(inside));
         }
     }
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_number = digits.starts_with(|c: char| c.is_ascii_digit())
         && (digits.len() == 1 || !digits.starts_with('0') || digits.starts_with("0."));
     match serde_json::from_str::<Value>(text) {
-        Ok(value @ (Value::Array(_) | Value::Object(_))) => value,
-        Ok(value @ Value::Number(_)) if is_number => value,
-        _ => Value::from(text),
+        Ok(value @ (Value::Array(_) | Value::Object(_))) => Some(value),
+        Ok(value @ Value::Number(_)) if is_number => Some(value),
+        _ => None,
     }
 }
 
@@ -249,6 +269,21 @@ mod tests {
     }
 
     #[test]
+    fn a_section_that_could_be_a_range() {
+        for (text, expected) in [
+            ("[a-c]\nweb1\n", Some((1, "[a-c]"))),
+            ("# x\nweb1\n[1-3] # y\n\nweb2\n", Some((3, "[1-3]"))),
+            ("[a-c]\n[d-f]\nweb1\n", Some((1, "[a-c]"))),
+            ("web1\n[a-c]\n", None),
+            ("[a-c]\n[d-f]\n", None),
+            ("[1-3].example.com\nweb1\n", None),
+            ("[a-c,x]\nweb1\n", None),
+        ] {
+            assert_eq!(ambiguous_line(text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn values_are_pythons() {
         for (text, expected) in [
             ("5", "5"),
@@ -259,6 +294,16 @@ mod tests {
             ("[1, 2]", "[1,2]"),
             ("1.5", "1.5"),
             ("", r#""""#),
+            (r#""deploy" # the robot"#, r#""deploy""#),
+            ("'a#b'", r#""a#b""#),
+            ("'a # b' # 'c'", r#""a # b""#),
+            ("2222 # ssh", "2222"),
+            ("2222#ssh", "2222"),
+            ("True # so", "true"),
+            ("[1, 2] # list", "[1,2]"),
+            ("deploy # the robot", r#""deploy # the robot""#),
+            ("0755 # x", r#""0755 # x""#),
+            ("# x", r##""# x""##),
         ] {
             assert_eq!(literal(text).to_string(), expected, "{text}");
         }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::hosts_yaml;
+use super::ssh_args::{self, Elsewhere};
 use crate::error::{Error, Result};
 use crate::inventory::entry::{Settings, Vars};
 use crate::inventory::spot::Spot;
@@ -20,6 +21,7 @@ const LEFT_OUT: &[&str] = &[
     "ansible_become_method",
     "ansible_shell_type",
 ];
+
 /// Sorts variables into settings and the rest as they come.
 #[derive(Debug, Default)]
 pub struct Sorted {
@@ -47,8 +49,15 @@ impl Sorted {
                 settings.private_key = Some(spot.placed(text(name, &value, spot)?));
             }
             "ansible_connection" => settings.connection = Some(spot.placed(text(name, &value, spot)?)),
-            _ if is_jump(name, &value) => {
-                settings.jump = Some(spot.placed(name.to_owned()));
+            "ansible_ssh_common_args" | "ansible_ssh_extra_args" | "ansible_ssh_args"
+                if let Some(elsewhere) = value.as_str().and_then(ssh_args::elsewhere) =>
+            {
+                match elsewhere {
+                    Elsewhere::Jump => settings.jump = Some(spot.placed(name.to_owned())),
+                    Elsewhere::Other(word) => {
+                        settings.elsewhere = Some(spot.placed(format!("{name} with {word}")));
+                    }
+                }
             }
             _ if LEFT_OUT.contains(&name) && !is_off(&value) => {
                 settings.left_out.push(spot.placed(name.to_owned()));
@@ -62,13 +71,6 @@ impl Sorted {
         }
         Ok(())
     }
-}
-
-/// Without these arguments we would connect to the wrong place.
-fn is_jump(name: &str, value: &Value) -> bool {
-    let is_args = matches!(name, "ansible_ssh_common_args" | "ansible_ssh_extra_args" | "ansible_ssh_args");
-    let Some(value) = value.as_str().map(str::to_ascii_lowercase) else { return false };
-    is_args && (value.contains("proxy") || value.split_whitespace().any(|word| word.starts_with("-j")))
 }
 
 fn is_off(value: &Value) -> bool {

@@ -93,7 +93,7 @@ fn host(draft: &mut Draft, file: &Arc<str>, key: &Key, node: &Node) -> Result<Ve
         };
         settings.port = settings.port.or(port.map(|port| spot.placed(port)));
         for &host in &hosts {
-            draft.describe(host, settings.clone(), &vars, &spot);
+            draft.describe(host, settings.clone(), &vars, &spot)?;
         }
     }
     Ok(hosts)

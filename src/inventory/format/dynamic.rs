@@ -6,7 +6,8 @@
 //!  "_meta": {"hostvars": {"web1": {"ansible_host": "10.0.0.1"}}}}
 //! ```
 //!
-//! A name of a host is one host: nothing in it is a range. Groups keep the order in which they
+//! A name of a host is one host: nothing in it is a range. A host is one that a group names:
+//! variables of others are left out, as Ansible does, with a warning. Groups keep the order in which they
 //! are printed. Source: the `script` inventory plugin of ansible-core 2.19.
 
 use std::collections::HashMap;
@@ -91,10 +92,18 @@ pub fn read(draft: &mut Draft, name: &Arc<str>, origin: &Arc<str>, text: &str) -
         return Ok(());
     };
     let vars = reader.object(meta, "_meta.hostvars")?;
+    let mut unknown = 0;
     for (host, value) in vars {
-        let index = reader.host(draft, host, &mut hosts)?;
+        let Some(&index) = hosts.get(host) else {
+            unknown += 1;
+            continue;
+        };
         let Sorted { settings, vars } = reader.sorted(value, &format!("_meta.hostvars.{host}"))?;
-        draft.describe(index, settings, &vars, &reader.spot);
+        draft.describe(index, settings, &vars, &reader.spot)?;
+    }
+    if unknown > 0 {
+        let hosts = if unknown == 1 { "1 host".to_owned() } else { format!("{unknown} hosts") };
+        draft.warn(format!("{name}: no group names {hosts} of _meta.hostvars, left out"));
     }
     Ok(())
 }

@@ -141,7 +141,7 @@ impl Reader<'_> {
                 }
             }
             for host in hosts {
-                draft.describe(host, settings.clone(), &vars, &spot);
+                draft.describe(host, settings.clone(), &vars, &spot)?;
                 for &group in &groups {
                     draft.put_host(host, group);
                 }

@@ -1,22 +1,23 @@
 //! Programs that print an inventory.
 //!
-//! A program is run as `FILE --list`, without a shell and with nothing on stdin, in a process group
-//! of its own, for at most [`LIMIT`]. Who can write it runs what he likes as the operator: a
-//! program that everybody can write, or replace, is refused.
+//! A program is run as `FILE --list`, without a shell and with nothing on stdin, for at most
+//! [`LIMIT`]. It stays in our process group: Ctrl-C ends it with us, and it may ask on the terminal
+//! for what it needs. What it starts inherits a mark, so that all of it can be ended. Who can write it runs what he likes as the operator: a
+//! program that somebody else can write, or replace, is refused.
 
-use std::fs::Metadata;
+use std::fs;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::{Error, OrFail as _, Result};
+use crate::ownership;
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// In bytes.
@@ -24,12 +25,12 @@ const MAX_OUTPUT: usize = 64 << 20;
 /// Of what it says on stderr, the end is shown.
 const MAX_COMPLAINT: usize = 64 << 10;
 
-const WORLD_WRITABLE: u32 = 0o002;
-const STICKY: u32 = 0o1000;
+/// The variable that marks a program and what it starts.
+const MARK: &str = "CRONIUM_INVENTORY_CALL";
 
 /// A file that somebody may execute.
 pub fn is_program(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// What the program prints for `--list`.
@@ -41,17 +42,23 @@ fn list_within(path: &Path, limit: Duration) -> Result<String> {
     let shown = path.display();
     // As a shell takes it.
     let typed = if path.components().count() == 1 { format!("./{shown}") } else { shown.to_string() };
-    // A name without a slash would be looked for on PATH.
-    let real = path.canonicalize().or_fail(|| format!("cannot look at the inventory {shown}"))?;
-    trusted(path, &real)?;
+    let us = rustix::process::getuid().as_raw();
+    let doubt = ownership::doubt(path, us).or_fail(|| format!("cannot look at the inventory {shown}"))?;
+    if let Some(doubt) = doubt {
+        return Err(Error::failure(format!("the inventory {shown} is not run: {}", doubt.why))
+            .hint(format!("look at it, then: {}", doubt.remedy)));
+    }
     let cannot = || format!("cannot run the inventory {shown}");
+    // A name without a slash would be looked for on PATH.
     let program = std::path::absolute(path).or_fail(cannot)?;
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mark = format!("{}-{}", std::process::id(), since.as_nanos());
     let mut child = Command::new(program)
         .arg("--list")
+        .env(MARK, &mark)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
         .spawn()
         .map_err(|error| {
             Error::usage(cannot())
@@ -61,21 +68,17 @@ fn list_within(path: &Path, limit: Duration) -> Result<String> {
     let until = Instant::now() + limit;
     let stdout = collected(child.stdout.take().expect("it is piped"), MAX_OUTPUT);
     let stderr = collected(child.stderr.take().expect("it is piped"), MAX_COMPLAINT);
-    let end = |child: &mut std::process::Child| {
-        let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
-        let _ = child.wait();
-    };
     let too_late = || {
         Error::failure(format!("the inventory {shown} has not ended within {} s", limit.as_secs()))
             .hint(format!("time {typed} --list"))
             .hint(format!("{typed} --list > hosts.json  and name that file"))
     };
     let Ok(output) = stdout.recv_timeout(limit) else {
-        end(&mut child);
+        end(&mut child, &mark);
         return Err(too_late());
     };
     if output.len() > MAX_OUTPUT {
-        end(&mut child);
+        end(&mut child, &mark);
         return Err(Error::failure(format!(
             "the inventory {shown} prints more than {} MiB",
             MAX_OUTPUT >> 20
@@ -86,7 +89,7 @@ fn list_within(path: &Path, limit: Duration) -> Result<String> {
         match child.try_wait().or_fail(cannot)? {
             Some(status) => break status,
             None if Instant::now() > until => {
-                end(&mut child);
+                end(&mut child, &mark);
                 return Err(too_late());
             }
             None => thread::sleep(Duration::from_millis(2)),
@@ -109,6 +112,34 @@ fn list_within(path: &Path, limit: Duration) -> Result<String> {
     })
 }
 
+/// Kills the program and, where there is a `/proc` to look in, all that it has started.
+fn end(child: &mut Child, mark: &str) {
+    const LOOKS: usize = 5;
+    let _ = child.kill();
+    for _ in 0..LOOKS {
+        let marked = marked(mark);
+        if marked.is_empty() {
+            break;
+        }
+        for pid in marked {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+    let _ = child.wait();
+}
+
+/// The processes that have the mark in their environment. A zombie has none.
+fn marked(mark: &str) -> Vec<Pid> {
+    let mark = format!("{MARK}={mark}");
+    let has_mark = |pid: &Pid| {
+        let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_pid())).unwrap_or_default();
+        environment.split(|&byte| byte == 0).any(|variable| variable == mark.as_bytes())
+    };
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = processes.flatten().filter_map(|process| process.file_name().to_str()?.parse().ok());
+    pids.filter_map(Pid::from_raw).filter(has_mark).collect()
+}
+
 /// All of a pipe, or one byte more than `most`.
 fn collected(pipe: impl Read + Send + 'static, most: usize) -> mpsc::Receiver<Vec<u8>> {
     let (send, receive) = mpsc::channel();
@@ -120,34 +151,8 @@ fn collected(pipe: impl Read + Send + 'static, most: usize) -> mpsc::Receiver<Ve
     receive
 }
 
-/// Refuses a program that every user can write, or replace: in its own folder, in those above it,
-/// and where `path` is a link, in the link's.
-fn trusted(path: &Path, real: &Path) -> Result<()> {
-    let looked = |path: &Path| -> Result<Metadata> {
-        path.metadata().or_fail(|| format!("cannot look at {}", path.display()))
-    };
-    let refuse = |why: String, culprit: &Path| {
-        Error::failure(format!("the inventory {} is not run: {why}", path.display()))
-            .hint(format!("look at it, then: chmod o-w {}", culprit.display()))
-    };
-    if looked(real)?.mode() & WORLD_WRITABLE != 0 {
-        return Err(refuse("every user can write it".into(), real));
-    }
-    let link = std::path::absolute(path).or_fail(|| format!("cannot look at {}", path.display()))?;
-    for folder in real.ancestors().skip(1).chain(link.ancestors().skip(1)) {
-        let mode = looked(folder)?.mode();
-        if mode & WORLD_WRITABLE != 0 && mode & STICKY == 0 {
-            return Err(refuse(format!("every user can put files into {}", folder.display()), folder));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     fn program(folder: &Path, text: &str) -> std::path::PathBuf {
@@ -170,18 +175,33 @@ mod tests {
         let error = list(&path).unwrap_err();
         assert!(error.message.ends_with("failed: exit status: 3"), "{error}");
         assert_eq!(error.causes, ["no token"]);
-        // Also where a child of it keeps the pipe.
-        for text in ["#!/bin/sh\nsleep 60\n", "#!/bin/sh\nsleep 60 &\n"] {
+        // Also where a child of it keeps the pipe, and whatever group that is in.
+        for text in [
+            "#!/bin/sh\necho $$ >>\"$0.pids\"; exec sleep 60\n",
+            "#!/bin/sh\nsleep 60 &\necho $! >>\"$0.pids\"\n",
+            "#!/bin/sh\nsetsid sh -c 'echo $$ >>\"$0.pids\"; exec sleep 60' \"$0\" &\nwait\n",
+        ] {
             let path = program(folder.path(), text);
             let began = Instant::now();
-            let error = list_within(&path, Duration::from_millis(200)).unwrap_err();
+            let error = list_within(&path, Duration::from_secs(1)).unwrap_err();
             assert!(error.message.contains("has not ended within"), "{error}");
             assert!(began.elapsed() < Duration::from_secs(30), "it was waited for");
+        }
+        let pids = fs::read_to_string(folder.path().join("inventory.pids")).unwrap();
+        assert_eq!(pids.lines().count(), 3);
+        for pid in pids.lines() {
+            let status = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let is_alive = || !status().is_empty() && !status().contains(") Z ");
+            let until = Instant::now() + Duration::from_secs(10);
+            while is_alive() && Instant::now() < until {
+                thread::sleep(Duration::from_millis(5));
+            }
+            assert!(!is_alive(), "{}", status());
         }
     }
 
     #[test]
-    fn what_every_user_could_have_written_is_not_run() {
+    fn what_somebody_else_could_have_written_is_not_run() {
         let root = tempfile::TempDir::new().unwrap();
         let folder = root.path().join("inventories");
         fs::create_dir(&folder).unwrap();
@@ -202,5 +222,14 @@ mod tests {
         let link = root.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(list(&link).unwrap_err().message.contains("every user can put files into"));
+        set(&folder, 0o755);
+        if rustix::process::getuid().is_root() {
+            for given in [&path, &folder] {
+                std::os::unix::fs::chown(given, Some(4242), None).unwrap();
+                let error = list(&path).unwrap_err();
+                assert!(error.message.ends_with("belongs to another user (uid 4242)"), "{error}");
+                std::os::unix::fs::chown(given, Some(0), None).unwrap();
+            }
+        }
     }
 }

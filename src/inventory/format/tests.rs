@@ -150,8 +150,11 @@ fn json_of_a_program() {
     web1 [web] deploy@10.0.0.1: hosts.json {a:[1],ansible_host:10.0.0.1,ansible_user:deploy}
     web2 [web] deploy@: hosts.json {ansible_user:deploy}
     db1 [db] @: hosts.json {}
-    lone [] @: hosts.json {}
     ");
+    let warned = |text| read("hosts.json", text).unwrap().warnings;
+    assert_eq!(warned(text), ["hosts.json: no group names 1 host of _meta.hostvars, left out"]);
+    let none = r#"{"a": ["b"], "_meta": {"hostvars": {"b": {}, "no name": {}, "c": 5}}}"#;
+    assert_eq!(warned(none), ["hosts.json: no group names 2 hosts of _meta.hostvars, left out"]);
     // As JSON, and yet Ansible's YAML.
     let text = r#"{"all": {"hosts": {"web1": {"ansible_port": 7}}}}"#;
     insta::assert_snapshot!(shown(&read("hosts.json", text).unwrap()), @"web1 [] @:7 hosts.json:1 {ansible_port:7}");
@@ -168,6 +171,53 @@ fn a_list_with_places() {
     ");
 }
 
+#[test]
+fn those_in_no_group_are_in_ungrouped() {
+    for (name, text) in [
+        ("h.ini", "a\n[web]\nb\nc\n[ungrouped]\nc\nd\n[ungrouped:vars]\nx=1\n"),
+        (
+            "h.yml",
+            "all: {hosts: {a: }, children: {web: {hosts: {b: , c: }}, ungrouped: {hosts: {c: , d: }, vars: {x: 1}}}}",
+        ),
+        (
+            "h.json",
+            r#"{"all": {"hosts": ["a"], "children": ["ungrouped", "web"]}, "web": ["b", "c"],
+                "ungrouped": {"hosts": ["c", "d"], "vars": {"x": 1}}, "_meta": {"hostvars": {}}}"#,
+        ),
+    ] {
+        let inventory = read(name, text).unwrap();
+        let named = |group: &str| -> Vec<String> {
+            let hosts = inventory.hosts_in(group).unwrap().into_iter();
+            hosts.map(|index| inventory.entries()[index].name().to_owned()).collect()
+        };
+        assert_eq!(named("ungrouped"), ["a", "d"], "{name}");
+        assert_eq!(named("web"), ["b", "c"], "{name}");
+        assert_eq!(inventory.vars(0)["x"], 1, "{name}");
+    }
+}
+
+#[test]
+fn an_ending_says_whether_it_is_a_section_or_a_range() {
+    let hosts = |name: &str| -> Vec<String> {
+        let inventory = read(name, "[a-c]\nweb1\n").unwrap();
+        inventory.entries().iter().map(|entry| entry.name().to_owned()).collect()
+    };
+    assert_eq!(hosts("h.ini"), ["web1"]);
+    assert_eq!(hosts("h.txt"), ["a", "b", "c", "web1"]);
+}
+
+/// It means this machine where nobody says how to reach it.
+#[test]
+fn local_can_be_in_a_list_and_in_groups() {
+    for (name, text) in [
+        ("h.txt", "web1\nlocal\n"),
+        ("h.yaml", "groups: {here: {hosts: local, connect: {user: ann}}}\nhosts: {local: {vars: {a: 1}}}\n"),
+    ] {
+        let inventory = read(name, text).unwrap();
+        assert!(inventory.entries().iter().any(|entry| entry.name() == "local"), "{text}");
+    }
+}
+
 /// Ansible's own answers: `ansible-inventory --host web1` of ansible-core 2.19.
 #[test]
 fn which_group_wins() {
@@ -182,6 +232,7 @@ fn which_group_wins() {
         ("h.ini", "[all:vars]\nx=all\n[a]\nweb1\n[a:vars]\nx=a\n", "a"),
         ("h.ini", "[a]\nweb1 x=own\n[a:vars]\nx=a\n", "own"),
         ("h.ini", "[a]\nweb1\n[a:vars]\nx = a # b\n", "a # b"),
+        ("h.ini", "[a]\nweb1\n[a:vars]\nx = \"a\" # b\n", "a"),
         // Ours: the nearest, then the first in the file.
         ("h.yaml", "groups: {b: {hosts: web1, vars: {x: b}}, a: {hosts: web1, vars: {x: a}}}", "b"),
         ("h.yaml", "groups: {b: {children: a, vars: {x: b}}, a: {hosts: web1, vars: {x: a}}}", "a"),
@@ -213,6 +264,13 @@ fn every_fault_has_its_place_and_a_hint() {
         ("h.yaml", "hosts:\n  a[3-1]:\n", "2:5: this range runs backwards", "[01-20]"),
         ("h.yaml", "hosts:\n  web*:\n", "2:3: web* is a pattern, an inventory names hosts", "range"),
         ("h.yaml", "hosts:\n  all:\n", "2:3: a host cannot be called all: that is every host", "address"),
+        ("h.yaml", "hosts:\n  local: {address: b}\n", "2:3: a host cannot be called local", "another name"),
+        ("h.yaml", "hosts:\n  '[web,local]': {user: b}\n", "2:3: a host cannot be called local", "another"),
+        ("h.yaml", "hosts:\n  local: {jump: b}\n", "2:3: a host cannot be called local", "another name"),
+        ("h.ini", "[web]\nlocal ansible_host=b\n", "2:1: a host cannot be called local", "localhost"),
+        ("h.ini", "local:2222\n", "1:1: a host cannot be called local", "localhost"),
+        ("h.yml", "all: {hosts: {local: }}\n", "1:15: a host cannot be called local", "localhost"),
+        ("h.json", "{\"_meta\": {}, \"a\": [\"local\"]}", " a host cannot be called local", "localhost"),
         ("h.yaml", "groups:\n  web: {hosts: [a, \"b[1-\"]}\n", "2:22: this bracket has no partner", "range"),
         ("h.yaml", "groups:\n  web: {hosts: 'a, b c'}\n", "2:21: expected one host", "one host"),
         ("h.yaml", "groups:\n  web: {hosts: [web[1-2], b]}\n", "2:", "quote a range"),
@@ -252,6 +310,12 @@ fn every_fault_has_its_place_and_a_hint() {
         ("h.json", "{\"_meta\": {}, \"a\": 5}", " a is not an object", "hosts"),
         ("h.json", "{\"_meta\": {}, \"a\": [\"b c\"]}", " 'b c' is no name of a host", "ansible_host"),
         ("h.toml", "", " inventories are not written in TOML", "hosts.yaml"),
+        (
+            "h",
+            "web1\n[a-c]\nweb2\n",
+            "2:1: [a-c] is a section of Ansible's INI or a range",
+            ".ini at its end",
+        ),
         ("h.txt", "web1\nweb[1-\n", "2, column 4: this bracket has no partner", "range"),
     ] {
         let error = read(name, text).expect_err(text);

@@ -83,6 +83,9 @@ pub fn check(hosts: &[Selected], stated: &[Stated], account: &Account) -> Result
         if let Some(jump) = stated.jump().filter(|_| !stated.is_local()) {
             refused.entry((&jump.place, format!("jump ({})", jump.value))).or_default().push(host);
         }
+        if let Some(arguments) = stated.settings.elsewhere.as_ref().filter(|_| !stated.is_local()) {
+            refused.entry((&arguments.place, arguments.value.clone())).or_default().push(host);
+        }
         if let Some(connection) = stated.connection() {
             let word = format!("ansible_connection={}", connection.value);
             refused.entry((&connection.place, word)).or_default().push(host);
