@@ -147,7 +147,8 @@ mod tests {
         let all = format!("app/a=2@host:web1 app/b=\"pässword\"@global {c} z={{\"deep\":[null]}}@global");
         let most = usize::MAX;
         // 64, the key, the scope and the value: 79, 86, 177 and 86 bytes.
-        let table: [(&[&str], Option<&[&str]>, usize, &str); 18] = [
+        type Asked<'a> = (&'a [&'a str], Option<&'a [&'a str]>, usize, &'a str);
+        let table: [Asked; 18] = [
             (&web1, None, most, &all),
             (&web1, Some(&["*"]), most, &all),
             (&web1, None, 79 + 86 + 177 + 86, &all),
