@@ -14,7 +14,7 @@ use cronium_wire::manifest::helpers::Patterns;
 use serde::Serialize;
 use serde_json::{Number, Value};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 mod access;
 mod api;
@@ -34,6 +34,7 @@ mod snapshot;
 mod stall;
 mod strangers;
 mod token;
+mod warnings;
 
 #[cfg(test)]
 mod floods;
@@ -69,6 +70,9 @@ pub struct Listed {
     pub key: String,
     pub version: u64,
     pub scope: String,
+    /// Whether it is sealed where it is kept: scripts may read it, but it goes nowhere unasked.
+    #[serde(skip)]
+    pub secret: bool,
 }
 
 /// A write, as a helper asks for it. `scope` is one of the scopes in sight; without one, the
@@ -133,20 +137,34 @@ pub trait VariableStore: Send + Sync {
     fn list(&self, scopes: &[String]) -> Result<Vec<Listed>>;
 
     /// Every variable in sight with its value, once, where it is nearest, by key: those whose keys
-    /// match `only`, or all where there is `None`. Stops before the first with which they would
-    /// take more than `max_bytes`, by [`Variable::bytes`].
+    /// match `only`, or, where there is `None`, all that are no secrets. Stops before the first with
+    /// which they would take more than `max_bytes`, by [`Variable::bytes`]. A secret that does not
+    /// open is left out.
     ///
     /// It is called for each host that starts, so a store should read no more than what it gives,
     /// and as little as possible where there is nothing.
     fn read_all(&self, scopes: &[String], only: Option<&Patterns>, max_bytes: usize) -> Result<Bulk> {
-        let mut bulk = Bulk { variables: Vec::new(), complete: true };
+        let mut bulk = Bulk { variables: Vec::new(), complete: true, withheld: 0, unopened: Vec::new() };
         let mut left = max_bytes;
         for listed in self.list(scopes)? {
             if only.is_some_and(|patterns| !patterns.match_key(&listed.key)) {
                 continue;
             }
-            // Gone since it was listed.
-            let Some(variable) = self.get(scopes, &listed.key)? else { continue };
+            if listed.secret && only.is_none() {
+                bulk.withheld += 1;
+                continue;
+            }
+            let variable = match self.get(scopes, &listed.key) {
+                Ok(Some(variable)) => variable,
+                // Gone since it was listed.
+                Ok(None) => continue,
+                Err(error) if listed.secret => {
+                    bulk.withheld += 1;
+                    bulk.unopened.push(sentence(&error));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let Some(rest) = left.checked_sub(variable.bytes()) else {
                 bulk.complete = false;
                 break;
@@ -163,8 +181,18 @@ pub trait VariableStore: Send + Sync {
 pub struct Bulk {
     /// By key.
     pub variables: Vec<Variable>,
-    /// Whether nothing was left out.
+    /// Whether nothing was left out for want of room.
     pub complete: bool,
+    /// Secrets that were left out: of those that nobody named, all.
+    pub withheld: usize,
+    /// Why some of these did not open, a sentence each.
+    pub unopened: Vec<String>,
+}
+
+/// The error in one line, for an operator.
+fn sentence(Error { message, causes, hints, .. }: &Error) -> String {
+    let parts = [message].into_iter().chain(causes).chain(hints);
+    parts.map(String::as_str).collect::<Vec<_>>().join(": ")
 }
 
 impl Variable {

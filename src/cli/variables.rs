@@ -51,7 +51,13 @@ impl VariableStore for LedgerVariables {
 
     fn list(&self, scopes: &[String]) -> Result<Vec<Listed>> {
         let listed = self.0.list(scopes)?.into_iter();
-        Ok(listed.map(|ledger::Listed { key, version, scope }| Listed { key, version, scope }).collect())
+        let listed = listed.map(|ledger::Listed { key, version, scope, secret }| Listed {
+            key,
+            version,
+            scope,
+            secret,
+        });
+        Ok(listed.collect())
     }
 
     fn read_all(&self, scopes: &[String], only: Option<&Patterns>, max_bytes: usize) -> Result<Bulk> {
@@ -66,8 +72,9 @@ impl VariableStore for LedgerVariables {
             let wanted = only.is_none_or(|patterns| patterns.match_key(key));
             wanted.then(|| Variable::bytes_of(key, scope, json_bytes))
         };
-        let ledger::Bulk { variables, complete } = self.0.read_all(scopes, &prefixes, max_bytes, size)?;
-        Ok(Bulk { variables: variables.into_iter().map(variable).collect(), complete })
+        let read = self.0.read_all(scopes, &prefixes, only.is_some(), max_bytes, size)?;
+        let ledger::Bulk { variables, complete, withheld, unopened } = read;
+        Ok(Bulk { variables: variables.into_iter().map(variable).collect(), complete, withheld, unopened })
     }
 }
 
@@ -119,15 +126,16 @@ mod tests {
             Self { variables: LedgerVariables(variables), folder }
         }
 
-        /// `key=value@scope` of each, and `…` where something is left out.
+        /// `key=value@scope` of each, `…` where there was no room, `-N` where N secrets are left out.
         fn told(&self, scopes: &[&str], only: Option<&[&str]>, max_bytes: usize) -> String {
             let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
             let only = only.map(|patterns| Patterns(patterns.iter().map(|it| (*it).to_owned()).collect()));
-            let Bulk { variables, complete } =
+            let Bulk { variables, complete, withheld, .. } =
                 self.variables.read_all(&scopes, only.as_ref(), max_bytes).unwrap();
             let mut told: Vec<String> =
                 variables.iter().map(|it| format!("{}={}@{}", it.key, it.value, it.scope)).collect();
             told.extend((!complete).then(|| "…".to_owned()));
+            told.extend((withheld > 0).then(|| format!("-{withheld}")));
             told.join(" ")
         }
     }
@@ -146,19 +154,22 @@ mod tests {
         let web1 = ["run:R1", "host:web1", "group:web", "global"];
         let all = format!("app/a=2@host:web1 app/b=\"pässword\"@global {c} z={{\"deep\":[null]}}@global");
         let most = usize::MAX;
+        let any: Option<&[&str]> = Some(&["*"]);
         // 64, the key, the scope and the value: 79, 86, 177 and 86 bytes.
         type Asked<'a> = (&'a [&'a str], Option<&'a [&'a str]>, usize, &'a str);
-        let table: [Asked; 18] = [
-            (&web1, None, most, &all),
-            (&web1, Some(&["*"]), most, &all),
-            (&web1, None, 79 + 86 + 177 + 86, &all),
-            (&web1, None, 79 + 86 + 177 + 85, &format!("app/a=2@host:web1 app/b=\"pässword\"@global {c} …")),
-            // What comes behind would have room.
-            (&web1, None, 79 + 86 + 176, "app/a=2@host:web1 app/b=\"pässword\"@global …"),
-            (&web1, None, 79 + 86, "app/a=2@host:web1 app/b=\"pässword\"@global …"),
-            (&web1, None, 79 + 85, "app/a=2@host:web1 …"),
+        let table: [Asked; 20] = [
+            (&web1, None, most, &format!("app/a=2@host:web1 {c} z={{\"deep\":[null]}}@global -1")),
+            (&web1, None, 79 + 177, &format!("app/a=2@host:web1 {c} … -1")),
             (&web1, None, 78, "…"),
-            (&web1, None, 0, "…"),
+            (&web1, any, most, &all),
+            (&web1, any, 79 + 86 + 177 + 86, &all),
+            (&web1, any, 79 + 86 + 177 + 85, &format!("app/a=2@host:web1 app/b=\"pässword\"@global {c} …")),
+            // What comes behind would have room.
+            (&web1, any, 79 + 86 + 176, "app/a=2@host:web1 app/b=\"pässword\"@global …"),
+            (&web1, any, 79 + 86, "app/a=2@host:web1 app/b=\"pässword\"@global …"),
+            (&web1, any, 79 + 85, "app/a=2@host:web1 …"),
+            (&web1, any, 78, "…"),
+            (&web1, any, 0, "…"),
             (&web1, Some(&[]), 0, ""),
             (&web1, Some(&["none", "app", "a*z"]), 0, ""),
             (
@@ -185,25 +196,41 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_is_opened_that_is_not_given() {
+    fn a_secret_that_does_not_open_takes_nothing_along() {
         let store = Store::of([
             ("global", "a", json!(1), false),
             ("global", "b", json!("s3cret"), true),
+            ("global", "c", json!("wide"), false),
             ("host:web1", "b", json!("plain"), false),
+            ("host:web1", "c", json!("near"), true),
         ]);
-        std::fs::remove_file(store.folder.path().join("variables.key")).unwrap();
+        let key = store.folder.path().join("variables.key");
+        std::fs::remove_file(&key).unwrap();
         // The key was kept in memory since it sealed: another process has to read it.
         let ledger = ledger::Ledger::open(&store.folder.path().join("ledger.db")).unwrap();
-        let variables = LedgerVariables(ledger.variables(store.folder.path().join("variables.key")));
-        let store = Store { variables, ..store };
+        let store = Store { variables: LedgerVariables(ledger.variables(key.clone())), ..store };
+        let any: Option<&[&str]> = Some(&["*"]);
         assert_eq!(store.told(&["global"], Some(&["a"]), usize::MAX), "a=1@global");
-        assert_eq!(store.told(&["global"], None, 100), "a=1@global …");
+        assert_eq!(store.told(&["global"], any, 100), "a=1@global …");
+        // A secret hides what a wider scope has, whether it opens or not.
+        assert_eq!(
+            store.told(&["host:web1", "global"], any, usize::MAX),
+            "a=1@global b=\"plain\"@host:web1 -1"
+        );
         assert_eq!(
             store.told(&["host:web1", "global"], None, usize::MAX),
-            "a=1@global b=\"plain\"@host:web1"
+            "a=1@global b=\"plain\"@host:web1 -1"
         );
-        let error = store.variables.read_all(&["global".to_owned()], None, usize::MAX).unwrap_err();
-        assert_eq!(error.message, "cannot open the secret variable `b` of global");
+        let only = Patterns(vec!["*".into()]);
+        let read = |store: &dyn VariableStore| {
+            store.read_all(&["global".to_owned()], Some(&only), usize::MAX).unwrap().unopened
+        };
+        let missing = format!(
+            "cannot open the secret variable `b` of global: there is no key file {key}: put {key} back from a copy",
+            key = key.display()
+        );
+        assert_eq!(read(&store.variables), [missing]);
+        assert_eq!(read(&ByDefault(&store.variables)), read(&store.variables));
     }
 
     const SCOPES: [&str; 4] = ["run:R1", "host:web1", "group:web", "global"];

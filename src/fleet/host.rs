@@ -76,6 +76,7 @@ impl Host {
 
     async fn run(&mut self, fleet: &Arc<Fleet>) -> Result<Verdict, Fault> {
         let firsts = fleet.first_messages(&fleet.plan.targets[self.index]).await;
+        self.warn(fleet).await;
         let mut verdict = Verdict::cancelled();
         for first in firsts {
             verdict = self.converse(fleet, first).await?;
@@ -285,6 +286,13 @@ impl Host {
         tokio::spawn(async move { api.serve(stream, &host).await });
     }
 
+    /// Of the run's variables: told once, by the host that came upon it.
+    async fn warn(&self, fleet: &Fleet) {
+        for message in fleet.api.take_warnings() {
+            self.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
+        }
+    }
+
     async fn enter(&mut self, state: HostState) {
         tracing::debug!(host = self.name, state = state.as_str());
         self.clock.enter(state);
@@ -325,6 +333,7 @@ impl Host {
             ms = self.begun.elapsed().as_millis() as u64,
             "ended"
         );
+        self.warn(fleet).await;
         let hello = self.hello.take().unwrap_or_default();
         let known = |text: String| (!text.is_empty()).then_some(text);
         let finished = self.finished.take();

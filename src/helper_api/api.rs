@@ -23,6 +23,7 @@ use super::limits::{BUFFER_BYTES, HEAD_BYTES, Limits};
 use super::memory::Memory;
 use super::stall::{self, Stall};
 use super::token::{Secret, Subject};
+use super::warnings::Warnings;
 use super::{Variables, call, reply, snapshot};
 use crate::error::Result;
 
@@ -73,6 +74,7 @@ pub struct Api {
     /// For long lines of journals.
     pub(super) journal_lines: Arc<Semaphore>,
     snapshots: Semaphore,
+    pub(super) warnings: Warnings,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
 
@@ -95,6 +97,7 @@ impl Api {
             answers: Memory::new(limits.answer_memory),
             journal_lines: Arc::new(Semaphore::new(limits.journal_lines)),
             snapshots: Semaphore::new(SNAPSHOTS),
+            warnings: Warnings::default(),
             limits,
             hosts: Mutex::default(),
         }))
@@ -158,8 +161,9 @@ impl Api {
         })
     }
 
-    /// The variables that the host's script may read, as they are now. Blocks, as the store does;
-    /// what cannot be read is left out.
+    /// The variables that the host's script may read, as they are now; secrets only where the
+    /// manifest names them. Blocks, as the store does; what cannot be read is left out, which
+    /// [`Api::take_warnings`] tells.
     pub fn snapshot(&self, host: &str) -> Snapshot {
         match self.host(host) {
             Some(host) => snapshot::take(self, &host.scope),
@@ -178,6 +182,11 @@ impl Api {
             tracing::error!(%error, "a snapshot of variables failed");
             Snapshot::default()
         }))
+    }
+
+    /// What the operator must be told, each sentence once in the run: they are gone from here then.
+    pub fn take_warnings(&self) -> Vec<String> {
+        self.warnings.take()
     }
 
     /// Serves one connection that came through the tunnel of `host` until either end closes it.

@@ -38,6 +38,9 @@ pub async fn answer(api: &Arc<Api>, caller: &Caller, request: Request<Incoming>)
             if refusal.status() == 408 {
                 caller.host.count_stall(&api.limits);
             }
+            if let Some(cause) = refusal.cause() {
+                api.warnings.add(format!("a helper call failed: {cause}"));
+            }
             refusal.response()
         }
     }

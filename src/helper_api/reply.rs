@@ -6,6 +6,7 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::sentence;
 use crate::error::Error;
 
 /// An answer other than 200: `{"success":false,"error":"…"}`.
@@ -45,8 +46,7 @@ impl Refusal {
     /// 500. The host learns that the store failed; why is the operator's business.
     pub fn store(cause: Error) -> Self {
         tracing::error!(error = %cause, "variable store failed");
-        let cause = [vec![cause.message], cause.causes].concat().join(": ");
-        Self { cause: Some(cause), ..Self::new(500, "the variable store failed") }
+        Self { cause: Some(sentence(&cause)), ..Self::new(500, "the variable store failed") }
     }
 
     /// The connection ends with this answer.
@@ -71,6 +71,11 @@ impl Refusal {
 
     pub fn status(&self) -> u16 {
         self.status.as_u16()
+    }
+
+    /// Why, where the host is not told.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 
     /// One sentence for the operator.

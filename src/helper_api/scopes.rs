@@ -311,7 +311,64 @@ async fn a_snapshot_holds_the_nearest() {
 
     fixture.store.put("global", "broken", json!(1));
     assert_eq!(fixture.api.snapshot("web1"), Snapshot::default(), "a store that fails: nothing, incomplete");
+    assert_eq!(fixture.api.take_warnings(), ["jobs leave without variables: cannot read /secret/ledger.db"]);
     assert_eq!(fixture.api.snapshot("web9"), Snapshot::default(), "a host that is not in the run");
+}
+
+/// Whoever runs `exec web -- true` sends no password anywhere.
+#[tokio::test]
+async fn secrets_leave_with_a_job_only_where_they_are_named() {
+    let named = |keys: &[&str]| Helpers { read: patterns(keys), ..Helpers::default() };
+    for (what, helpers, expected, complete) in [
+        ("no manifest", Helpers::default(), &["plain"][..], false),
+        ("others are named", named(&["pl*"]), &["plain"], true),
+        ("named", named(&["plain", "db/*"]), &["db/pw", "plain"], true),
+        ("all are named", named(&["*"]), &["db/pw", "plain", "wide"], true),
+    ] {
+        let fixture = Fixture::of_manifest(helpers, Limits::default());
+        fixture.store.put("global", "plain", json!(1));
+        fixture.store.put_secret("global", "db/pw", json!("s3cret"));
+        // A secret hides what a wider scope has: that is not what the script would see.
+        fixture.store.put("global", "wide", json!("not seen"));
+        fixture.store.put_secret("host:web1", "wide", json!("s3cret"));
+        let snapshot = fixture.api.with_snapshot("web1", |snapshot| snapshot).await;
+        assert_eq!((keys(&snapshot).as_slice(), snapshot.complete), (expected, complete), "{what}");
+        assert_eq!(fixture.api.take_warnings(), [""; 0], "{what}");
+        let (status, answer) = fixture.call("web1", "GET", "/executions/ID/variables/wide", "").await;
+        match what {
+            "no manifest" | "all are named" => {
+                assert_eq!((status, &answer["data"]["value"]), (200, &json!("s3cret")), "{what}")
+            }
+            _ => assert_eq!(status, 403, "{what}"),
+        }
+        let (_, listed) = fixture.call("web1", "GET", "/executions/ID/variables", "").await;
+        assert!(listed["data"][0].get("secret").is_none(), "{listed}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_does_not_open_is_missed_once_a_run() {
+    let helpers = Helpers { read: patterns(&["*"]), ..Helpers::default() };
+    let fixture = Fixture::of_manifest(helpers, Limits::default());
+    fixture.store.put("global", "a", json!(1));
+    fixture.store.put_secret("global", "broken", json!(1));
+    for host in ["web1", "web2"] {
+        let snapshot = fixture.api.snapshot(host);
+        assert_eq!((keys(&snapshot).as_slice(), snapshot.complete), (&["a"][..], false));
+    }
+    assert_eq!(
+        fixture.api.take_warnings(),
+        ["jobs leave without a secret: cannot read /secret/ledger.db"],
+        "once, not once a host"
+    );
+    fixture.api.snapshot("web1");
+    assert_eq!(fixture.api.take_warnings(), [""; 0]);
+    // Asked for it later, the script learns that it failed, and the operator why.
+    for host in ["web1", "web2"] {
+        let (status, answer) = fixture.call(host, "GET", "/executions/ID/variables/broken", "").await;
+        assert_eq!((status, &answer["error"]), (500, &json!("the variable store failed")));
+    }
+    assert_eq!(fixture.api.take_warnings(), ["a helper call failed: cannot read /secret/ledger.db"]);
 }
 
 /// Keys with characters that JSON escapes take more than they count.

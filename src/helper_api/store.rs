@@ -1,6 +1,6 @@
 //! Variables in memory, for tests. Remembers what the ledger remembers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
 use cronium_wire::number;
@@ -25,11 +25,18 @@ struct State {
     versions: HashMap<(String, String), u64>,
     /// By run, host and id of the write, also of what was refused.
     answers: HashMap<(String, String, String), Written>,
+    /// By scope and key.
+    secrets: HashSet<(String, String)>,
 }
 
 impl MemoryStore {
     pub fn put(&self, scope: &str, key: &str, value: Value) {
         self.state().set(scope.into(), key.into(), value);
+    }
+
+    pub fn put_secret(&self, scope: &str, key: &str, value: Value) {
+        self.put(scope, key, value);
+        self.state().secrets.insert((scope.into(), key.into()));
     }
 
     /// The key's value in one scope.
@@ -144,6 +151,7 @@ impl VariableStore for MemoryStore {
                     key: variable.key.clone(),
                     version: variable.version,
                     scope: variable.scope.clone(),
+                    secret: state.secrets.contains(&(scope.clone(), variable.key.clone())),
                 });
             }
         }

@@ -15,6 +15,7 @@ pub(super) mod row;
 mod sealing;
 mod write;
 
+use bulk::Wanted;
 pub use bulk::{Bulk, Unread};
 use row::nearest;
 use sealing::Keyring;
@@ -37,6 +38,7 @@ pub struct Listed {
     pub scope: String,
     pub key: String,
     pub version: u64,
+    pub secret: bool,
 }
 
 /// A write as somebody asks for it.
@@ -149,17 +151,18 @@ impl Variables {
     ///
     /// Looks only at keys that begin with one of `prefixes`. `size` says how many bytes one counts,
     /// or `None` where its key is not wanted. Reads no value and opens no secret that it does not
-    /// give.
+    /// give. Without `secrets` it gives none; one that does not open is left out, too.
     pub fn read_all(
         &self,
         scopes: &[String],
         prefixes: &[&str],
+        secrets: bool,
         max_bytes: usize,
         size: impl Fn(Unread) -> Option<usize>,
     ) -> Result<Bulk> {
         self.read(|reader| {
-            reader
-                .worded(|| bulk::read(reader.connection(), &self.keyring, scopes, prefixes, max_bytes, &size))
+            let wanted = Wanted { prefixes, secrets, max_bytes, size: &size };
+            reader.worded(|| bulk::read(reader.connection(), &self.keyring, scopes, &wanted))
         })
     }
 

@@ -239,8 +239,8 @@ async fn of_many_conflicts_a_hundred_are_kept() {
 /// A large value on a slow link is no fault; one that drips for ever is.
 #[tokio::test]
 async fn a_long_line_may_take_its_time_while_it_comes() {
-    let short = Duration::from_millis(200);
-    for (most, wanted) in [(short * 50, Ok(())), (short * 2, Err(JournalFault::TooSlow))] {
+    let short = Duration::from_millis(500);
+    for (most, wanted) in [(short * 50, Ok(())), (short, Err(JournalFault::TooSlow))] {
         let limits = Limits { journal_timeout: short, journal_line_timeout: most, ..Limits::default() };
         let fixture = Fixture::new(limits);
         let value = json!("x".repeat(900 << 10));
@@ -248,7 +248,7 @@ async fn a_long_line_may_take_its_time_while_it_comes() {
         let mut journal = Journal::default();
         let began = std::time::Instant::now();
         let mut came = Ok(());
-        for piece in text.as_bytes().chunks(64 << 10) {
+        for piece in text.as_bytes().chunks(32 << 10) {
             came = journal.push(&fixture.api, "web1", piece).await;
             if came.is_err() {
                 break;
@@ -256,9 +256,9 @@ async fn a_long_line_may_take_its_time_while_it_comes() {
             let left =
                 journal.deadline().map(|deadline| deadline.duration_since(tokio::time::Instant::now()));
             assert!(left.is_none_or(|left| left <= short));
-            tokio::time::sleep(short / 4).await;
+            tokio::time::sleep(short / 10).await;
         }
-        assert!(began.elapsed() > short * 2, "longer than without a byte");
+        assert!(began.elapsed() > short, "longer than without a byte");
         assert_eq!(came, wanted);
         assert_eq!(fixture.store.value("global", "a"), wanted.is_ok().then_some(value));
     }

@@ -15,8 +15,20 @@ use crate::ledger::fault::Fault;
 pub struct Bulk {
     /// By key.
     pub variables: Vec<Variable>,
-    /// Whether nothing that was wanted is left out.
+    /// Whether nothing that was wanted is left out for want of room.
     pub complete: bool,
+    /// Secrets that were wanted and had room, and are left out all the same.
+    pub withheld: usize,
+    /// Why some of these did not open, a sentence each.
+    pub unopened: Vec<String>,
+}
+
+/// See [`Variables::read_all`](super::Variables::read_all).
+pub(super) struct Wanted<'a> {
+    pub(super) prefixes: &'a [&'a str],
+    pub(super) secrets: bool,
+    pub(super) max_bytes: usize,
+    pub(super) size: &'a dyn Fn(Unread) -> Option<usize>,
 }
 
 /// A variable whose value has not been read.
@@ -29,18 +41,15 @@ pub struct Unread<'a> {
 }
 
 /// The wanted variables of `scopes`, each where it is nearest, in one state of the ledger.
-/// `size` says what one takes of `max_bytes`; `None`: it is not wanted, by its key.
 pub(super) fn read(
     connection: &Connection,
     keyring: &Keyring,
     scopes: &[String],
-    prefixes: &[&str],
-    max_bytes: usize,
-    size: &dyn Fn(Unread) -> Option<usize>,
+    wanted: &Wanted,
 ) -> Result<Bulk, Fault> {
-    let prefixes = disjoint(prefixes);
+    let prefixes = disjoint(wanted.prefixes);
     if prefixes.is_empty() {
-        return Ok(Bulk { variables: Vec::new(), complete: true });
+        return Ok(Bulk { variables: Vec::new(), complete: true, withheld: 0, unopened: Vec::new() });
     }
     // Only read from: it is over when it is dropped.
     let state = connection.unchecked_transaction()?;
@@ -53,8 +62,7 @@ pub(super) fn read(
              FROM variables WHERE scope = ?1 AND key >= ?2 ORDER BY key",
         )?,
         prefixes: &prefixes,
-        size,
-        max_bytes,
+        wanted,
         found: BTreeMap::new(),
         bytes: 0,
         end: None,
@@ -66,15 +74,27 @@ pub(super) fn read(
     let mut values =
         state.prepare_cached("SELECT value, version, secret FROM variables WHERE scope = ?1 AND key = ?2")?;
     let mut variables = Vec::with_capacity(found.len());
-    for (key, Found { scope, .. }) in found {
+    let (mut withheld, mut unopened) = (0, Vec::new());
+    for (key, Found { scope, is_withheld, .. }) in found {
+        if is_withheld {
+            withheld += 1;
+            continue;
+        }
         let row = values.query_row([scope, &key], |row| {
             let version = row.get::<_, i64>(1)?.cast_unsigned();
             Ok(Row { scope: scope.to_owned(), text: row.get(0)?, version, secret: row.get(2)? })
         })?;
-        let value = row.value(keyring, &key)?;
-        variables.push(Variable { scope: row.scope, key, value, version: row.version });
+        match row.value(keyring, &key) {
+            Ok(value) => variables.push(Variable { scope: row.scope, key, value, version: row.version }),
+            // The others open, or are no secrets: one that does not must not take them along.
+            Err(Fault::Worded(error)) if row.secret => {
+                withheld += 1;
+                unopened.push([&[error.message], &error.causes[..], &error.hints[..]].concat().join(": "));
+            }
+            Err(fault) => return Err(fault),
+        }
     }
-    Ok(Bulk { variables, complete: end.is_none() })
+    Ok(Bulk { variables, complete: end.is_none(), withheld, unopened })
 }
 
 /// A walk through scopes, the nearest first, that never keeps more than may be given. A wider scope
@@ -84,8 +104,7 @@ struct Look<'a> {
     rows: CachedStatement<'a>,
     /// Where to look, see [`disjoint`].
     prefixes: &'a [&'a str],
-    size: &'a dyn Fn(Unread) -> Option<usize>,
-    max_bytes: usize,
+    wanted: &'a Wanted<'a>,
     /// By key.
     found: BTreeMap<String, Found<'a>>,
     /// What they take.
@@ -97,6 +116,8 @@ struct Look<'a> {
 struct Found<'a> {
     scope: &'a str,
     bytes: usize,
+    /// A secret that is not given. It hides what wider scopes have, as it does from a script.
+    is_withheld: bool,
 }
 
 impl<'a> Look<'a> {
@@ -104,7 +125,7 @@ impl<'a> Look<'a> {
     fn through(&mut self, scope: &'a str) -> Result<(), Fault> {
         // More than anything sealed takes that has room.
         let longest =
-            i64::try_from(self.max_bytes.saturating_mul(2).saturating_add(1024)).unwrap_or(i64::MAX);
+            i64::try_from(self.wanted.max_bytes.saturating_mul(2).saturating_add(1024)).unwrap_or(i64::MAX);
         let mut from = self.prefixes.first().copied();
         'jump: while let Some(first) = from {
             let mut rows = self.rows.query(params![scope, first, longest])?;
@@ -120,14 +141,17 @@ impl<'a> Look<'a> {
                 }
                 let Entry::Vacant(vacant) = self.found.entry(key.to_owned()) else { continue };
                 let stored = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX);
-                let json_bytes = match row.get(2)? {
+                let secret: bool = row.get(2)?;
+                let json_bytes = match secret {
                     true => sealing::bytes_inside(stored, row.get_ref(3)?.as_str_or_null()?.unwrap_or("")),
                     false => stored,
                 };
-                let Some(bytes) = (self.size)(Unread { scope, key, json_bytes }) else { continue };
-                vacant.insert(Found { scope, bytes });
+                let Some(bytes) = (self.wanted.size)(Unread { scope, key, json_bytes }) else { continue };
+                let is_withheld = secret && !self.wanted.secrets;
+                let bytes = if is_withheld { 0 } else { bytes };
+                vacant.insert(Found { scope, bytes, is_withheld });
                 self.bytes = self.bytes.saturating_add(bytes);
-                while self.bytes > self.max_bytes
+                while self.bytes > self.wanted.max_bytes
                     && let Some((key, last)) = self.found.pop_last()
                 {
                     self.bytes -= last.bytes;

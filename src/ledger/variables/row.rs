@@ -52,13 +52,13 @@ pub(super) fn nearest(connection: &Connection, scopes: &[String], key: &str) -> 
 /// Every key of `scopes` once, where it is nearest, by key.
 pub(super) fn in_sight(connection: &Connection, scopes: &[String]) -> Result<Vec<Listed>, Fault> {
     let mut rows = connection.prepare_cached(
-        "SELECT variables.scope, variables.key, version
+        "SELECT variables.scope, variables.key, version, secret
          FROM json_each(?1) AS given CROSS JOIN variables ON variables.scope = given.value
          ORDER BY variables.key, given.key",
     )?;
     let rows = rows.query_map([scopes_json(scopes)?], |row| {
         let version = row.get::<_, i64>(2)?.cast_unsigned();
-        Ok(Listed { scope: row.get(0)?, key: row.get(1)?, version })
+        Ok(Listed { scope: row.get(0)?, key: row.get(1)?, version, secret: row.get(3)? })
     })?;
     let mut listed: Vec<Listed> = rows.collect::<Result<_, _>>()?;
     listed.dedup_by(|wider, nearer| wider.key == nearer.key);
