@@ -1,13 +1,16 @@
 //! Hosts, groups, ranges, selection → [`Target`]s.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 mod account;
 mod draft;
 mod entry;
 pub mod format;
+mod jump;
 mod reach;
 pub mod selection;
 mod spot;
@@ -16,6 +19,7 @@ mod wildcard;
 
 pub use account::Account;
 pub use entry::{Entry, Group, Rules, Settings, Vars};
+pub use jump::Jump;
 pub use reach::{Reach, Resolved};
 
 use selection::{Host, Selected};
@@ -42,8 +46,9 @@ pub enum Address {
     Ssh(Box<Ssh>),
 }
 
-/// Everything needed to connect: ssh_config and flags already merged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Everything needed to connect: ssh_config and flags already merged. Two that are equal may share a
+/// connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ssh {
     /// Name or IP address to connect to.
     pub host: String,
@@ -62,10 +67,32 @@ pub struct Ssh {
     pub host_key: HostKeyPolicy,
     /// For TCP, banner, key exchange and authentication each.
     pub connect_timeout: Duration,
+    /// What stands between us and the host; nothing where a TCP connection does.
+    pub proxy: Option<Proxy>,
+}
+
+/// `user@host:port`, with brackets around an IPv6 address.
+impl fmt::Display for Ssh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "{}@[{}]:{}", self.user, self.host, self.port),
+            false => write!(f, "{}@{}:{}", self.user, self.host, self.port),
+        }
+    }
+}
+
+/// How the stream to a host is had, where that is not a TCP connection of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Proxy {
+    /// A channel through a jump host, which may stand behind another. All targets of a run behind
+    /// the same jump host share one `Ssh`.
+    Jump(Arc<Ssh>),
+    /// The stdin and stdout of a command: a line for the user's shell, its tokens expanded.
+    Command(String),
 }
 
 /// `--host-key`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum HostKeyPolicy {
     /// An unknown or changed key is refused
     #[default]

@@ -23,6 +23,10 @@ pub struct Settings {
     pub private_key: Option<Placed<String>>,
     /// `none` is a jump through nothing: it hides that of a wider group.
     pub jump: Option<Placed<String>>,
+    /// `ProxyCommand` of Ansible's arguments for ssh.
+    pub proxy_command: Option<Placed<String>>,
+    /// A variable of Ansible that means a proxy in a way that we do not read.
+    pub unclear_proxy: Option<Placed<String>>,
     /// `ansible_connection`.
     pub connection: Option<Placed<String>>,
     /// Words of Ansible that would change how a host is reached and that we leave out.
@@ -41,7 +45,12 @@ impl Settings {
         fill(&mut self.port, &wider.port);
         fill(&mut self.user, &wider.user);
         fill(&mut self.private_key, &wider.private_key);
-        fill(&mut self.jump, &wider.jump);
+        // A jump and a command exclude each other: the nearer one counts.
+        if self.jump.is_none() && self.proxy_command.is_none() {
+            self.jump.clone_from(&wider.jump);
+            self.proxy_command.clone_from(&wider.proxy_command);
+        }
+        fill(&mut self.unclear_proxy, &wider.unclear_proxy);
         fill(&mut self.connection, &wider.connection);
         for word in &wider.left_out {
             if !self.left_out.iter().any(|known| known.value == word.value) {

@@ -1,11 +1,17 @@
 //! SSH, over russh. Nothing outside this module names it.
 
 mod auth;
+mod bastion;
 mod client;
 mod connector;
+mod endpoint;
 mod exec;
+mod handshake;
 pub mod known_hosts;
+mod proxy_command;
+mod relay;
 pub mod server;
+mod tcp;
 mod watched;
 
 pub use connector::{Connection, Connector};

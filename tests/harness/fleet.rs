@@ -58,6 +58,8 @@ pub struct HostTraits {
     pub forwarding: bool,
     /// `AllowStreamLocalForwarding` where `forwarding` is on.
     pub streamlocal: bool,
+    /// Lines of sshd_config that win over those of the harness.
+    pub config: String,
 }
 
 impl Default for HostTraits {
@@ -68,6 +70,7 @@ impl Default for HostTraits {
             login: String::new(),
             forwarding: true,
             streamlocal: true,
+            config: String::new(),
         }
     }
 }
@@ -213,6 +216,11 @@ impl Fleet {
         self.folder.join("known_hosts")
     }
 
+    /// Where keys and configurations are; `FLEET` in lines of a configuration.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The home of the user on host `number`.
     pub fn home(&self, number: u8) -> PathBuf {
         home(&self.folder, number)
@@ -232,6 +240,11 @@ impl Fleet {
     /// How many connections of host `number` were authenticated.
     pub fn logins(&self, number: u8) -> usize {
         self.log(number).matches("Accepted publickey").count()
+    }
+
+    /// How many connections host `number` has taken, let in or not.
+    pub fn connections(&self, number: u8) -> usize {
+        self.log(number).matches("Connection from ").count()
     }
 
     /// The run folders on host `number`: empty once every run is over.
@@ -377,7 +390,8 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
     let (tcp, streamlocal) = (yes_no(traits.forwarding), yes_no(traits.forwarding && traits.streamlocal));
     let penalties = if has_penalties() { "PerSourcePenalties no\n" } else { "" };
     let text = format!(
-        "ListenAddress {address}:{port}\n\
+        "{config}\n\
+         ListenAddress {address}:{port}\n\
          HostKey {folder_text}/host{number}\n\
          AuthorizedKeysFile {folder_text}/{authorized}\n\
          ForceCommand {shell}\n\
@@ -396,6 +410,7 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
          MaxStartups 1000\n\
          MaxSessions 100\n\
          LogLevel VERBOSE\n",
+        config = traits.config.replace("FLEET", &folder_text.to_string()),
         shell = shell.display(),
     );
     let conf = folder.join(format!("host{number}.conf"));

@@ -47,9 +47,11 @@ impl Sorted {
                 settings.private_key = Some(spot.placed(text(name, &value, spot)?));
             }
             "ansible_connection" => settings.connection = Some(spot.placed(text(name, &value, spot)?)),
-            _ if is_jump(name, &value) => {
-                settings.jump = Some(spot.placed(name.to_owned()));
-            }
+            _ if is_proxy(name, &value) => match proxy(&value) {
+                Some(Proxy::Jump(jump)) => settings.jump = Some(spot.placed(jump)),
+                Some(Proxy::Command(command)) => settings.proxy_command = Some(spot.placed(command)),
+                None => settings.unclear_proxy = Some(spot.placed(name.to_owned())),
+            },
             _ if LEFT_OUT.contains(&name) && !is_off(&value) => {
                 settings.left_out.push(spot.placed(name.to_owned()));
             }
@@ -65,10 +67,37 @@ impl Sorted {
 }
 
 /// Without these arguments we would connect to the wrong place.
-fn is_jump(name: &str, value: &Value) -> bool {
+fn is_proxy(name: &str, value: &Value) -> bool {
     let is_args = matches!(name, "ansible_ssh_common_args" | "ansible_ssh_extra_args" | "ansible_ssh_args");
     let Some(value) = value.as_str().map(str::to_ascii_lowercase) else { return false };
     is_args && (value.contains("proxy") || value.split_whitespace().any(|word| word.starts_with("-j")))
+}
+
+enum Proxy {
+    Jump(String),
+    Command(String),
+}
+
+/// What ssh's arguments say of a proxy; nothing where they say it in a way that is not clear.
+fn proxy(value: &Value) -> Option<Proxy> {
+    let text = value.as_str().filter(|text| !text.contains("{{"))?;
+    let words = shlex::split(text)?;
+    let mut words = words.iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        if let Some(jump) = word.strip_prefix("-J") {
+            let jump = if jump.is_empty() { words.next()? } else { jump };
+            return Some(Proxy::Jump(jump.to_owned()));
+        }
+        let Some(option) = word.strip_prefix("-o") else { continue };
+        let option = if option.is_empty() { words.next()? } else { option };
+        let (keyword, value) = option.split_once(['=', ' '])?;
+        match keyword.trim().to_ascii_lowercase().as_str() {
+            "proxyjump" => return Some(Proxy::Jump(value.trim().to_owned())),
+            "proxycommand" => return Some(Proxy::Command(value.trim().to_owned())),
+            _ => {}
+        }
+    }
+    None
 }
 
 fn is_off(value: &Value) -> bool {

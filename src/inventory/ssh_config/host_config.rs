@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Place;
-use super::keyword::{PROXY_COMMAND, PROXY_JUMP, Setting, Unsupported, Weight};
-use crate::inventory::HostKeyPolicy;
+use super::keyword::{Setting, Unsupported};
+use crate::inventory::{HostKeyPolicy, Jump};
 
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub struct HostConfig {
     pub host_key: Option<HostKeyPolicy>,
     pub host_key_alias: Option<String>,
     pub connect_timeout: Option<Duration>,
+    /// Never there together with a `proxy_command` that is one.
+    pub proxy_jump: Option<Placed<Jump>>,
+    /// Empty for `none`.
+    pub proxy_command: Option<Placed<String>>,
     pub unsupported: Vec<Placed<Unsupported>>,
 }
 
@@ -59,16 +63,19 @@ impl HostConfig {
             Setting::HostKey(policy) => first(&mut self.host_key, || *policy),
             Setting::HostKeyAlias(alias) => first(&mut self.host_key_alias, || alias.clone()),
             Setting::ConnectTimeout(timeout) => first(&mut self.connect_timeout, || *timeout),
+            // Of these two the first counts, but a jump through nothing is no jump.
+            Setting::ProxyJump(jump) => {
+                if self.proxy_command.is_none() {
+                    first(&mut self.proxy_jump, || placed(jump, place));
+                }
+            }
+            Setting::ProxyCommand(command) => {
+                if self.proxy_jump.as_ref().is_none_or(|jump| jump.value.0.is_empty()) {
+                    first(&mut self.proxy_command, || placed(command, place));
+                }
+            }
             Setting::Unsupported(setting) => {
-                let is_taken = self.unsupported.iter().map(|known| &known.value).any(|known| {
-                    known.keyword == setting.keyword
-                        // Of these two the first counts, but a jump through nothing is no jump.
-                        || known.keyword == PROXY_COMMAND && setting.keyword == PROXY_JUMP
-                        || known.keyword == PROXY_JUMP
-                            && known.weight != Weight::None
-                            && setting.keyword == PROXY_COMMAND
-                });
-                if !is_taken {
+                if !self.unsupported.iter().any(|known| known.value.keyword == setting.keyword) {
                     self.unsupported.push(placed(setting, place));
                 }
             }

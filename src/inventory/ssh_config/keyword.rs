@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::time;
-use crate::inventory::HostKeyPolicy;
+use crate::inventory::{HostKeyPolicy, Jump};
 
 /// A keyword with its arguments, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub enum Setting {
     HostKey(HostKeyPolicy),
     HostKeyAlias(String),
     ConnectTimeout(Duration),
+    ProxyJump(Jump),
+    /// Empty for `none`.
+    ProxyCommand(String),
     Unsupported(Unsupported),
 }
 
@@ -107,6 +110,11 @@ pub fn understand(keyword: &str, arguments: &[String]) -> Result<Meaning, String
             "none" => return Ok(Meaning::Cosmetic),
             text => time::parse(text).ok_or_else(|| format!("{text} is no length of time"))?,
         }),
+        "proxyjump" => S::ProxyJump(one()?.parse()?),
+        "proxycommand" => match arguments {
+            [only] if only.eq_ignore_ascii_case("none") => S::ProxyCommand(String::new()),
+            words => S::ProxyCommand(words.join(" ")),
+        },
         _ => match unsupported(keyword, arguments) {
             Some(unsupported) => S::Unsupported(unsupported),
             None => return Ok(Meaning::Cosmetic),
@@ -146,18 +154,14 @@ fn is_off(value: &str) -> bool {
     ["no", "none", "false"].iter().any(|off| value.eq_ignore_ascii_case(off))
 }
 
-pub const PROXY_JUMP: &str = "ProxyJump";
-pub const PROXY_COMMAND: &str = "ProxyCommand";
-
 /// Keywords that change how OpenSSH connects and that we do not follow.
 fn unsupported(keyword: &str, arguments: &[String]) -> Option<Unsupported> {
     use Weight::{Refuse, Warn};
     let value = arguments[0].as_str();
     let off = is_off(value);
     let (keyword, heavy, neutral) = match keyword {
-        "proxyjump" => (PROXY_JUMP, Refuse, off),
-        "proxycommand" => (PROXY_COMMAND, Refuse, off),
         "revokedhostkeys" => ("RevokedHostKeys", Refuse, off),
+        "proxyusefdpass" => ("ProxyUseFdpass", Refuse, off),
         "refuseconnection" => ("RefuseConnection", Refuse, false),
         "certificatefile" => ("CertificateFile", Warn, off),
         "addressfamily" => ("AddressFamily", Warn, value.eq_ignore_ascii_case("any")),
@@ -349,8 +353,7 @@ mod tests {
     #[test]
     fn what_is_configured_as_we_do_anyway_weighs_nothing() {
         for (keyword, value, weight) in [
-            ("proxyjump", "bastion", Weight::Refuse),
-            ("proxyjump", "none", Weight::None),
+            ("refuseconnection", "out of service", Weight::Refuse),
             ("revokedhostkeys", "/etc/ssh/revoked", Weight::Refuse),
             ("certificatefile", "~/.ssh/cert.pub", Weight::Warn),
             ("addressfamily", "inet6", Weight::Warn),
@@ -378,6 +381,8 @@ mod tests {
             ("connecttimeout", "soon"),
             ("user", ""),
             ("host", ""),
+            ("proxyjump", "bastion:port"),
+            ("proxyjump", "a,,b"),
         ] {
             assert!(meaning(keyword, value).is_err(), "{keyword} {value}");
         }

@@ -26,29 +26,40 @@ const DEFAULT_IDENTITIES: &[&str] = &[
 pub struct OpenSsh {
     /// The line that only OpenSSH understands.
     because: Place,
-    arguments: Vec<OsString>,
+    /// Which files are read.
+    files: Vec<OsString>,
+    options: Vec<OsString>,
 }
 
 impl OpenSsh {
     pub fn because_of(place: Place) -> Self {
-        Self { because: place, arguments: Vec::new() }
+        Self { because: place, files: Vec::new(), options: Vec::new() }
     }
 
     /// What every question is asked with.
     pub fn ask_with(&mut self, source: &Source, options: &[String]) {
         match source {
             Source::Standard => {}
-            Source::File(path) => self.arguments.extend(["-F".into(), path.into()]),
-            Source::Nothing => self.arguments.extend(["-F".into(), "none".into()]),
+            Source::File(path) => self.files.extend(["-F".into(), path.into()]),
+            Source::Nothing => self.files.extend(["-F".into(), "none".into()]),
         }
         for option in options {
-            self.arguments.extend(["-o".into(), option.into()]);
+            self.options.extend(["-o".into(), option.into()]);
         }
     }
 
     pub fn ask(&self, question: Question<'_>) -> Result<HostConfig> {
+        self.ask_with_options(question, &self.options)
+    }
+
+    /// What the files alone say.
+    pub fn ask_files(&self, question: Question<'_>) -> Result<HostConfig> {
+        self.ask_with_options(question, &[])
+    }
+
+    fn ask_with_options(&self, question: Question<'_>, options: &[OsString]) -> Result<HostConfig> {
         let mut command = Command::new("ssh");
-        command.arg("-G").args(&self.arguments);
+        command.arg("-G").args(&self.files).args(options);
         if let Some(user) = question.user {
             command.args(["-l", user]);
         }

@@ -45,9 +45,8 @@ fn meaning(config: &HostConfig, typed: &str) -> Vec<String> {
         let files = files.as_ref().map_or(default.map(str::to_owned).to_vec(), |files| files.value.clone());
         files.iter().map(path).collect::<Vec<_>>().join(" ")
     };
-    let proxy = |setting: &&Placed<Unsupported>| {
-        setting.value.keyword.starts_with("Proxy") && setting.value.weight == Weight::Refuse
-    };
+    let jump = config.proxy_jump.as_ref().map(|jump| jump.value.clone()).unwrap_or_default();
+    let command = config.proxy_command.as_ref().map(|command| command.value.clone()).unwrap_or_default();
     vec![
         host.clone(),
         port.to_string(),
@@ -60,7 +59,8 @@ fn meaning(config: &HostConfig, typed: &str) -> Vec<String> {
         format!("{:?}", config.host_key.unwrap_or_default()),
         config.host_key_alias.clone().unwrap_or_default().to_lowercase(),
         format!("{:?}", config.connect_timeout),
-        config.unsupported.iter().find(proxy).map_or("", |setting| setting.value.keyword).to_owned(),
+        format!("{jump:?}"),
+        command,
     ]
 }
 
@@ -146,6 +146,16 @@ fn awkward_files_mean_what_openssh_says() {
             "proxy",
             "Host web01\nProxyJump none\nHost web*\nProxyCommand nc %h %p\nHost db1\nProxyCommand none\nHost *\nProxyJump bastion:22\n",
         )],
+        &[(
+            "jump forms",
+            "Host web01\nProxyJump ann@[::1]:2222,b\nHost web02*\nProxyJump ssh://u@h:7\nHost db1\nProxyJump 10.0.0.1\nHost 10*\nProxyJump=a@b@c\nHost ::1\nProxyJump a,b:1,c\n",
+        )],
+        &[(
+            "commands",
+            "Host web01\nProxyCommand=ssh -W '[%h]:%p' \"a b\" # x\nHost web02*\nProxyCommand   exec  nc   %h %%  \nHost db1\nProxyCommand = nc\n",
+        )],
+        &[("jump port", "ProxyJump a:x\n")],
+        &[("jump name", "ProxyJump a,,b\n")],
         &[("alias", "Host web*\nHostKeyAlias Fleet\n")],
         &[(
             "jump",
@@ -312,9 +322,9 @@ fn a_configuration_with_match_is_answered_by_openssh() {
 
 #[test]
 fn what_openssh_says_of_a_match_is_refused_too() {
-    let (_folder, config) = load("Match host web1\nProxyJump bastion\n", &[]);
+    let (_folder, config) = load("Match host web1\nRevokedHostKeys /x\n", &[]);
     let error = resolve(&Reach::default(), "web[1-2]", &config.unwrap(), &account()).unwrap_err();
-    assert_eq!(error.message, "cannot reach web1 as configured: ProxyJump is not supported yet");
+    assert_eq!(error.message, "cannot reach web1 as configured: RevokedHostKeys is not supported yet");
     let (_folder, config) = load("Match host web1\nNoSuchKeyword x\n", &[]);
     let error = resolve(&Reach::default(), "web1", &config.unwrap(), &account()).unwrap_err();
     assert_eq!(error.message, "ssh -G cannot answer for web1");
@@ -323,23 +333,23 @@ fn what_openssh_says_of_a_match_is_refused_too() {
 
 #[test]
 fn a_host_that_needs_what_we_lack_is_refused_with_the_line_that_says_so() {
-    let text = "Host web[1-9]\nPort 1\n\nHost db*\n  ProxyJump bastion\nHost *\n  CertificateFile ~/x\n";
+    let text = "Host web[1-9]\nPort 1\n\nHost db*\n  RevokedHostKeys /x\nHost *\n  CertificateFile ~/x\n";
     let (folder, config) = load(text, &[]);
     let config = config.unwrap();
     let error = resolve(&Reach::default(), "db[1-5],web1", &config, &account()).unwrap_err();
     let shown = error.to_string().replace(folder.path().to_str().unwrap(), "DIR");
     insta::assert_snapshot!(shown, @r"
-    error: cannot reach db1, db2, db3 and 2 more as configured: ProxyJump is not supported yet
-    caused by: DIR/config:5: ProxyJump applies to db1, db2, db3 and 2 more
+    error: cannot reach db1, db2, db3 and 2 more as configured: RevokedHostKeys is not supported yet
+    caused by: DIR/config:5: RevokedHostKeys applies to db1, db2, db3 and 2 more
 
-    hint: --ssh-option ProxyJump=none  goes without it
+    hint: --ssh-option RevokedHostKeys=none  goes without it
     hint: --exclude db1,db2,db3,db4,db5  leaves them out
     ");
     let found = resolve(&Reach::default(), "web1,web2", &config, &account()).unwrap();
     let warnings = found.warnings.join("\n").replace(folder.path().to_str().unwrap(), "DIR");
     assert_eq!(warnings, "DIR/config:7: CertificateFile is not supported yet, left out for web1, web2");
 
-    let (_folder, config) = load(text, &["ProxyJump=none"]);
+    let (_folder, config) = load(text, &["RevokedHostKeys=none"]);
     assert_eq!(resolve(&Reach::default(), "db1", &config.unwrap(), &account()).unwrap().targets.len(), 1);
 }
 
@@ -415,6 +425,7 @@ fn a_target_wins_over_a_flag_and_a_flag_over_the_file() {
         known_hosts: Some("known".into()),
         host_key: Some(HostKeyPolicy::AcceptNew),
         connect_timeout: Some(std::time::Duration::from_secs(3)),
+        jump: None,
     };
     let flagged = ssh(&reach, "web1");
     assert_eq!((flagged.user.as_str(), flagged.port), ("flag", 2));

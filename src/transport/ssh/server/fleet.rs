@@ -160,6 +160,7 @@ fn target(name: String, port: u16, user: &str, identity: &Path, known_hosts: &Pa
         known_hosts: vec![known_hosts.into()],
         host_key: HostKeyPolicy::Strict,
         connect_timeout: CONNECT_TIMEOUT,
+        proxy: None,
     };
     Target { name, address: Address::Ssh(Box::new(ssh)), groups: Vec::new() }
 }
