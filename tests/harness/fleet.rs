@@ -407,11 +407,13 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
          UseDNS no\n\
          PrintMotd no\n\
          PrintLastLog no\n\
-         MaxStartups 1000\n\
+         {startups}\
          MaxSessions 100\n\
          LogLevel VERBOSE\n",
         config = traits.config.replace("FLEET", &folder_text.to_string()),
         shell = shell.display(),
+        // Of this one the last counts.
+        startups = if traits.config.contains("MaxStartups") { "" } else { "MaxStartups 1000\n" },
     );
     let conf = folder.join(format!("host{number}.conf"));
     fs::write(&conf, text).unwrap();
