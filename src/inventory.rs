@@ -12,6 +12,7 @@ mod entry;
 pub mod format;
 mod jump;
 mod reach;
+mod secret;
 pub mod selection;
 mod spot;
 pub mod ssh_config;
@@ -21,6 +22,7 @@ pub use account::Account;
 pub use entry::{Entry, Group, Rules, Settings, Vars};
 pub use jump::Jump;
 pub use reach::{Reach, Resolved};
+pub use secret::{Passphrases, Secret};
 
 use selection::{Host, Selected};
 
@@ -58,6 +60,12 @@ pub struct Ssh {
     pub host_key_alias: Option<String>,
     /// Private keys to try, in order.
     pub identities: Vec<PathBuf>,
+    /// Certificates to try with the keys they are for, beside those that stand beside `identities`.
+    pub certificates: Vec<PathBuf>,
+    /// The passphrases of `identities`, those that were asked for.
+    pub passphrases: Passphrases,
+    /// Tried once, after the keys.
+    pub password: Option<Secret>,
     /// The agent's socket, if an agent is to be asked.
     pub agent: Option<PathBuf>,
     /// Try only keys of `identities` (in files or, where they match, in the agent).

@@ -69,6 +69,12 @@ pub struct ConnectArgs {
     /// How host keys are checked [default: as ssh_config says, else strict]
     #[arg(long, value_name = "POLICY", env = "CRONIUM_RUN_HOST_KEY")]
     pub host_key: Option<HostKeyPolicy>,
+    /// Ask for a password once and try it after the keys, at targets but not at jump hosts
+    #[arg(short = 'k', long, env = "CRONIUM_RUN_ASK_PASS", value_parser = clap::builder::BoolishValueParser::new())]
+    pub ask_pass: bool,
+    /// The first line of a file in place of the password that --ask-pass asks for
+    #[arg(long, value_name = "FILE", env = "CRONIUM_RUN_PASSWORD_FILE", conflicts_with = "ask_pass")]
+    pub password_file: Option<PathBuf>,
     /// How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]
     #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_CONNECT_TIMEOUT", value_parser = connect_timeout)]
     pub connect_timeout: Option<Duration>,

@@ -147,6 +147,7 @@ fn document(target: &Target) -> Value {
             "user": ssh.user,
             "host_key_alias": ssh.host_key_alias,
             "identities": ssh.identities,
+            "certificates": ssh.certificates,
             "identities_only": ssh.identities_only,
             "agent": ssh.agent,
             "known_hosts": ssh.known_hosts,
@@ -199,6 +200,9 @@ mod tests {
                 host_key: HostKeyPolicy::AcceptNew,
                 connect_timeout: Duration::from_secs(10),
                 proxy: None,
+                certificates: Vec::new(),
+                passphrases: crate::inventory::Passphrases::default(),
+                password: None,
             })),
         };
         let local = Target { name: "local".into(), address: Address::Local, groups: Vec::new() };
@@ -218,7 +222,7 @@ mod tests {
     #[test]
     fn json_has_everything() {
         let shown: Vec<Value> = targets().iter().map(document).collect();
-        insta::assert_snapshot!(Value::from(shown)[0], @r#"{"agent":null,"connect_timeout_ms":10000,"groups":["web","prod"],"host":"web1.example.com","host_key":"accept-new","host_key_alias":null,"identities":["/home/ann/.ssh/id_ed25519"],"identities_only":false,"jump":[],"known_hosts":["/home/ann/.ssh/known_hosts"],"name":"web1","port":22,"proxy_command":null,"transport":"ssh","user":"ann"}"#);
+        insta::assert_snapshot!(Value::from(shown)[0], @r#"{"agent":null,"certificates":[],"connect_timeout_ms":10000,"groups":["web","prod"],"host":"web1.example.com","host_key":"accept-new","host_key_alias":null,"identities":["/home/ann/.ssh/id_ed25519"],"identities_only":false,"jump":[],"known_hosts":["/home/ann/.ssh/known_hosts"],"name":"web1","port":22,"proxy_command":null,"transport":"ssh","user":"ann"}"#);
         assert_eq!(document(&targets()[2]), json!({ "name": "local", "transport": "local", "groups": [] }));
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::selection::{Host, Selected};
 use super::ssh_config::{Config, HostConfig, Names, Place, Question, Weight};
-use super::{Account, Address, HostKeyPolicy, Inventory, Jump, Ssh, Target};
+use super::{Account, Address, HostKeyPolicy, Inventory, Jump, Passphrases, Ssh, Target};
 use crate::error::{Error, Result};
 
 use jumps::Jumps;
@@ -166,6 +166,12 @@ impl Reach {
             identities.clone_from(&defaults.identities);
         }
 
+        let certificates = config.certificate_files.iter();
+        let certificates = certificates
+            .filter(|file| !file.value.eq_ignore_ascii_case("none"))
+            .map(|file| names.path(&file.value).map_err(|message| wrong(&file.place, message)))
+            .collect::<Result<Vec<_>>>()?;
+
         let agent = match &config.identity_agent {
             None => account.agent(),
             Some(agent) => match agent.value.as_str() {
@@ -214,6 +220,9 @@ impl Reach {
             host_key: self.host_key.or(config.host_key).unwrap_or_default(),
             connect_timeout: self.connect_timeout.or(config.connect_timeout).unwrap_or(CONNECT_TIMEOUT),
             proxy: None,
+            certificates,
+            passphrases: defaults.passphrases.clone(),
+            password: None,
             host,
             user,
         })
@@ -227,6 +236,7 @@ struct Defaults<'a> {
     account: &'a Account,
     identities: Vec<PathBuf>,
     user_known_hosts: Vec<PathBuf>,
+    passphrases: Passphrases,
 }
 
 impl<'a> Defaults<'a> {
@@ -240,6 +250,7 @@ impl<'a> Defaults<'a> {
                 .filter(|path| Path::exists(path))
                 .collect(),
             user_known_hosts: vec![in_ssh_dir("known_hosts"), in_ssh_dir("known_hosts2")],
+            passphrases: Passphrases::default(),
         }
     }
 }

@@ -18,7 +18,13 @@ const WATCHDOG: &str = r#"
 sshd=$1 folder=$2; shift 2
 roots=
 for conf in "$@"; do
-    "$sshd" -D -e -f "$conf" 2>"${conf%.conf}.log" </dev/null &
+    if [ -e "${conf%.conf}.shadow" ]; then
+        # A password for this one alone: nobody else sees the file that stands in for /etc/shadow.
+        unshare -m sh -c 'mount --bind "$1" /etc/shadow && exec "$2" -D -e -f "$3"' \
+            sh "${conf%.conf}.shadow" "$sshd" "$conf" 2>"${conf%.conf}.log" </dev/null &
+    else
+        "$sshd" -D -e -f "$conf" 2>"${conf%.conf}.log" </dev/null &
+    fi
     roots="$roots $!"
 done
 cat >/dev/null
@@ -58,6 +64,8 @@ pub struct HostTraits {
     pub forwarding: bool,
     /// `AllowStreamLocalForwarding` where `forwarding` is on.
     pub streamlocal: bool,
+    /// The user's password is [`PASSWORD`] there; needs root.
+    pub password: bool,
     /// Lines of sshd_config that win over those of the harness.
     pub config: String,
 }
@@ -70,10 +78,16 @@ impl Default for HostTraits {
             login: String::new(),
             forwarding: true,
             streamlocal: true,
+            password: false,
             config: String::new(),
         }
     }
 }
+
+/// What logs in where [`HostTraits::password`] is on.
+pub const PASSWORD: &str = "Horse-battery-9";
+const SEALED: &str =
+    "$6$abcdefgh$/g8NNGDDk7XMVFksHHzBC9qqBPb7jrtxjeOeNgFyyZjVW1mj4b2Uff9i3xHJa5nn31suDuqHr7i2IZW7lFVdF/";
 
 /// Hosts to be: host n listens on `127.A.B.n`, all on one port.
 #[derive(Default)]
@@ -415,6 +429,11 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
         // Of this one the last counts.
         startups = if traits.config.contains("MaxStartups") { "" } else { "MaxStartups 1000\n" },
     );
+    if traits.password {
+        let shadow = folder.join(format!("host{number}.shadow"));
+        fs::write(&shadow, format!("{}:{SEALED}:20000:0:99999:7:::\n", user())).unwrap();
+        fs::set_permissions(&shadow, fs::Permissions::from_mode(0o600)).unwrap();
+    }
     let conf = folder.join(format!("host{number}.conf"));
     fs::write(&conf, text).unwrap();
     conf

@@ -20,6 +20,7 @@ pub struct HostConfig {
     pub port: Option<u16>,
     pub user: Option<String>,
     pub identity_files: Vec<Placed<String>>,
+    pub certificate_files: Vec<Placed<String>>,
     pub identities_only: Option<bool>,
     pub identity_agent: Option<Placed<String>>,
     pub user_known_hosts: Option<Placed<Vec<String>>>,
@@ -52,6 +53,11 @@ impl HostConfig {
             Setting::IdentityFile(file) => {
                 if !self.identity_files.iter().any(|known| known.value == *file) {
                     self.identity_files.push(placed(file, place));
+                }
+            }
+            Setting::CertificateFile(file) => {
+                if !self.certificate_files.iter().any(|known| known.value == *file) {
+                    self.certificate_files.push(placed(file, place));
                 }
             }
             Setting::IdentitiesOnly(only) => first(&mut self.identities_only, || *only),

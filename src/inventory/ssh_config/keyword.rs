@@ -12,6 +12,7 @@ pub enum Setting {
     Port(u16),
     User(String),
     IdentityFile(String),
+    CertificateFile(String),
     IdentitiesOnly(bool),
     IdentityAgent(String),
     /// Empty for `none`.
@@ -93,6 +94,7 @@ pub fn understand(keyword: &str, arguments: &[String]) -> Result<Meaning, String
         "user" => S::User(one()?.to_owned()),
         "port" => S::Port(port(one()?)?),
         "identityfile" => S::IdentityFile(one()?.to_owned()),
+        "certificatefile" => S::CertificateFile(one()?.to_owned()),
         "identitiesonly" => S::IdentitiesOnly(yes_no(keyword, one()?)?),
         "identityagent" => S::IdentityAgent(one()?.to_owned()),
         "userknownhostsfile" => S::UserKnownHostsFile(files(keyword, arguments)?),
@@ -163,7 +165,6 @@ fn unsupported(keyword: &str, arguments: &[String]) -> Option<Unsupported> {
         "revokedhostkeys" => ("RevokedHostKeys", Refuse, off),
         "proxyusefdpass" => ("ProxyUseFdpass", Refuse, off),
         "refuseconnection" => ("RefuseConnection", Refuse, false),
-        "certificatefile" => ("CertificateFile", Warn, off),
         "addressfamily" => ("AddressFamily", Warn, value.eq_ignore_ascii_case("any")),
         "bindaddress" => ("BindAddress", Warn, off),
         "bindinterface" => ("BindInterface", Warn, off),
@@ -355,7 +356,7 @@ mod tests {
         for (keyword, value, weight) in [
             ("refuseconnection", "out of service", Weight::Refuse),
             ("revokedhostkeys", "/etc/ssh/revoked", Weight::Refuse),
-            ("certificatefile", "~/.ssh/cert.pub", Weight::Warn),
+            ("verifyhostkeydns", "yes", Weight::Warn),
             ("addressfamily", "inet6", Weight::Warn),
             ("addressfamily", "any", Weight::None),
             ("pubkeyauthentication", "no", Weight::Warn),

@@ -52,6 +52,7 @@ fn meaning(config: &HostConfig, typed: &str) -> Vec<String> {
         port.to_string(),
         user.clone(),
         config.identity_files.iter().map(|file| file.value.as_str()).collect::<Vec<_>>().join(" "),
+        config.certificate_files.iter().map(|file| file.value.as_str()).collect::<Vec<_>>().join(" "),
         config.identities_only.unwrap_or(false).to_string(),
         config.identity_agent.as_ref().map(|agent| path(&agent.value)).unwrap_or_default(),
         files(&config.user_known_hosts, ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]),
@@ -120,6 +121,7 @@ fn awkward_files_mean_what_openssh_says() {
             "identities",
             "IdentityFile a\nIdentityFile b\nHost web*\nIdentityFile c\nIdentityFile a\nIdentityFile %d/%h\n",
         )],
+        &[("certificates", "CertificateFile ~/a\nHost web*\nCertificateFile %d/b\nCertificateFile ~/a\n")],
         &[(
             "none",
             "IdentityFile none\nIdentityAgent none\nUserKnownHostsFile none\nGlobalKnownHostsFile NONE\n",
@@ -333,7 +335,7 @@ fn what_openssh_says_of_a_match_is_refused_too() {
 
 #[test]
 fn a_host_that_needs_what_we_lack_is_refused_with_the_line_that_says_so() {
-    let text = "Host web[1-9]\nPort 1\n\nHost db*\n  RevokedHostKeys /x\nHost *\n  CertificateFile ~/x\n";
+    let text = "Host web[1-9]\nPort 1\n\nHost db*\n  RevokedHostKeys /x\nHost *\n  VerifyHostKeyDNS yes\n";
     let (folder, config) = load(text, &[]);
     let config = config.unwrap();
     let error = resolve(&Reach::default(), "db[1-5],web1", &config, &account()).unwrap_err();
@@ -347,7 +349,7 @@ fn a_host_that_needs_what_we_lack_is_refused_with_the_line_that_says_so() {
     ");
     let found = resolve(&Reach::default(), "web1,web2", &config, &account()).unwrap();
     let warnings = found.warnings.join("\n").replace(folder.path().to_str().unwrap(), "DIR");
-    assert_eq!(warnings, "DIR/config:7: CertificateFile is not supported yet, left out for web1, web2");
+    assert_eq!(warnings, "DIR/config:7: VerifyHostKeyDNS is not supported yet, left out for web1, web2");
 
     let (_folder, config) = load(text, &["RevokedHostKeys=none"]);
     assert_eq!(resolve(&Reach::default(), "db1", &config.unwrap(), &account()).unwrap().targets.len(), 1);

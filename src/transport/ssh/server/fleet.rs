@@ -21,7 +21,7 @@ use super::host::Host;
 use super::interrupts::Interrupts;
 use super::leftovers;
 use crate::error::{Error, OrFail, Result};
-use crate::inventory::{Account, Address, HostKeyPolicy, Ssh, Target};
+use crate::inventory::{Account, Address, HostKeyPolicy, Passphrases, Ssh, Target};
 
 /// All hosts share this machine's processors: the last of 200 waits for its turn.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -161,6 +161,9 @@ fn target(name: String, port: u16, user: &str, identity: &Path, known_hosts: &Pa
         host_key: HostKeyPolicy::Strict,
         connect_timeout: CONNECT_TIMEOUT,
         proxy: None,
+        certificates: Vec::new(),
+        passphrases: Passphrases::default(),
+        password: None,
     };
     Target { name, address: Address::Ssh(Box::new(ssh)), groups: Vec::new() }
 }
