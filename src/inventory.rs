@@ -11,6 +11,7 @@ mod draft;
 mod entry;
 pub mod format;
 mod jump;
+mod protocol;
 mod reach;
 mod secret;
 pub mod selection;
@@ -21,6 +22,7 @@ mod wildcard;
 pub use account::Account;
 pub use entry::{Entry, Group, Rules, Settings, Vars};
 pub use jump::Jump;
+pub use protocol::{Protocol, Spoken};
 pub use reach::{Reach, Resolved};
 pub use secret::{Passphrases, Secret};
 
@@ -75,6 +77,7 @@ pub struct Ssh {
     pub host_key: HostKeyPolicy,
     /// For TCP, banner, key exchange and authentication each.
     pub connect_timeout: Duration,
+    pub protocol: Protocol,
     /// What stands between us and the host; nothing where a TCP connection does.
     pub proxy: Option<Proxy>,
 }

@@ -196,6 +196,25 @@ fn a_passphrase_is_asked_for_once_and_never_without_a_terminal() {
     asked.ignore();
 }
 
+#[test]
+fn the_protocol_is_spoken_as_ssh_config_says() {
+    let environment = Environment::new();
+    let fleet =
+        fleet(1, "Ciphers aes256-ctr\nMACs hmac-sha2-512\nKexAlgorithms ecdh-sha2-nistp256\nCompression yes");
+    let key = fleet.private_key();
+    let run = |config: &str| {
+        environment.write("config", config);
+        let args = ["-F", "config", "--private-key", key.to_str().unwrap()];
+        exec(&environment, &fleet, &fleet.name(1), &args).run()
+    };
+    is_out(run("Ciphers aes128-ctr\nKexAlgorithms +ecdh-sha2-nistp256\n"), "no common");
+    is_in(run("Ciphers aes256-ctr,nonsense\nKexAlgorithms +ecdh-sha2-nistp256\nCompression yes\n"));
+    is_in(run(
+        "Ciphers ^aes256-ctr\nMACs hmac-sha2-512\nKexAlgorithms ecdh-sha2-*\nHostKeyAlgorithms ssh-ed25519\n",
+    ));
+    is_out(run("Ciphers nonsense\n"), "Ciphers of ssh_config leaves nothing that we have");
+}
+
 /// A test account's password stands in a file that takes the place of /etc/shadow for one sshd.
 fn can_have_passwords() -> bool {
     let root = rustix::process::getuid().is_root();

@@ -200,6 +200,7 @@ mod tests {
                 host_key: HostKeyPolicy::AcceptNew,
                 connect_timeout: Duration::from_secs(10),
                 proxy: None,
+                protocol: crate::inventory::Protocol::default(),
                 certificates: Vec::new(),
                 passphrases: crate::inventory::Passphrases::default(),
                 password: None,

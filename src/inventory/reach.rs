@@ -91,7 +91,7 @@ impl Reach {
                     Selected::Ssh(_) if !stated.is_local() => {
                         let (question, config) = answers.next().expect("there is one for each SSH host");
                         let mut ssh = self.ssh(question, stated, config, &defaults)?;
-                        ssh.proxy = jumps.to_target(&ssh, question.host, stated, config)?;
+                        ssh.proxy = jumps.way_to(&ssh, question.host, stated, config)?;
                         Address::Ssh(Box::new(ssh))
                     }
                     _ => Address::Local,
@@ -221,6 +221,7 @@ impl Reach {
             connect_timeout: self.connect_timeout.or(config.connect_timeout).unwrap_or(CONNECT_TIMEOUT),
             proxy: None,
             certificates,
+            protocol: config.protocol.clone(),
             passphrases: defaults.passphrases.clone(),
             password: None,
             host,

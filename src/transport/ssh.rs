@@ -1,5 +1,6 @@
 //! SSH, over russh. Nothing outside this module names it.
 
+mod algorithms;
 mod auth;
 mod bastion;
 mod client;

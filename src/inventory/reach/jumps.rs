@@ -45,7 +45,7 @@ impl<'a> Jumps<'a> {
     }
 
     /// The way to a target whose other settings are known already.
-    pub fn to_target(
+    pub fn way_to(
         &mut self,
         ssh: &Ssh,
         typed: &str,

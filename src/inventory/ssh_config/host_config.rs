@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Place;
 use super::keyword::{Setting, Unsupported};
-use crate::inventory::{HostKeyPolicy, Jump};
+use crate::inventory::{HostKeyPolicy, Jump, Protocol};
 
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,7 @@ pub struct HostConfig {
     pub proxy_jump: Option<Placed<Jump>>,
     /// Empty for `none`.
     pub proxy_command: Option<Placed<String>>,
+    pub protocol: Protocol,
     pub unsupported: Vec<Placed<Unsupported>>,
 }
 
@@ -80,6 +81,7 @@ impl HostConfig {
                     first(&mut self.proxy_command, || placed(command, place));
                 }
             }
+            Setting::Protocol(setting) => self.protocol.add(setting),
             Setting::Unsupported(setting) => {
                 if !self.unsupported.iter().any(|known| known.value.keyword == setting.keyword) {
                     self.unsupported.push(placed(setting, place));

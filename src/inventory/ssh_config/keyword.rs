@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::time;
-use crate::inventory::{HostKeyPolicy, Jump};
+use crate::inventory::{HostKeyPolicy, Jump, Spoken};
 
 /// A keyword with its arguments, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub enum Setting {
     ProxyJump(Jump),
     /// Empty for `none`.
     ProxyCommand(String),
+    Protocol(Spoken),
     Unsupported(Unsupported),
 }
 
@@ -117,6 +118,22 @@ pub fn understand(keyword: &str, arguments: &[String]) -> Result<Meaning, String
             [only] if only.eq_ignore_ascii_case("none") => S::ProxyCommand(String::new()),
             words => S::ProxyCommand(words.join(" ")),
         },
+        "serveraliveinterval" => match time::parse(one()?) {
+            // OpenSSH's default, and no reason to wait for ever for a host that is gone.
+            Some(time) if time.is_zero() => return Ok(Meaning::Cosmetic),
+            Some(time) => S::Protocol(Spoken::Keepalive(time)),
+            None => return Err(format!("{} is no length of time", one()?)),
+        },
+        "serveralivecountmax" => match one()?.parse() {
+            Ok(0) => return Ok(Meaning::Cosmetic),
+            Ok(count) => S::Protocol(Spoken::KeepaliveMax(count)),
+            Err(_) => return Err(format!("{keyword} is a number, not {}", one()?)),
+        },
+        "compression" => S::Protocol(Spoken::Compression(yes_no(keyword, one()?)?)),
+        "ciphers" => S::Protocol(Spoken::Ciphers(one()?.to_owned())),
+        "macs" => S::Protocol(Spoken::Macs(one()?.to_owned())),
+        "kexalgorithms" => S::Protocol(Spoken::Kex(one()?.to_owned())),
+        "hostkeyalgorithms" => S::Protocol(Spoken::HostKeys(one()?.to_owned())),
         _ => match unsupported(keyword, arguments) {
             Some(unsupported) => S::Unsupported(unsupported),
             None => return Ok(Meaning::Cosmetic),
@@ -176,10 +193,7 @@ fn unsupported(keyword: &str, arguments: &[String]) -> Option<Unsupported> {
         "securitykeyprovider" => ("SecurityKeyProvider", Warn, off || value == "internal"),
         "pubkeyauthentication" => ("PubkeyAuthentication", Warn, !off),
         "preferredauthentications" => ("PreferredAuthentications", Warn, value.contains("publickey")),
-        "ciphers" | "cipher" => ("Ciphers", Warn, false),
-        "macs" => ("MACs", Warn, false),
-        "kexalgorithms" => ("KexAlgorithms", Warn, false),
-        "hostkeyalgorithms" => ("HostKeyAlgorithms", Warn, false),
+        "setenv" => ("SetEnv", Warn, off),
         "casignaturealgorithms" => ("CASignatureAlgorithms", Warn, false),
         "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" => ("PubkeyAcceptedAlgorithms", Warn, false),
         "requiredrsasize" => ("RequiredRSASize", Warn, false),

@@ -323,6 +323,34 @@ fn a_configuration_with_match_is_answered_by_openssh() {
 }
 
 #[test]
+fn how_the_protocol_is_spoken_is_taken_over() {
+    let spoken = "Ciphers aes256-ctr\nMACs hmac-sha2-256\nKexAlgorithms curve25519-sha256\n\
+        HostKeyAlgorithms ssh-ed25519\nServerAliveInterval 5\nServerAliveCountMax 7\nCompression yes\n";
+    for (text, is_said) in [
+        (spoken.to_owned(), true),
+        (format!("Match host web1\n{spoken}"), true),
+        ("Match host web1\nUser ann\n".to_owned(), false),
+    ] {
+        let (_folder, config) = load(&text, &[]);
+        let found = resolve(&Reach::default(), "web1", &config.unwrap(), &account()).unwrap();
+        assert_eq!(found.warnings, [""; 0], "{text}");
+        let crate::inventory::Address::Ssh(ssh) = &found.targets[0].address else { panic!("local") };
+        let protocol = &ssh.protocol;
+        let list = |text: &str| is_said.then(|| text.to_owned());
+        assert_eq!(protocol.ciphers, list("aes256-ctr"), "{text}");
+        assert_eq!(protocol.macs, list("hmac-sha2-256"));
+        assert_eq!(protocol.kex, list("curve25519-sha256"));
+        assert_eq!(protocol.host_keys, list("ssh-ed25519"));
+        assert_eq!(protocol.keepalive, is_said.then_some(std::time::Duration::from_secs(5)));
+        assert_eq!(protocol.keepalive_max.unwrap_or(3), if is_said { 7 } else { 3 });
+        assert_eq!(protocol.compression.unwrap_or(false), is_said);
+    }
+    let (_folder, config) = load("SetEnv A=b\nServerAliveInterval 0\n", &[]);
+    let found = resolve(&Reach::default(), "web1", &config.unwrap(), &account()).unwrap();
+    assert!(found.warnings[0].contains("SetEnv is not supported yet"), "{:?}", found.warnings);
+}
+
+#[test]
 fn what_openssh_says_of_a_match_is_refused_too() {
     let (_folder, config) = load("Match host web1\nRevokedHostKeys /x\n", &[]);
     let error = resolve(&Reach::default(), "web[1-2]", &config.unwrap(), &account()).unwrap_err();

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::Preferred;
 use russh::client::{self, Handle};
 use tokio::time::timeout;
 
+use super::algorithms::preferred;
 use super::client::{Client, ClientError, lookup};
 use super::watched::{Opening, Watched};
 use crate::transport::tunnel::Stream;
 use crate::transport::{Fault, Phase};
 
-/// A host that is silent for the first, three times, is gone.
+/// A host that is silent for the first, so many times, is gone.
 const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVE_MAX: usize = 3;
 /// What a host may have on its way to us on one channel.
 pub const WINDOW: u32 = 1 << 20;
 /// How many messages of a channel wait for us before the connection does.
@@ -21,18 +22,14 @@ const CHANNEL_BUFFER: usize = 16;
 
 pub async fn handshake(client: Client, stream: Box<dyn Stream>) -> Result<Handle<Client>, Fault> {
     let (name, port) = lookup(&client.address);
-    let algorithms = client.known.algorithms(name, port);
+    let protocol = &client.address.protocol;
     let config = client::Config {
         window_size: WINDOW,
         channel_buffer_size: CHANNEL_BUFFER,
-        keepalive_interval: Some(KEEPALIVE),
-        keepalive_max: 3,
+        keepalive_interval: Some(protocol.keepalive.unwrap_or(KEEPALIVE)),
+        keepalive_max: protocol.keepalive_max.unwrap_or(KEEPALIVE_MAX),
         nodelay: true,
-        preferred: Preferred {
-            key: algorithms.keys.into(),
-            host_key_certificates: algorithms.certificates.into(),
-            ..Preferred::default()
-        },
+        preferred: preferred(protocol, client.known.algorithms(name, port))?,
         ..client::Config::default()
     };
     let within = client.address.connect_timeout;

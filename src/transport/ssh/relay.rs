@@ -17,12 +17,14 @@ use super::handshake::WINDOW;
 /// What may wait to be read. The SSH connection inside the channel allows its host one window for
 /// each of its channels, and a host has no use for so many.
 const MOST: usize = 16 * WINDOW as usize;
+/// The same in pieces, where they have the size of a TCP segment.
+const MOST_PIECES: usize = 1 << 14;
 
 /// Reading never holds up the connection that the channel is part of: all that other hosts say
 /// comes over it too, and so does the leave to write that the reader itself may wait for. A host
 /// that sends more than it was allowed to is cut off.
 pub struct Relay<G> {
-    inbound: mpsc::UnboundedReceiver<Bytes>,
+    inbound: mpsc::Receiver<Bytes>,
     current: Bytes,
     waiting: Arc<AtomicUsize>,
     writer: Pin<Box<dyn AsyncWrite + Send>>,
@@ -35,7 +37,7 @@ impl<G> Relay<G> {
     /// `guard` is dropped with the stream.
     pub fn new(channel: Channel<Msg>, guard: G) -> Self {
         let (read, write) = channel.split();
-        let (sender, inbound) = mpsc::unbounded_channel();
+        let (sender, inbound) = mpsc::channel(MOST_PIECES);
         let waiting = Arc::<AtomicUsize>::default();
         tokio::spawn(drain(read, sender, Arc::clone(&waiting)));
         let writer = Box::pin(write.make_writer());
@@ -44,7 +46,7 @@ impl<G> Relay<G> {
 }
 
 /// Ends with the channel, or when nobody reads any more.
-async fn drain(mut read: ChannelReadHalf, sender: mpsc::UnboundedSender<Bytes>, waiting: Arc<AtomicUsize>) {
+async fn drain(mut read: ChannelReadHalf, sender: mpsc::Sender<Bytes>, waiting: Arc<AtomicUsize>) {
     loop {
         let message = tokio::select! {
             biased;
@@ -53,11 +55,9 @@ async fn drain(mut read: ChannelReadHalf, sender: mpsc::UnboundedSender<Bytes>, 
         };
         match message {
             Some(ChannelMsg::Data { data }) => {
-                if waiting.fetch_add(data.len(), Ordering::Relaxed) > MOST {
+                let is_too_much = waiting.fetch_add(data.len(), Ordering::Relaxed) > MOST;
+                if is_too_much || sender.try_send(data).is_err() {
                     tracing::warn!("a host behind a jump host sends more than it may");
-                    return;
-                }
-                if sender.send(data).is_err() {
                     return;
                 }
             }

@@ -35,7 +35,7 @@ pub fn opens(path: &Path, passphrase: &str) -> bool {
 
 /// The public half beside a private key.
 pub fn public_half(path: &Path) -> Option<PublicKey> {
-    PublicKey::read_openssh_file(&beside(path, ".pub")).ok()
+    PublicKey::read_openssh_file(beside(path, ".pub")).ok()
 }
 
 /// The certificates of `files` and those beside private keys, now valid; and what is wrong with

@@ -161,6 +161,7 @@ fn target(name: String, port: u16, user: &str, identity: &Path, known_hosts: &Pa
         host_key: HostKeyPolicy::Strict,
         connect_timeout: CONNECT_TIMEOUT,
         proxy: None,
+        protocol: crate::inventory::Protocol::default(),
         certificates: Vec::new(),
         passphrases: Passphrases::default(),
         password: None,
