@@ -230,3 +230,6 @@ async fn open(
     place.is_taken = true;
     Ok(Relay::new(channel, place))
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::auth::Keys;
-use super::bastion::Bastions;
+use super::bastion::{Bastion, Bastions};
 use super::client::{Client, Forwarded};
 use super::endpoint::{Endpoints, Patience};
 use super::exec::Exec;
@@ -89,6 +89,10 @@ impl Connector {
         Box::pin(self.connect(address, &|_| {}))
     }
 
+    pub fn bastion(&self, address: &Arc<Ssh>) -> Arc<Bastion> {
+        self.bastions.at(address)
+    }
+
     async fn attempt(&self, address: &Ssh, way: &Way<'_>, step: &impl Fn(Step)) -> Result<Connection, Fault> {
         let forwarded = Forwarded::default();
         let known = self.known_hosts(&address.known_hosts);
@@ -98,7 +102,7 @@ impl Connector {
                 handshake(client, Box::new(tcp::connect(addresses, address).await?)).await?
             }
             Way::Jump(jump) => {
-                let stream = self.bastions.at(jump).open(self, address).await?;
+                let stream = self.bastion(jump).open(self, address).await?;
                 handshake(client, Box::new(stream) as Box<dyn Stream>).await?
             }
             Way::Command(line) => {
