@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::connect::ConnectArgs;
 use crate::error::{Error, OrFail as _, Result};
 use crate::inventory::{Address, Proxy, Secret, Ssh, Target};
+use crate::term::Term;
 use crate::transport::ssh;
 
 /// As often as ssh asks.
@@ -18,15 +19,15 @@ impl ConnectArgs {
     /// The targets with everything a person has to type: the password of `-k`, and the passphrase
     /// of each key that would be tried and that no agent holds. Without a terminal nobody is asked
     /// for a passphrase; hosts that nothing else opens say so.
-    pub fn unlock(&self, mut targets: Vec<Target>) -> Result<Vec<Target>> {
-        if let Some(password) = self.password()? {
+    pub fn unlock(&self, mut targets: Vec<Target>, term: &Term) -> Result<Vec<Target>> {
+        if let Some(password) = self.password(term)? {
             for target in &mut targets {
                 if let Address::Ssh(ssh) = &mut target.address {
                     ssh.password = Some(password.clone());
                 }
             }
         }
-        if can_ask() {
+        if can_ask(term) {
             let addresses: Vec<&Ssh> = targets.iter().flat_map(|target| ways(&target.address)).collect();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.or_fail(|| "cannot start the threads that ask the agent")?;
@@ -41,7 +42,7 @@ impl ConnectArgs {
         Ok(targets)
     }
 
-    fn password(&self) -> Result<Option<Secret>> {
+    fn password(&self, term: &Term) -> Result<Option<Secret>> {
         if let Some(path) = &self.password_file {
             let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
                 Error::usage(format!("cannot read the password file {}", path.display()))
@@ -57,7 +58,7 @@ impl ConnectArgs {
         if !self.ask_pass {
             return Ok(None);
         }
-        if !can_ask() {
+        if !can_ask(term) {
             return Err(Error::usage("no SSH password, and no terminal to ask for it")
                 .hint("--password-file FILE  reads it from a file"));
         }
@@ -101,8 +102,8 @@ fn passphrase(key: &Path) -> Result<Option<Secret>> {
 }
 
 /// Whether a person is there: a terminal of ours, and one of our streams on it.
-fn can_ask() -> bool {
-    let is_there = io::stdin().is_terminal() || io::stderr().is_terminal();
+fn can_ask(term: &Term) -> bool {
+    let is_there = io::stdin().is_terminal() || term.err_is_tty();
     is_there && File::options().read(true).write(true).open("/dev/tty").is_ok()
 }
 
