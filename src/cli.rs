@@ -34,6 +34,7 @@ pub mod settings;
 mod show;
 mod sign;
 mod task;
+mod unlock;
 pub mod variables;
 mod vars;
 mod verify;

@@ -1,14 +1,19 @@
 //! Hosts, groups, ranges, selection → [`Target`]s.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 mod account;
 mod draft;
 mod entry;
 pub mod format;
+mod jump;
+mod protocol;
 mod reach;
+mod secret;
 pub mod selection;
 mod spot;
 pub mod ssh_config;
@@ -16,7 +21,10 @@ mod wildcard;
 
 pub use account::Account;
 pub use entry::{Entry, Group, Rules, Settings, Vars};
+pub use jump::Jump;
+pub use protocol::{Protocol, Spoken};
 pub use reach::{Reach, Resolved};
+pub use secret::{Passphrases, Secret};
 
 use selection::{Host, Selected};
 
@@ -42,8 +50,9 @@ pub enum Address {
     Ssh(Box<Ssh>),
 }
 
-/// Everything needed to connect: ssh_config and flags already merged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Everything needed to connect: ssh_config and flags already merged. Two that are equal may share a
+/// connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ssh {
     /// Name or IP address to connect to.
     pub host: String,
@@ -53,6 +62,12 @@ pub struct Ssh {
     pub host_key_alias: Option<String>,
     /// Private keys to try, in order.
     pub identities: Vec<PathBuf>,
+    /// Certificates to try with the keys they are for, beside those that stand beside `identities`.
+    pub certificates: Vec<PathBuf>,
+    /// The passphrases of `identities`, those that were asked for.
+    pub passphrases: Passphrases,
+    /// Tried once, after the keys.
+    pub password: Option<Secret>,
     /// The agent's socket, if an agent is to be asked.
     pub agent: Option<PathBuf>,
     /// Try only keys of `identities` (in files or, where they match, in the agent).
@@ -62,10 +77,33 @@ pub struct Ssh {
     pub host_key: HostKeyPolicy,
     /// For TCP, banner, key exchange and authentication each.
     pub connect_timeout: Duration,
+    pub protocol: Protocol,
+    /// What stands between us and the host; nothing where a TCP connection does.
+    pub proxy: Option<Proxy>,
+}
+
+/// `user@host:port`, with brackets around an IPv6 address.
+impl fmt::Display for Ssh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "{}@[{}]:{}", self.user, self.host, self.port),
+            false => write!(f, "{}@{}:{}", self.user, self.host, self.port),
+        }
+    }
+}
+
+/// How the stream to a host is had, where that is not a TCP connection of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Proxy {
+    /// A channel through a jump host, which may stand behind another. All targets of a run behind
+    /// the same jump host share one `Ssh`.
+    Jump(Arc<Ssh>),
+    /// The stdin and stdout of a command: a line for the user's shell, its tokens expanded.
+    Command(String),
 }
 
 /// `--host-key`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum HostKeyPolicy {
     /// An unknown or changed key is refused
     #[default]

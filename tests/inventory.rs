@@ -243,26 +243,44 @@ fn ctrl_c_ends_the_program_with_us() {
 }
 
 #[test]
-fn a_jump_is_refused_by_name_and_place() {
+fn jumps_are_resolved_and_an_unclear_one_is_refused_by_name_and_place() {
     let environment = Environment::new();
     environment.write(
         "hosts.yaml",
-        "groups:\n  far:\n    hosts: [a, b]\n    connect: {jump: bastion}\n  near: {hosts: c}\n",
+        "groups:\n  far:\n    hosts: [a, b]\n    connect: {jump: \"ann@outer:2222,gate\"}\n  near: {hosts: c}\n  all: {connect: {user: me}}\nhosts:\n  gate: {address: 10.0.0.1, jump: none}\n",
     );
-    environment.write("hosts.ini", "a ansible_ssh_common_args='-o ProxyJump=bastion'\n");
-    insta::assert_snapshot!(environment.run(["exec", "-i", "hosts.yaml", "all", "-C", "--", "true"]), @r"
+    environment.write(
+        "hosts.ini",
+        "a ansible_ssh_common_args='-o ProxyJump=gate -o LogLevel=ERROR'\nb ansible_ssh_extra_args='-oProxyCommand=\"nc -x proxy %h %p\"'\n",
+    );
+    environment.write("unclear.ini", "a ansible_ssh_common_args='-o \"ProxyJump {{ gate }}\"'\n");
+    let proxies = |inventory: &str| {
+        let outcome = environment.run(["hosts", "-i", inventory, "-o", "json", "-u", "me"]).succeeds();
+        let hosts = outcome.json();
+        let shown: Vec<String> = hosts["hosts"]
+            .as_array()
+            .or(hosts.as_array())
+            .unwrap()
+            .iter()
+            .map(|host| format!("{} {} {}", host["name"], host["jump"], host["proxy_command"]))
+            .collect();
+        outcome.ignore();
+        shown
+    };
+    assert_eq!(
+        proxies("hosts.yaml"),
+        [
+            r#""a" ["ann@outer:2222","me@10.0.0.1:22"] null"#,
+            r#""b" ["ann@outer:2222","me@10.0.0.1:22"] null"#,
+            r#""c" [] null"#,
+            r#""gate" [] null"#
+        ]
+    );
+    assert_eq!(proxies("hosts.ini")[1], r#""b" [] "nc -x proxy b 22""#);
+    insta::assert_snapshot!(environment.run(["hosts", "-i", "unclear.ini"]), @r"
     --- stderr
-    error: cannot reach a, b as configured: jump is not supported yet
-    caused by: hosts.yaml:4: jump (bastion) applies to a, b
-
-    hint: --exclude a,b  leaves them out
-    --- exit code 2
-    ");
-    environment.run(["exec", "-i", "hosts.yaml", "@near", "-C", "--", "true"]).succeeds().ignore();
-    insta::assert_snapshot!(environment.run(["hosts", "-i", "hosts.ini"]), @r"
-    --- stderr
-    error: cannot reach a as configured: jump is not supported yet
-    caused by: hosts.ini:1: jump (ansible_ssh_common_args) applies to a
+    error: cannot reach a as configured: a proxy is not supported yet
+    caused by: unclear.ini:1: a proxy (ansible_ssh_common_args) applies to a
 
     hint: --exclude a  leaves them out
     --- exit code 2

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::inventory::selection::{self, Expr, Files, Selected, Sources};
 use crate::inventory::ssh_config::{self, Config};
-use crate::inventory::{Account, HostKeyPolicy, Inventory, Reach, Resolved, format};
+use crate::inventory::{Account, HostKeyPolicy, Inventory, Jump, Reach, Resolved, format};
 
 /// Both groups of flags, for `#[command(flatten)]`.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -54,6 +54,9 @@ pub struct ConnectArgs {
     /// A private key to try before those of ssh_config and the agent (repeat)
     #[arg(long, value_name = "FILE", env = "CRONIUM_RUN_PRIVATE_KEY")]
     pub private_key: Vec<PathBuf>,
+    /// Jump hosts on the way to every target, user@host:port with commas between; none goes straight
+    #[arg(short = 'J', long, value_name = "HOSTS", env = "CRONIUM_RUN_JUMP")]
+    pub jump: Option<Jump>,
     /// The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]
     #[arg(short = 'F', long, value_name = "FILE", env = "CRONIUM_RUN_SSH_CONFIG")]
     pub ssh_config: Option<PathBuf>,
@@ -66,6 +69,12 @@ pub struct ConnectArgs {
     /// How host keys are checked [default: as ssh_config says, else strict]
     #[arg(long, value_name = "POLICY", env = "CRONIUM_RUN_HOST_KEY")]
     pub host_key: Option<HostKeyPolicy>,
+    /// Ask for a password once and try it after the keys, at targets but not at jump hosts
+    #[arg(short = 'k', long, env = "CRONIUM_RUN_ASK_PASS", value_parser = clap::builder::BoolishValueParser::new())]
+    pub ask_pass: bool,
+    /// The first line of a file in place of the password that --ask-pass asks for
+    #[arg(long, value_name = "FILE", env = "CRONIUM_RUN_PASSWORD_FILE", conflicts_with = "ask_pass")]
+    pub password_file: Option<PathBuf>,
     /// How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]
     #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_CONNECT_TIMEOUT", value_parser = connect_timeout)]
     pub connect_timeout: Option<Duration>,
@@ -164,6 +173,7 @@ impl ConnectArgs {
             known_hosts: self.known_hosts.as_deref().map(|path| expanded(path, account)),
             host_key: self.host_key,
             connect_timeout: self.connect_timeout,
+            jump: self.jump.clone(),
         })
     }
 }
@@ -289,14 +299,13 @@ mod tests {
             ("all", "all is every host of the inventory, and there is no inventory"),
             ("-i HOME/hosts.yaml @wbe", "the inventory has no group wbe"),
             ("-i HOME/hosts.yaml @d*", "no group of the inventory matches @d*"),
-            ("-i HOME/hosts.yaml all", "cannot reach db1 as configured: jump is not supported yet"),
             ("-i HOME", "HOME is a folder, an inventory is a file"),
             ("-i HOME/none.txt", "cannot read the list of hosts HOME/none.txt"),
             ("--private-key HOME/none web1", "there is no private key HOME/none"),
             ("-F HOME/none web1", "cannot read the SSH configuration HOME/none"),
             (
-                "--ssh-option ProxyJump=x web1",
-                "cannot reach web1 as configured: ProxyJump is not supported yet",
+                "--ssh-option ProxyJump=x,,y web1",
+                "--ssh-option ProxyJump=x,,y: '' is no jump host: write user@host:port",
             ),
         ] {
             let error = resolve(words, "").expect_err(words);

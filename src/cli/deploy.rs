@@ -54,10 +54,14 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let payloads =
         payloads.iter().map(|path| signing.signed(path, rollout.check)).collect::<Result<Vec<_>>>()?;
     let trust = trust.iter().map(|path| Ok(keys::load_public(path)?.to_pem())).collect::<Result<Vec<_>>>()?;
+    let targets = match rollout.check {
+        true => resolved.targets,
+        false => hosts.connect.unlock(resolved.targets, &context.term)?,
+    };
     let plan = Plan {
         run: launch::new_run(),
         command: launch::command_line(),
-        targets: resolved.targets,
+        targets,
         task: Task::Deploy { payloads, trust },
         forks: rollout.forks.into(),
     };

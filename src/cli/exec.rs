@@ -135,10 +135,14 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let input = launch::input(input.as_deref())?;
     let run = Run { environment, timeout, project, input, inputs, ..run };
     fits(&run)?;
+    let targets = match rollout.check {
+        true => resolved.targets,
+        false => hosts.connect.unlock(resolved.targets, &context.term)?,
+    };
     let plan = Plan {
         run: launch::new_run(),
         command: launch::command_line(),
-        targets: resolved.targets,
+        targets,
         task: Task::Run(Box::new(run)),
         forks: rollout.forks.into(),
     };

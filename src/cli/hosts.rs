@@ -9,7 +9,7 @@ use super::Context;
 use super::connect::HostArgs;
 use super::listing::{self, Format, Table, plain};
 use crate::error::{Error, ExitCode, Result};
-use crate::inventory::{ALL, Address, HostKeyPolicy, Inventory, Resolved, Target};
+use crate::inventory::{ALL, Address, HostKeyPolicy, Inventory, Proxy, Resolved, Ssh, Target};
 use crate::report::fold;
 use crate::term::{Term, visible_line};
 
@@ -136,8 +136,7 @@ fn described(resolved: &Resolved, index: usize) -> Value {
 fn address(address: &Address) -> String {
     match address {
         Address::Local => "this machine".to_owned(),
-        Address::Ssh(ssh) if ssh.host.contains(':') => format!("{}@[{}]:{}", ssh.user, ssh.host, ssh.port),
-        Address::Ssh(ssh) => format!("{}@{}:{}", ssh.user, ssh.host, ssh.port),
+        Address::Ssh(ssh) => ssh.to_string(),
     }
 }
 
@@ -153,13 +152,31 @@ fn document(target: &Target) -> Value {
             "user": ssh.user,
             "host_key_alias": ssh.host_key_alias,
             "identities": ssh.identities,
+            "certificates": ssh.certificates,
             "identities_only": ssh.identities_only,
             "agent": ssh.agent,
             "known_hosts": ssh.known_hosts,
             "host_key": policy(ssh.host_key),
+            "jump": jumps(ssh),
+            "proxy_command": match &ssh.proxy {
+                Some(Proxy::Command(command)) => Some(command),
+                _ => None,
+            },
             "connect_timeout_ms": u64::try_from(ssh.connect_timeout.as_millis()).unwrap_or(u64::MAX),
         }),
     }
+}
+
+/// The jump hosts on the way to a host, the nearest to us first.
+fn jumps(ssh: &Ssh) -> Vec<String> {
+    let mut hops = Vec::new();
+    let mut next = ssh;
+    while let Some(Proxy::Jump(jump)) = &next.proxy {
+        hops.push(jump.to_string());
+        next = jump;
+    }
+    hops.reverse();
+    hops
 }
 
 fn policy(policy: HostKeyPolicy) -> Option<String> {
@@ -171,7 +188,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::inventory::Ssh;
 
     fn targets() -> Vec<Target> {
         let ssh = |name: &str, host: &str, port| Target {
@@ -188,6 +204,11 @@ mod tests {
                 known_hosts: vec!["/home/ann/.ssh/known_hosts".into()],
                 host_key: HostKeyPolicy::AcceptNew,
                 connect_timeout: Duration::from_secs(10),
+                proxy: None,
+                protocol: crate::inventory::Protocol::default(),
+                certificates: Vec::new(),
+                passphrases: crate::inventory::Passphrases::default(),
+                password: None,
             })),
         };
         let local = Target { name: "local".into(), address: Address::Local, groups: Vec::new() };
@@ -207,7 +228,7 @@ mod tests {
     #[test]
     fn json_has_everything() {
         let shown: Vec<Value> = targets().iter().map(document).collect();
-        insta::assert_snapshot!(Value::from(shown)[0], @r#"{"agent":null,"connect_timeout_ms":10000,"groups":["web","prod"],"host":"web1.example.com","host_key":"accept-new","host_key_alias":null,"identities":["/home/ann/.ssh/id_ed25519"],"identities_only":false,"known_hosts":["/home/ann/.ssh/known_hosts"],"name":"web1","port":22,"transport":"ssh","user":"ann"}"#);
+        insta::assert_snapshot!(Value::from(shown)[0], @r#"{"agent":null,"certificates":[],"connect_timeout_ms":10000,"groups":["web","prod"],"host":"web1.example.com","host_key":"accept-new","host_key_alias":null,"identities":["/home/ann/.ssh/id_ed25519"],"identities_only":false,"jump":[],"known_hosts":["/home/ann/.ssh/known_hosts"],"name":"web1","port":22,"proxy_command":null,"transport":"ssh","user":"ann"}"#);
         assert_eq!(document(&targets()[2]), json!({ "name": "local", "transport": "local", "groups": [] }));
     }
 }

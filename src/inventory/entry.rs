@@ -25,6 +25,10 @@ pub struct Settings {
     pub jump: Option<Placed<String>>,
     /// Arguments of `ssh` that lead elsewhere, such as `ansible_ssh_common_args with -p`.
     pub elsewhere: Option<Placed<String>>,
+    /// `ProxyCommand` of Ansible's arguments for ssh.
+    pub proxy_command: Option<Placed<String>>,
+    /// A variable of Ansible that means a proxy in a way that we do not read.
+    pub unclear_proxy: Option<Placed<String>>,
     /// `ansible_connection`.
     pub connection: Option<Placed<String>>,
     /// Words of Ansible that would change how a host is reached and that we leave out.
@@ -43,8 +47,13 @@ impl Settings {
         fill(&mut self.port, &wider.port);
         fill(&mut self.user, &wider.user);
         fill(&mut self.private_key, &wider.private_key);
-        fill(&mut self.jump, &wider.jump);
         fill(&mut self.elsewhere, &wider.elsewhere);
+        // A jump and a command exclude each other: the nearer one counts.
+        if self.jump.is_none() && self.proxy_command.is_none() {
+            self.jump.clone_from(&wider.jump);
+            self.proxy_command.clone_from(&wider.proxy_command);
+        }
+        fill(&mut self.unclear_proxy, &wider.unclear_proxy);
         fill(&mut self.connection, &wider.connection);
         for word in &wider.left_out {
             if !self.left_out.iter().any(|known| known.value == word.value) {
@@ -55,8 +64,19 @@ impl Settings {
 
     /// Whether it says anything of a way to a host.
     pub(super) fn says_how(&self) -> bool {
-        let Self { address, port, user, private_key, jump, elsewhere, connection, left_out } = self;
-        let texts = [address, user, private_key, jump, elsewhere, connection];
+        let Self {
+            address,
+            port,
+            user,
+            private_key,
+            jump,
+            elsewhere,
+            proxy_command,
+            unclear_proxy,
+            connection,
+            left_out,
+        } = self;
+        let texts = [address, user, private_key, jump, elsewhere, proxy_command, unclear_proxy, connection];
         port.is_some() || texts.iter().any(|text| text.is_some()) || !left_out.is_empty()
     }
 

@@ -1,5 +1,6 @@
 //! Flags over the inventory over ssh_config over defaults: how each selected host is reached.
 
+mod jumps;
 mod stated;
 
 use std::collections::BTreeMap;
@@ -8,9 +9,10 @@ use std::time::Duration;
 
 use super::selection::{Host, Selected};
 use super::ssh_config::{Config, HostConfig, Names, Place, Question, Weight};
-use super::{Account, Address, HostKeyPolicy, Inventory, Ssh, Target};
+use super::{Account, Address, HostKeyPolicy, Inventory, Jump, Passphrases, Ssh, Target};
 use crate::error::{Error, Result};
 
+use jumps::Jumps;
 use stated::Stated;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,6 +32,9 @@ pub struct Reach {
     pub known_hosts: Option<PathBuf>,
     pub host_key: Option<HostKeyPolicy>,
     pub connect_timeout: Option<Duration>,
+    /// In place of every jump and proxy command that the inventory or ssh_config names; empty for
+    /// none. User and port of these flags are not those of a jump host; all else is.
+    pub jump: Option<Jump>,
 }
 
 /// The hosts of a run, and what a person should know about them.
@@ -75,10 +80,8 @@ impl Reach {
             })
             .collect();
         let configs = if questions.is_empty() { Vec::new() } else { config.for_hosts(&questions)? };
-        let named: Vec<&Host> = hosts.iter().map(|(host, _)| *host).collect();
-        warnings.extend(unsupported(&named, &configs)?);
-
         let defaults = Defaults::of(account);
+        let mut jumps = Jumps::new(self, inventory.as_ref(), config, &defaults);
         let mut answers = questions.iter().zip(&configs);
         let targets = selected
             .iter()
@@ -87,17 +90,23 @@ impl Reach {
                 let address = match selected {
                     Selected::Ssh(_) if !stated.is_local() => {
                         let (question, config) = answers.next().expect("there is one for each SSH host");
-                        Address::Ssh(Box::new(self.ssh(question, stated, config, &defaults)?))
+                        let mut ssh = self.ssh(question, stated, config, &defaults)?;
+                        ssh.proxy = jumps.way_to(&ssh, question.host, stated, config)?;
+                        Address::Ssh(Box::new(ssh))
                     }
                     _ => Address::Local,
                 };
                 Ok(Target { name: selected.to_string(), address, groups: stated.groups.clone() })
             })
             .collect::<Result<Vec<_>>>()?;
+        let met = std::mem::take(&mut jumps.met);
+        let configs = hosts.iter().map(|(host, _)| *host).zip(&configs);
+        warnings.extend(unsupported(configs.chain(met.iter().map(|(host, config)| (host, config))))?);
         let entries = stated.iter().map(|stated| stated.entry).collect();
         Ok(Resolved { targets, warnings, entries, inventory })
     }
 
+    /// All but the way to the host.
     fn ssh(
         &self,
         question: &Question<'_>,
@@ -157,6 +166,12 @@ impl Reach {
             identities.clone_from(&defaults.identities);
         }
 
+        let certificates = config.certificate_files.iter();
+        let certificates = certificates
+            .filter(|file| !file.value.eq_ignore_ascii_case("none"))
+            .map(|file| names.path(&file.value).map_err(|message| wrong(&file.place, message)))
+            .collect::<Result<Vec<_>>>()?;
+
         let agent = match &config.identity_agent {
             None => account.agent(),
             Some(agent) => match agent.value.as_str() {
@@ -204,6 +219,11 @@ impl Reach {
             known_hosts,
             host_key: self.host_key.or(config.host_key).unwrap_or_default(),
             connect_timeout: self.connect_timeout.or(config.connect_timeout).unwrap_or(CONNECT_TIMEOUT),
+            proxy: None,
+            certificates,
+            protocol: config.protocol.clone(),
+            passphrases: defaults.passphrases.clone(),
+            password: None,
             host,
             user,
         })
@@ -217,6 +237,7 @@ struct Defaults<'a> {
     account: &'a Account,
     identities: Vec<PathBuf>,
     user_known_hosts: Vec<PathBuf>,
+    passphrases: Passphrases,
 }
 
 impl<'a> Defaults<'a> {
@@ -230,15 +251,17 @@ impl<'a> Defaults<'a> {
                 .filter(|path| Path::exists(path))
                 .collect(),
             user_known_hosts: vec![in_ssh_dir("known_hosts"), in_ssh_dir("known_hosts2")],
+            passphrases: Passphrases::default(),
         }
     }
 }
 
 /// Warns of settings that we leave out, once for each line that holds one; refuses hosts that we
 /// would reach in a wrong way without them.
-fn unsupported(hosts: &[&Host], configs: &[HostConfig]) -> Result<Vec<String>> {
+fn unsupported<'a>(hosts: impl Iterator<Item = (&'a Host, &'a HostConfig)>) -> Result<Vec<String>> {
+    let hosts: Vec<_> = hosts.collect();
     let mut found: BTreeMap<(&Place, &str), (Weight, Vec<&Host>)> = BTreeMap::new();
-    for (host, config) in hosts.iter().zip(configs) {
+    for &(host, config) in &hosts {
         for setting in config.unsupported.iter().filter(|setting| setting.value.weight != Weight::None) {
             let key = (&setting.place, setting.value.keyword);
             found.entry(key).or_insert((setting.value.weight, Vec::new())).1.push(host);
@@ -249,12 +272,8 @@ fn unsupported(hosts: &[&Host], configs: &[HostConfig]) -> Result<Vec<String>> {
         let is_refused = |config: &HostConfig| {
             config.unsupported.iter().any(|setting| setting.value.weight == Weight::Refuse)
         };
-        let all: Vec<&Host> = hosts
-            .iter()
-            .zip(configs)
-            .filter(|(_, config)| is_refused(config))
-            .map(|(&host, _)| host)
-            .collect();
+        let all: Vec<&Host> =
+            hosts.iter().filter(|(_, config)| is_refused(config)).map(|(host, _)| *host).collect();
         let mut error = Error::usage(format!(
             "cannot reach {} as configured: {keyword} is not supported yet",
             some(&all)

@@ -53,7 +53,11 @@ impl Sorted {
                 if let Some(elsewhere) = value.as_str().and_then(ssh_args::elsewhere) =>
             {
                 match elsewhere {
-                    Elsewhere::Jump => settings.jump = Some(spot.placed(name.to_owned())),
+                    Elsewhere::Jump => match proxy(&value) {
+                        Some(Proxy::Jump(jump)) => settings.jump = Some(spot.placed(jump)),
+                        Some(Proxy::Command(command)) => settings.proxy_command = Some(spot.placed(command)),
+                        None => settings.unclear_proxy = Some(spot.placed(name.to_owned())),
+                    },
                     Elsewhere::Other(word) => {
                         settings.elsewhere = Some(spot.placed(format!("{name} with {word}")));
                     }
@@ -71,6 +75,33 @@ impl Sorted {
         }
         Ok(())
     }
+}
+
+enum Proxy {
+    Jump(String),
+    Command(String),
+}
+
+/// What ssh's arguments say of a proxy; nothing where they say it in a way that is not clear.
+fn proxy(value: &Value) -> Option<Proxy> {
+    let text = value.as_str().filter(|text| !text.contains("{{"))?;
+    let words = shlex::split(text)?;
+    let mut words = words.iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        if let Some(jump) = word.strip_prefix("-J") {
+            let jump = if jump.is_empty() { words.next()? } else { jump };
+            return Some(Proxy::Jump(jump.to_owned()));
+        }
+        let Some(option) = word.strip_prefix("-o") else { continue };
+        let option = if option.is_empty() { words.next()? } else { option };
+        let (keyword, value) = option.split_once(['=', ' '])?;
+        match keyword.trim().to_ascii_lowercase().as_str() {
+            "proxyjump" => return Some(Proxy::Jump(value.trim().to_owned())),
+            "proxycommand" => return Some(Proxy::Command(value.trim().to_owned())),
+            _ => {}
+        }
+    }
+    None
 }
 
 fn is_off(value: &Value) -> bool {

@@ -16,7 +16,8 @@ pub enum Elsewhere {
     Other(String),
 }
 
-/// The first argument that leads elsewhere. Words are split as a shell does.
+/// Whether an argument leads elsewhere: one that names another place before a way through another
+/// machine. Words are split as a shell does.
 pub fn elsewhere(arguments: &str) -> Option<Elsewhere> {
     if arguments.contains("{{") {
         let is_jump = arguments.to_ascii_lowercase().contains("proxy");
@@ -25,6 +26,7 @@ pub fn elsewhere(arguments: &str) -> Option<Elsewhere> {
     let words =
         shlex::split(arguments).unwrap_or_else(|| arguments.split_whitespace().map(str::to_owned).collect());
     let mut words = words.iter();
+    let mut jump = None;
     while let Some(word) = words.next() {
         // `-4Ap2222` is `-4 -A -p 2222`.
         let Some(letters) = word.strip_prefix('-') else { continue };
@@ -40,19 +42,22 @@ pub fn elsewhere(arguments: &str) -> Option<Elsewhere> {
                 'o' => option(value),
                 _ => None,
             };
-            if found.is_some() {
-                return found;
+            match found {
+                Some(Elsewhere::Jump) => jump = found,
+                Some(Elsewhere::Other(_)) => return found,
+                None => {}
             }
             break;
         }
     }
-    None
+    jump
 }
 
 /// `KEY=VALUE`, `KEY VALUE` or `KEY = VALUE`. A jump through `none` is a jump to whoever reads it:
 /// what stands before it may be another.
 fn option(text: &str) -> Option<Elsewhere> {
-    let text = text.trim_start();
+    // A quote that never ends stands there still.
+    let text = text.trim_start_matches([' ', '\'', '"']);
     let key = &text[..text.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(text.len())];
     let lower = key.to_ascii_lowercase();
     match lower.as_str() {
@@ -81,6 +86,7 @@ mod tests {
             ("-o 'proxycommand ssh -W %h:%p b'", Some(Elsewhere::Jump)),
             ("-oProxyCommand=\"nc %h %p\"", Some(Elsewhere::Jump)),
             ("-W a:22", Some(Elsewhere::Jump)),
+            ("-J bastion -p 2222", other("-p")),
             ("-p 2222", other("-p")),
             ("-p2222", other("-p")),
             ("-4Cp 2222", other("-p")),

@@ -62,10 +62,6 @@ impl Stated {
         Some(account.expand_home(&key.value).unwrap_or_else(|| PathBuf::from(&key.value)))
     }
 
-    fn jump(&self) -> Option<&Placed<String>> {
-        self.settings.jump.as_ref().filter(|jump| !jump.value.eq_ignore_ascii_case("none"))
-    }
-
     fn connection(&self) -> Option<&Placed<String>> {
         let is_other =
             |connection: &&Placed<String>| !SSH.contains(&connection.value.as_str()) && !self.is_local();
@@ -80,8 +76,8 @@ pub fn check(hosts: &[Selected], stated: &[Stated], account: &Account) -> Result
     let mut left_out: BTreeMap<(&Place, &str), Vec<&Selected>> = BTreeMap::new();
     let mut keys = HashSet::new();
     for (host, stated) in hosts.iter().zip(stated) {
-        if let Some(jump) = stated.jump().filter(|_| !stated.is_local()) {
-            refused.entry((&jump.place, format!("jump ({})", jump.value))).or_default().push(host);
+        if let Some(word) = stated.settings.unclear_proxy.as_ref().filter(|_| !stated.is_local()) {
+            refused.entry((&word.place, format!("a proxy ({})", word.value))).or_default().push(host);
         }
         if let Some(arguments) = stated.settings.elsewhere.as_ref().filter(|_| !stated.is_local()) {
             refused.entry((&arguments.place, arguments.value.clone())).or_default().push(host);
