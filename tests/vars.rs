@@ -382,6 +382,32 @@ fn a_secret_reaches_scripts_and_nobody_else() {
     ");
 }
 
+#[test]
+fn a_lost_key_is_told_and_never_replaced() {
+    let environment = Environment::new();
+    let secret = |key: &str| environment.command(["vars", "set", key, "--secret"]).stdin("s3cret").run();
+    secret("pw").succeeds().ignore();
+    let key = environment.home().join(".config/cronium-run/variables.key");
+    std::fs::remove_file(&key).unwrap();
+    insta::assert_snapshot!(secret("other"), @r"
+    --- stderr
+    error: the key of secret variables /ENV/home/.config/cronium-run/variables.key is not there
+    caused by: the ledger holds secrets that no other key opens
+
+    hint: put /ENV/home/.config/cronium-run/variables.key back from a copy
+    hint: where it is lost for good, and they with it: (umask 077; head -c 32 /dev/urandom | base64 >/ENV/home/.config/cronium-run/variables.key)
+    --- exit code 1
+    ");
+    // A script that asks for it fails, and the operator is told why; one that does not is not held up.
+    let exec = |script: &str| environment.run(["exec", "local", "--", script]);
+    let asked = exec("cronium getVariable pw; cronium setVariable pw 1; true").succeeds();
+    let err = asked.err();
+    assert_eq!(err.matches("there is no key file").count(), 1, "{err}");
+    assert!(err.contains("the key of secret variables"), "{err}");
+    assert!(!exec("true").succeeds().err().contains("key"), "nobody asked for it");
+    assert!(!key.exists());
+}
+
 /// `get` waits for no run.
 #[test]
 fn read_while_a_run_goes_on() {

@@ -88,19 +88,23 @@ fn write(artifacts: &[Artifact], contents: &Artifacts, folder: &Folder, term: &T
 
 fn copy(artifact: &Artifact, contents: &Artifacts, folder: &Folder) -> Result<()> {
     let name = format!("`{}` of host {}", visible_line(&artifact.path), visible_line(&artifact.host));
-    let unreadable = |error: std::io::Error| {
-        let kept = contents.folder().display();
+    let kept_at = || {
         let digest = visible_line(&artifact.digest);
+        format!("{}/{}/{digest}", contents.folder().display(), digest.get(..2).unwrap_or_default())
+    };
+    let unreadable = |error: std::io::Error| {
         Error::failure(match error.kind() {
             std::io::ErrorKind::NotFound => format!("the content of {name} is gone"),
             std::io::ErrorKind::InvalidData => format!("the content of {name} has changed since it came"),
             _ => format!("cannot read the content of {name}"),
         })
         .because(error)
-        .hint(format!("ls -l {kept}/{}/{digest}", digest.get(..2).unwrap_or_default()))
+        .hint(format!("ls -l {}", kept_at()))
     };
     let components = components(&artifact.host, &artifact.path).map_err(|reason| {
-        Error::failure(format!("{name} is not written: it would leave the folder")).cause(reason)
+        Error::failure(format!("{name} is not written"))
+            .cause(reason)
+            .hint(format!("its content: {}", kept_at()))
     })?;
     let mut content = contents.open(&artifact.digest).map_err(unreadable)?;
     let fail = || format!("cannot write {name} into {}", folder.path().display());
@@ -140,7 +144,7 @@ mod tests {
             git_sha: None,
             operator: None,
             plan: json!({}),
-            hosts: vec!["web2".into(), "web1".into()],
+            hosts: vec!["web2".into(), "web1".into(), "pod/web".into()],
             started_at: Timestamp::UNIX_EPOCH,
         };
         ledger.begin_run(run).unwrap();
@@ -249,6 +253,7 @@ mod tests {
                 ("web2", "changed", 0o644, b"abc"),
                 ("web1", "gone", 0o644, b""),
                 ("web1", "good", 0o644, b"good"),
+                ("pod/web", "good", 0o644, b"good"),
             ],
         );
         let store = at("ledger.artifacts");
@@ -258,8 +263,10 @@ mod tests {
         let (code, out, err) = ran(folder.path(), None, Some("out"), Format::Text);
         assert_eq!((code, out.as_str()), (1, ""));
         insta::assert_snapshot!(err, @r"
-        error: `../../escape` of host web2 is not written: it would leave the folder
-        caused by: a part of it is '..'
+        error: `../../escape` of host web2 is not written
+        caused by: a part of it is '..': it would leave the folder
+
+        hint: its content: /F/ledger.artifacts/2d/2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881
         error: the content of `changed` of host web2 has changed since it came
         caused by: its SHA-256 is a52d159f262b2c6ddb724a61840befc36eb30c88877a4030b65cbe86298449c9, not ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
 
@@ -268,7 +275,11 @@ mod tests {
         caused by: No such file or directory (os error 2)
 
         hint: ls -l /F/ledger.artifacts/e3/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
-        1 of 4 files in /F/out
+        error: `good` of host pod/web is not written
+        caused by: the host's name holds '/': no folder can have it
+
+        hint: its content: /F/ledger.artifacts/77/770e607624d689265ca6c44884d0807d9b054d23c473c106c72be9de08b7376c
+        1 of 5 files in /F/out
         ");
         assert_eq!(fs::read(at("out/web1/good")).unwrap(), b"good");
         assert!(!at("out/web2/changed").exists() && !at("escape").exists());

@@ -346,7 +346,7 @@ pub(in crate::cli) mod tests {
         assert_eq!(results[2]["artifacts"], json!([]));
         let artifact =
             json!({"path": "out/report.csv", "digest": "cd".repeat(32), "bytes": 1234, "mode": 0o644});
-        assert_eq!(results[0]["artifacts"][0], artifact);
+        assert_eq!(results[0]["artifacts"][1], artifact);
     }
 
     #[test]

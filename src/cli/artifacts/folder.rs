@@ -14,12 +14,13 @@ pub(super) fn components<'a>(host: &'a str, path: &'a str) -> Result<Vec<&'a str
     let mut names = vec![host];
     names.extend(path.split('/'));
     if host.contains('/') {
-        return Err("the host's name holds '/'".into());
+        return Err("the host's name holds '/': no folder can have it".into());
     }
     for name in &names {
         match *name {
             "" => return Err("a part of it is empty".into()),
-            "." | ".." => return Err(format!("a part of it is '{name}'")),
+            "." => return Err("a part of it is '.'".into()),
+            ".." => return Err("a part of it is '..': it would leave the folder".into()),
             name if name.contains('\0') => return Err("it holds a NUL".into()),
             _ => {}
         }
@@ -142,18 +143,18 @@ mod tests {
             ("web1", "a.txt/x", Err("not a directory")),
             ("web1", "is-folder", Err("is a directory")),
             ("linked-host", "x", Err("not a directory")),
-            ("web1", "../x", Err("a part of it is '..'")),
-            ("web1", "a/../../x", Err("a part of it is '..'")),
+            ("web1", "../x", Err("a part of it is '..': it would leave the folder")),
+            ("web1", "a/../../x", Err("a part of it is '..': it would leave the folder")),
             ("web1", "./x", Err("a part of it is '.'")),
             ("web1", "/etc/x", Err("a part of it is empty")),
             ("web1", "a//x", Err("a part of it is empty")),
             ("web1", "a/", Err("a part of it is empty")),
             ("web1", "", Err("a part of it is empty")),
             ("web1", "a\0b", Err("it holds a NUL")),
-            ("..", "x", Err("a part of it is '..'")),
+            ("..", "x", Err("a part of it is '..': it would leave the folder")),
             (".", "x", Err("a part of it is '.'")),
             ("", "x", Err("a part of it is empty")),
-            ("a/b", "x", Err("the host's name holds '/'")),
+            ("a/b", "x", Err("the host's name holds '/': no folder can have it")),
         ];
         for (host, path, wanted) in table {
             let put = put(&folder, host, path, "new");

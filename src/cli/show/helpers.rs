@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::Result;
-use crate::event::{EventKind, HelperMode, HostResult};
-use crate::ledger::{HostRow, Reader, Run};
+use crate::event::{HelperMode, HostResult};
+use crate::ledger::{Artifact, HostRow, Reader, Run};
 use crate::report::fold::who;
 use crate::report::{Folded, units};
 use crate::term::{Term, Tone, visible_line};
@@ -18,25 +17,14 @@ const SHORT: usize = 120;
 /// Refused writes of one host that are listed; `-o json` has all.
 const REFUSED: usize = 20;
 
-/// The files that are kept of each host.
+/// The files that are kept of each host, by path.
 pub struct Artifacts(HashMap<String, Vec<Artifact>>);
-
-#[derive(Serialize)]
-struct Artifact {
-    path: String,
-    /// SHA-256, lower-case hex.
-    digest: String,
-    bytes: u64,
-    mode: u32,
-}
 
 impl Artifacts {
     pub fn read(reader: &Reader, run: &str) -> Result<Self> {
         let mut artifacts: HashMap<String, Vec<Artifact>> = HashMap::new();
-        for event in reader.events_of(run, None, &["host_artifact"])? {
-            if let EventKind::HostArtifact { host, path, digest, bytes, mode } = event?.kind {
-                artifacts.entry(host).or_default().push(Artifact { path, digest, bytes, mode });
-            }
+        for artifact in reader.artifacts(run, None)? {
+            artifacts.entry(artifact.host.clone()).or_default().push(artifact);
         }
         Ok(Self(artifacts))
     }
@@ -45,7 +33,10 @@ impl Artifacts {
     pub fn add_to(&self, results: &mut Value) {
         for result in results.as_array_mut().into_iter().flatten() {
             let of_host = result["host"].as_str().and_then(|host| self.0.get(host));
-            result["artifacts"] = serde_json::json!(of_host.map_or(&[][..], Vec::as_slice));
+            let files = of_host.into_iter().flatten().map(|Artifact { path, digest, bytes, mode, .. }| {
+                json!({"path": path, "digest": digest, "bytes": bytes, "mode": mode})
+            });
+            result["artifacts"] = files.collect();
         }
     }
 }

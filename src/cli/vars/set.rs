@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::scope::{self, Scope};
 use crate::cli::{Context, variables};
 use crate::error::{Error, ExitCode, OrFail as _, Result};
+use crate::helper_api::Limits;
 use crate::ledger::{Act, Ledger, Write, Written};
 
 /// Write a variable
@@ -61,6 +62,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         (None, true) => parsed(prompt(&key)?, json, !json)?,
         (None, false) => parsed(stdin()?, json, string)?,
     };
+    check_size(&value)?;
     let ledger = Ledger::open(&path)?;
     let variables = variables::open(&ledger)?;
     let write =
@@ -97,6 +99,18 @@ fn conflict(key: &str, scope: &str, current: u64, wanted: Option<u64>) -> Error 
             Error::failure(format!("{name} has version {current}, not {wanted}: nothing was written"))
                 .hint(super::typed("history", key, scope))
         }
+    }
+}
+
+/// What scripts could not write or be sent back: the limit of the helper API.
+fn check_size(value: &Value) -> Result<()> {
+    let limit = Limits::default().body_bytes;
+    match value.to_string().len() {
+        length if length > limit => Err(Error::usage(format!(
+            "the value takes {length} bytes as JSON, and {limit} at most can be kept"
+        ))
+        .hint("keep it in a file of the payload: cronium-run pack FOLDER")),
+        _ => Ok(()),
     }
 }
 
@@ -137,6 +151,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn as_large_as_scripts_may_write() {
+        let limit = 1 << 20;
+        // With its quotes.
+        assert!(check_size(&json!("x".repeat(limit - 2))).is_ok());
+        let error = check_size(&json!("x".repeat(limit - 1))).unwrap_err();
+        assert_eq!(error.code, ExitCode::Usage);
+        assert_eq!(error.message, "the value takes 1048577 bytes as JSON, and 1048576 at most can be kept");
+        assert!(check_size(&json!("\n".repeat(limit / 2))).is_err(), "as JSON it is longer");
+    }
 
     #[test]
     fn values() {
