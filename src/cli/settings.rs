@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// Flags that say what this one call does, not how things are done here, and flags that run
 /// programs: the file of a project that somebody else wrote must not make us run its.
 const NEVER_CONFIGURED: &[&str] =
-    &["help", "version", "check", "detach", "groups", "list-hosts", "on-condition", "on-notify"];
+    &["help", "version", "check", "detach", "gate", "groups", "list-hosts", "on-condition", "on-notify"];
 
 /// Every key that a file may have: the long names of all flags of all commands.
 pub fn keys(command: &Command) -> Vec<&str> {
