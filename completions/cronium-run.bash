@@ -331,7 +331,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__deploy)
-            opts="-i -l -x -u -p -F -f -C -o -q -v -h -V --trust --inventory --limit --exclude --user --port --private-key --ssh-config --ssh-option --known-hosts --host-key --connect-timeout --list-hosts --forks --check --key --verify-key --output --quiet --junit --events --output-dir --ledger --color --log-file --verbose --help --version"
+            opts="-i -l -x -u -p -F -f -C -o -q -v -h -V --trust --inventory --limit --exclude --user --port --private-key --ssh-config --ssh-option --known-hosts --host-key --connect-timeout --list-hosts --forks --serial --canary --max-fail --retries --gate --gate-timeout --pause --check --key --verify-key --output --quiet --junit --events --output-dir --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -417,6 +417,34 @@ _cronium__run() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --serial)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --canary)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-fail)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retries)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gate-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -465,7 +493,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__exec)
-            opts="-i -l -x -u -p -F -f -C -o -q -v -h -V --inventory --limit --exclude --user --port --private-key --ssh-config --ssh-option --known-hosts --host-key --connect-timeout --list-hosts --forks --check --timeout --input --env --project --key --verify-key --output --quiet --junit --events --output-dir --on-condition --on-notify --ledger --color --log-file --verbose --help --version"
+            opts="-i -l -x -u -p -F -f -C -o -q -v -h -V --inventory --limit --exclude --user --port --private-key --ssh-config --ssh-option --known-hosts --host-key --connect-timeout --list-hosts --forks --serial --canary --max-fail --retries --gate --gate-timeout --pause --check --timeout --input --env --project --key --verify-key --output --quiet --junit --events --output-dir --on-condition --on-notify --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -544,6 +572,34 @@ _cronium__run() {
                     return 0
                     ;;
                 -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --serial)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --canary)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-fail)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retries)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gate-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

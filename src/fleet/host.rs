@@ -104,10 +104,7 @@ impl Host {
             tokio::select! {
                 biased;
                 Some(step) = seen.recv() => {
-                    self.stepped(step);
-                    if let Some(state) = state(step) {
-                        self.enter(state).await;
-                    }
+                    self.stepped(step).await;
                 }
                 () = reached(&mut stopped, Stop::Cancel) => {
                     return match self.delivered {
@@ -117,7 +114,7 @@ impl Host {
                 }
                 session = &mut start => {
                     while let Ok(step) = seen.try_recv() {
-                        self.stepped(step);
+                        self.stepped(step).await;
                     }
                     break session?;
                 }
@@ -135,8 +132,11 @@ impl Host {
 
     /// A cold host turns out to have no use for what was sent ahead; a first conversation counts
     /// for all that follow it.
-    fn stepped(&mut self, step: Step) {
+    async fn stepped(&mut self, step: Step) {
         self.delivered = self.hello.is_some() || step == Step::Delivered;
+        if let Some(state) = state(step) {
+            self.enter(state).await;
+        }
     }
 
     /// Hears the stub out.
