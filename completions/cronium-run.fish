@@ -66,6 +66,13 @@ off\t'No check at all'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s f -l forks -d 'How many hosts at once' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l serial -d 'Sizes of batches, one after the other: 5 or 1,10%,50%; the last repeats, a part is one of all hosts' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l canary -d 'So many hosts alone first: one that is not ok stops the run with exit code 7' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l max-fail -d 'More failed, unreachable, timed out or rejected hosts stop the run with exit code 7: 3, 10%' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l retries -d 'How often a host is tried again that could not be reached and was sent no job' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l gate -d 'A shell command run here between batches: unless it exits 0, the run stops with exit code 7' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l gate-timeout -d 'The gate is killed after this time, and the run stops' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l pause -d 'Wait between batches, before the gate: 30s, 5m' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l timeout -d 'Kill the script with all it started after this time: 90s, 15m, 1h30m [default: the manifest\'s]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l input -d 'What `cronium input` gives: JSON, @FILE, or - for stdin' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l env -d 'A variable of the script\'s environment (repeat)' -r
@@ -112,6 +119,13 @@ off\t'No check at all'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s f -l forks -d 'How many hosts at once' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l serial -d 'Sizes of batches, one after the other: 5 or 1,10%,50%; the last repeats, a part is one of all hosts' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l canary -d 'So many hosts alone first: one that is not ok stops the run with exit code 7' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l max-fail -d 'More failed, unreachable, timed out or rejected hosts stop the run with exit code 7: 3, 10%' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l retries -d 'How often a host is tried again that could not be reached and was sent no job' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l gate -d 'A shell command run here between batches: unless it exits 0, the run stops with exit code 7' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l gate-timeout -d 'The gate is killed after this time, and the run stops' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l pause -d 'Wait between batches, before the gate: 30s, 5m' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l key -d 'The private key to sign with what is not signed yet [default: the operator\'s own]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l verify-key -d 'The public key that a signed payload must verify with [default: that of --key]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s o -l output -d 'What to print' -r -f -a "auto\t'Progress while the run goes on, then `grouped`'

@@ -99,7 +99,8 @@ pub enum EventKind {
         #[serde(flatten)]
         result: Box<HostResult>,
     },
-    /// Ctrl-C, SIGTERM, canary or `--max-fail`: no further host starts.
+    /// Ctrl-C, SIGTERM, canary, `--max-fail` or `--gate`: no further host starts. A weightier
+    /// reason may follow.
     RunStopping {
         reason: StopReason,
     },
@@ -161,7 +162,8 @@ pub struct PayloadInfo {
     pub signer: Option<String>,
 }
 
-/// Where a host stands. A host goes through these in order and may end from any.
+/// Where a host stands. A host goes through these in order and may end from any; one that is to be
+/// tried again is queued once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HostState {
@@ -436,6 +438,8 @@ pub enum StopReason {
     Interrupted,
     /// Canary or `--max-fail`.
     Limit,
+    /// `--gate` said no.
+    Gate,
     /// The ledger could not be written.
     Ledger,
 }

@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 use crate::inventory::{Address, Target};
 use crate::payload::{Input, Signed};
 
+mod strategy;
+
+pub use strategy::{Gate, Share, Strategy};
+
 /// Payloads up to this size travel with the job, others are asked for where the host's cache has
 /// none: below it a round trip costs more than the bytes.
 pub const FOLLOWS_UP_TO: usize = 128 << 10;
@@ -53,6 +57,7 @@ pub struct Plan {
     pub task: Task,
     /// How many hosts at once.
     pub forks: usize,
+    pub strategy: Strategy,
 }
 
 impl Plan {
@@ -79,7 +84,14 @@ impl Plan {
                 "trust": trust.len(),
             }}),
         };
-        json!({"run": self.run, "command": self.command, "task": task, "forks": self.forks, "hosts": hosts})
+        json!({
+            "run": self.run,
+            "command": self.command,
+            "task": task,
+            "forks": self.forks,
+            "rollout": self.strategy.to_json(hosts.len()),
+            "hosts": hosts,
+        })
     }
 }
 

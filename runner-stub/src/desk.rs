@@ -243,6 +243,11 @@ impl Desk {
                         let at = known.level_of(&reply.data["scope"]).unwrap_or_else(|| known.target(key));
                         known.wrote(key, at, Level::Absent(0), level.is_none());
                     }
+                    // The sum is not told to whom may not read it.
+                    Op::Increment { .. } if !self.helpers.may_read(key) => {
+                        let at = known.level_of(&reply.data["scope"]).unwrap_or_else(|| known.target(key));
+                        known.wrote(key, at, Level::Unknown, false);
+                    }
                     _ => found(known, key, level, &reply.data),
                 });
             }

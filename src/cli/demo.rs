@@ -11,7 +11,7 @@ use super::{Context, Global, show};
 use crate::error::{ExitCode, OrFail as _, Result};
 use crate::payload::keys::SigningKey;
 use crate::payload::{self, Signed};
-use crate::plan::{Plan, Run, Task};
+use crate::plan::{Plan, Run, Strategy, Task};
 use crate::report::Output;
 use crate::transport::ssh::server::Fleet;
 
@@ -62,6 +62,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         targets: fleet.targets().to_vec(),
         task: Task::Run(Box::new(task(signed))),
         forks: FORKS,
+        strategy: Strategy::default(),
     };
     if fleet.interrupted() {
         return fleet.stop().map(|()| ExitCode::Interrupted);

@@ -2,12 +2,12 @@ use std::io;
 use std::path::PathBuf;
 
 use super::connect::{HostArgs, ListArgs};
-use super::exec::RolloutArgs;
 use super::hooks::HookArgs;
 use super::launch::{self, Telling};
 use super::listing::Format;
+use super::rollout::RolloutArgs;
 use super::task::TrustArgs;
-use super::{Context, hosts};
+use super::{Context, descriptors, hosts};
 use crate::error::{ExitCode, Result};
 use crate::payload::keys;
 use crate::plan::{Plan, Task};
@@ -46,6 +46,7 @@ pub struct Args {
 
 pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let Args { targets, payloads, trust, hosts, list, rollout, signing, telling } = args;
+    let strategy = rollout.strategy()?;
     let resolved = hosts.targets(Some(&targets), io::stdin().lock())?;
     if list.list_hosts {
         return hosts::print(&resolved.targets, Format::Text, &context.term);
@@ -61,9 +62,10 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let plan = Plan {
         run: launch::new_run(),
         command: launch::command_line(),
+        forks: descriptors::make_room(rollout.forks.into(), targets.len(), &context.term),
         targets,
         task: Task::Deploy { payloads, trust },
-        forks: rollout.forks.into(),
+        strategy,
     };
     match rollout.check {
         true => launch::check(&plan, context),

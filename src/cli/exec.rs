@@ -7,8 +7,9 @@ use super::connect::{HostArgs, ListArgs};
 use super::hooks::HookArgs;
 use super::launch::{self, Telling};
 use super::listing::Format;
+use super::rollout::RolloutArgs;
 use super::task::TrustArgs;
-use super::{Context, hosts};
+use super::{Context, descriptors, hosts};
 use crate::error::{Error, ExitCode, Result};
 use crate::payload;
 use crate::plan::{Plan, Run, Task};
@@ -29,11 +30,19 @@ Examples:
   cronium-run exec ^hosts.txt ./disk-report --timeout 2m -- --verbose
   cronium-run exec -i hosts.yaml @web,!web07 ./disk-report
   cronium-run exec local check.py --input '{\"limit\": 90}' -o json
+  cronium-run exec web[01-20] ./update --canary 1 --serial 10%,50% --max-fail 2 --gate ./healthy.sh
   cronium-run exec web[01-20] ./disk-report --on-notify 'logger -t cronium -- \"$CRONIUM_MESSAGE\"'
 
 One COMMAND word is a shell line, several are exact arguments. A folder or a script is packed and \
 signed in memory. Exit codes: 0 all succeeded, 3 a script failed, 4 a host was unreachable, 5 timed \
-out, 6 refused, 8 a host is unknown, 130 interrupted; of several 6 > 7 > 8 > 4 > 5 > 3.
+out, 6 refused, 7 stopped by --canary, --max-fail or --gate, 8 a host is unknown, 130 interrupted; of \
+several 6 > 7 > 8 > 4 > 5 > 3.
+
+Between two batches (--canary, --serial) the run waits for --pause, then --gate is asked: `sh -c CMD` \
+on this machine, with CRONIUM_RUN_ID, CRONIUM_BATCH, CRONIUM_BATCHES, CRONIUM_HOSTS, CRONIUM_LEFT and \
+the counts CRONIUM_SUCCEEDED, CRONIUM_FAILED, CRONIUM_TIMED_OUT, CRONIUM_UNREACHABLE, CRONIUM_REJECTED \
+and CRONIUM_UNKNOWN in its environment, and all of it with the batch's hosts as a line of JSON on \
+stdin. What it prints goes to stderr. Configuration files cannot set a gate.
 
 A script has helpers: `cronium input`, `cronium output` and more (`cronium --help` in a script), in \
 python `import cronium`, in node the global `cronium`, in bash `cronium_input` and so on. Files that it \
@@ -87,17 +96,6 @@ pub struct Args {
     hooks: HookArgs,
 }
 
-#[derive(Debug, Clone, Copy, clap::Args)]
-#[command(next_help_heading = "Rollout")]
-pub struct RolloutArgs {
-    /// How many hosts at once
-    #[arg(short, long, value_name = "N", env = "CRONIUM_RUN_FORKS", default_value = "100", value_parser = clap::value_parser!(u16).range(1..))]
-    pub forks: u16,
-    /// Print what would be done and touch nothing
-    #[arg(short = 'C', long, env = "CRONIUM_RUN_CHECK", value_parser = clap::builder::BoolishValueParser::new())]
-    pub check: bool,
-}
-
 pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let Args {
         targets,
@@ -117,6 +115,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     if input.as_deref() == Some("-") && targets == "-" {
         return Err(Error::usage("stdin can be the targets or the input, not both").hint("--input @FILE"));
     }
+    let strategy = rollout.strategy()?;
     let resolved = hosts.targets(Some(&targets), io::stdin().lock())?;
     if list.list_hosts {
         return hosts::print(&resolved.targets, Format::Text, &context.term);
@@ -142,9 +141,10 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let plan = Plan {
         run: launch::new_run(),
         command: launch::command_line(),
+        forks: descriptors::make_room(rollout.forks.into(), targets.len(), &context.term),
         targets,
         task: Task::Run(Box::new(run)),
-        forks: rollout.forks.into(),
+        strategy,
     };
     match rollout.check {
         true => launch::check(&plan, context),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{Sender, channel as queue};
 
+use super::shell::{self, Call};
 use crate::error::{ExitCode, OrFail as _, Result};
 use crate::event::{Event, EventKind};
 use crate::report::units;
@@ -17,7 +18,6 @@ use crate::term::Term;
 mod call;
 mod runner;
 
-use call::Call;
 use runner::{Ended, Runner};
 
 /// Hooks that wait; those beyond are not run, and counted.
@@ -79,12 +79,12 @@ struct Waiting {
 impl Waiting {
     fn add(&self, call: &Call) {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(call.bytes(), Ordering::Relaxed);
+        self.bytes.fetch_add(call::bytes(call), Ordering::Relaxed);
     }
 
     fn remove(&self, call: &Call) {
         self.calls.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(call.bytes(), Ordering::Relaxed);
+        self.bytes.fetch_sub(call::bytes(call), Ordering::Relaxed);
     }
 }
 
@@ -138,7 +138,7 @@ impl Hooks {
             EventKind::HostNotify { audience, message, .. } => {
                 let data = [("CRONIUM_AUDIENCE", audience.as_str()), ("CRONIUM_MESSAGE", message.as_str())];
                 if let Some(command) = self.args.on_notify.clone() {
-                    self.queue(Call::new("on-notify", &command, &self.run, event, &data));
+                    self.queue(call::of_event("on-notify", &command, &self.run, event, &data));
                 }
             }
             EventKind::HostCondition { host, .. } if self.args.on_condition.is_some() => {
@@ -150,7 +150,7 @@ impl Hooks {
                     |event: &Event| matches!(event.kind, EventKind::HostCondition { condition: true, .. });
                 if let (Some(command), Some(event)) = (self.args.on_condition.clone(), last.filter(is_true)) {
                     let data = [("CRONIUM_CONDITION", "true")];
-                    self.queue(Call::new("on-condition", &command, &self.run, &event, &data));
+                    self.queue(call::of_event("on-condition", &command, &self.run, &event, &data));
                 }
             }
             _ => {}
@@ -159,7 +159,7 @@ impl Hooks {
 
     fn queue(&mut self, call: Call) {
         let Some(Thread { queue, waiting, .. }) = &self.thread else { return };
-        let fits = waiting.bytes.load(Ordering::Relaxed) + call.bytes() <= WAITING_BYTES;
+        let fits = waiting.bytes.load(Ordering::Relaxed) + call::bytes(&call) <= WAITING_BYTES;
         // Counted first: the other side may be done with it at once.
         waiting.add(&call);
         let refused =
@@ -187,7 +187,7 @@ impl Hooks {
         if self.dropped > 0 {
             let (dropped, most) = (count(self.dropped), units::size(WAITING_BYTES as u64));
             let limit = format!("no more than {WAITING} and {most} may wait");
-            runner::warn(&self.term, &format!("{dropped} not run: {limit}"));
+            shell::warn(&self.term, &format!("{dropped} not run: {limit}"));
         }
         match ended {
             Ended { left: true, .. } => ExitCode::Interrupted,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::artifact_store::LedgerArtifacts;
+use super::gate::ShellGate;
 use super::hooks::{HookArgs, Hooks};
 use super::variables::LedgerVariables;
 use crate::error::{Error, ExitCode, OrFail, Result};
@@ -103,7 +104,9 @@ pub fn launch(
     };
     let recorder = ledger.recorder(&plan.run);
     let mut sink = LedgerFirst { recorder, reporters: &mut reporters, hooks: &mut hooks };
-    let summary = fleet::run(&plan, &api, &artifacts, started, &mut sink)?;
+    let gate = plan.strategy.gate.as_ref();
+    let gate = gate.map(|gate| Box::new(ShellGate::new(gate, &context.term)) as Box<dyn fleet::Gate>);
+    let summary = fleet::run(&plan, &api, &artifacts, gate, started, &mut sink)?;
     let recorded = sink.recorder.finish();
     // What is on disk does not wait for them, and they are waited for whatever became of it.
     let hooked = hooks.finish();
@@ -211,8 +214,8 @@ pub fn command_line() -> String {
     format!("cronium-run {}", quoted.unwrap_or_else(|_| words.join(" ")))
 }
 
-/// Hides what `--env` and `--input` were given, names and files aside, and the commands of hooks:
-/// the address of a web hook is often a password.
+/// Hides what `--env` and `--input` were given, names and files aside, and the commands of hooks
+/// and gates: the address of a web hook is often a password.
 fn without_values(mut words: Vec<String>) -> Vec<String> {
     const HIDDEN: &str = "***";
     let hide_env = |value: &str| match value.split_once('=') {
@@ -223,7 +226,7 @@ fn without_values(mut words: Vec<String>) -> Vec<String> {
         true => value.to_owned(),
         false => HIDDEN.to_owned(),
     };
-    const HOOKS: [&str; 2] = ["--on-condition", "--on-notify"];
+    const HOOKS: [&str; 3] = ["--on-condition", "--on-notify", "--gate"];
     // Behind `--` stand the script's own words.
     let ours = words.iter().position(|word| word == "--").unwrap_or(words.len());
     for index in 0..ours {
@@ -295,6 +298,7 @@ mod tests {
             ("exec a --env PW=x --env=Q=y", "exec a --env PW=*** --env=Q=***"),
             ("exec a --input {} --input=@f", "exec a --input *** --input=@f"),
             ("exec a --on-notify x=y --on-condition=z=a", "exec a --on-notify *** --on-condition=***"),
+            ("exec a --gate x --gate=y --gate-timeout 5s", "exec a --gate *** --gate=*** --gate-timeout 5s"),
             ("exec a -- --env Z=1 --on-notify b", "exec a -- --env Z=1 --on-notify b"),
         ];
         for (typed, want) in TABLE {

@@ -17,7 +17,7 @@ pub use project::{refusal as project_refusal, runs_no_program};
 /// Flags that say what this one call does, not how things are done here, and flags that run
 /// programs: the file of a project that somebody else wrote must not make us run its.
 const NEVER_CONFIGURED: &[&str] =
-    &["help", "version", "check", "detach", "groups", "list-hosts", "on-condition", "on-notify"];
+    &["help", "version", "check", "detach", "gate", "groups", "list-hosts", "on-condition", "on-notify"];
 
 /// Words that a flag takes in place of a file.
 const NO_FILES: &[(&str, &str)] = &[("ssh-config", "none")];

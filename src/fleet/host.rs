@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cronium_wire::message::{Finished, FromStub, Hello, ToStub, Told};
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::artifacts::Receiver;
@@ -15,7 +15,7 @@ use super::job::{First, pieces};
 use super::opening::{Opened, Opening};
 use super::outcome::Verdict;
 use super::told;
-use super::{BACKLOG_BYTES, Fleet, Report, Stop};
+use super::{Fleet, Reports, Stop, reached};
 use crate::event::{Bytes, EventKind, HostResult, HostState, Outcome, Stream, Trust};
 use crate::helper_api::{Journal, JournalFault};
 use crate::plan::{GRACE, Task};
@@ -30,19 +30,26 @@ const WARNINGS: usize = 1 << 20;
 /// How long a piece of the payload may wait for the host to take it.
 pub const PIECE_WITHIN: Duration = Duration::from_secs(60);
 
-/// Runs the plan's task on one host and reports everything, its end last and always.
-pub async fn run(fleet: &Arc<Fleet>, index: usize, reports: mpsc::Sender<Report>) {
-    let mut host = Host::new(fleet, index, reports);
+/// How one try ended.
+pub struct Tried {
+    pub result: Box<HostResult>,
+    /// The job was on its way: from then on nobody but the host knows what it did.
+    pub delivered: bool,
+}
+
+/// Runs the plan's task on one host and reports everything but its end.
+pub async fn run(fleet: &Arc<Fleet>, index: usize, attempt: u32, reports: Reports) -> Tried {
+    let mut host = Host::new(fleet, index, attempt, reports);
     let verdict = host.run(fleet).await.unwrap_or_else(Verdict::from);
-    host.finish(fleet, verdict).await;
+    host.finish(fleet, verdict).await
 }
 
 struct Host {
     index: usize,
     name: String,
-    reports: mpsc::Sender<Report>,
-    backlog: Arc<Semaphore>,
-    left: watch::Receiver<Stop>,
+    attempt: u32,
+    reports: Reports,
+    delivered: bool,
     started_at: Timestamp,
     begun: Instant,
     clock: Clock,
@@ -55,13 +62,13 @@ struct Host {
 }
 
 impl Host {
-    fn new(fleet: &Fleet, index: usize, reports: mpsc::Sender<Report>) -> Self {
+    fn new(fleet: &Fleet, index: usize, attempt: u32, reports: Reports) -> Self {
         Self {
             index,
             name: fleet.plan.targets[index].name.clone(),
+            attempt,
             reports,
-            backlog: Arc::clone(&fleet.backlog),
-            left: fleet.stopped.clone(),
+            delivered: false,
             started_at: Timestamp::now(),
             begun: Instant::now(),
             clock: Clock::default(),
@@ -92,6 +99,7 @@ impl Host {
         let Some((connection, mut link, hello)) = self.reach(fleet, flight).await? else {
             return Ok(Verdict::cancelled());
         };
+        self.delivered = true;
         self.hello = Some(hello);
         let connection = Arc::new(connection);
         let verdict = self.listen(fleet, &mut link, &connection, payload).await;
@@ -116,24 +124,34 @@ impl Host {
             let _ = steps.try_send(step);
         });
         let mut start = std::pin::pin!(start);
-        let mut delivered = false;
         loop {
             tokio::select! {
                 biased;
                 Some(step) = seen.recv() => {
-                    delivered = step == Step::Delivered;
-                    if let Some(state) = state(step) {
-                        self.enter(state).await;
-                    }
+                    self.stepped(step).await;
                 }
                 () = reached(&mut stopped, Stop::Cancel) => {
-                    return match delivered {
+                    return match self.delivered {
                         true => Err(Fault::lost("cronium-run was interrupted while the runner started")),
                         false => Ok(None),
                     };
                 }
-                session = &mut start => return session.map(Some),
+                session = &mut start => {
+                    while let Ok(step) = seen.try_recv() {
+                        self.stepped(step).await;
+                    }
+                    return session.map(Some);
+                }
             }
+        }
+    }
+
+    /// A cold host turns out to have no use for what was sent ahead; a first conversation counts
+    /// for all that follow it.
+    async fn stepped(&mut self, step: Step) {
+        self.delivered = self.hello.is_some() || step == Step::Delivered;
+        if let Some(state) = state(step) {
+            self.enter(state).await;
         }
     }
 
@@ -305,26 +323,14 @@ impl Host {
     }
 
     async fn report(&self, kind: EventKind) {
-        let mut left = self.left.clone();
-        let send = async {
-            let share = u32::try_from(kind.weight().min(BACKLOG_BYTES)).unwrap_or(u32::MAX);
-            let room = Arc::clone(&self.backlog).acquire_many_owned(share).await.ok();
-            // The dispatcher outlives every host.
-            let _ = self.reports.send(Report::Host { index: self.index, kind: Box::new(kind), room }).await;
-        };
-        tokio::select! {
-            biased;
-            () = send => {}
-            // A reader that has stopped reading holds nobody who is told to leave; the dispatcher
-            // says of this host what is known then.
-            () = reached(&mut left, Stop::Leave) => {}
-        }
+        self.reports.host(self.index, kind).await;
     }
 
-    async fn finish(mut self, fleet: &Fleet, verdict: Verdict) {
+    async fn finish(mut self, fleet: &Fleet, verdict: Verdict) -> Tried {
         let failure = verdict.failure.as_ref();
         tracing::info!(
             host = self.name,
+            attempt = self.attempt,
             outcome = verdict.outcome.as_str(),
             exit_code = verdict.exit_code,
             signal = verdict.signal,
@@ -346,7 +352,7 @@ impl Host {
         let helpers = finished.as_ref().and_then(|finished| finished.helpers.clone());
         let result = HostResult {
             outcome: verdict.outcome,
-            attempt: 1,
+            attempt: self.attempt,
             exit_code: verdict.exit_code,
             signal: verdict.signal,
             failure: verdict.failure,
@@ -367,7 +373,7 @@ impl Host {
             stdout_bytes: self.bytes[0],
             stderr_bytes: self.bytes[1],
         };
-        self.report(EventKind::HostFinished { host: self.name.clone(), result: Box::new(result) }).await;
+        Tried { result: Box::new(result), delivered: self.delivered }
     }
 }
 
@@ -399,14 +405,6 @@ impl Fleet {
     fn script_deadline(&self) -> Option<Instant> {
         let Task::Run(run) = &self.plan.task else { return None };
         run.timeout.map(|timeout| Instant::now() + timeout + GRACE + LATE)
-    }
-}
-
-/// Waits until the run is stopped so far.
-pub async fn reached(stopped: &mut watch::Receiver<Stop>, level: Stop) {
-    // An error means that nobody can stop it any more.
-    if stopped.wait_for(|stop| *stop >= level).await.is_err() {
-        std::future::pending().await
     }
 }
 

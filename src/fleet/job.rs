@@ -117,7 +117,7 @@ mod tests {
     use crate::error::Result;
     use crate::helper_api::{Author, Change, Limits, Listed, RunContext, Variable, VariableStore, Written};
     use crate::payload::{self, keys::SigningKey};
-    use crate::plan::Run;
+    use crate::plan::{Run, Strategy};
 
     struct NoVariables;
 
@@ -155,6 +155,7 @@ mod tests {
             targets: Vec::new(),
             task: Task::Run(Box::new(run)),
             forks: 1,
+            strategy: Strategy::default(),
         };
         let context = RunContext { input: input.clone(), ..RunContext::default() };
         let api = Api::new(context, Helpers::default(), Arc::new(NoVariables), Limits::default()).unwrap();

@@ -319,6 +319,7 @@ fn stop_word(reason: StopReason) -> &'static str {
     match reason {
         StopReason::Interrupted => "interrupted",
         StopReason::Limit => "stopped by --canary or --max-fail",
+        StopReason::Gate => "stopped by --gate",
         StopReason::Ledger => "stopped: the ledger could not be written",
     }
 }
