@@ -156,7 +156,9 @@ mod tests {
         let most = usize::MAX;
         let any: Option<&[&str]> = Some(&["*"]);
         // 64, the key, the scope and the value: 79, 86, 177 and 86 bytes.
-        let table: [(&[&str], Option<&[&str]>, usize, &str); 20] = [
+        /// Scopes, patterns, room, what is told.
+        type Asked<'a> = (&'a [&'a str], Option<&'a [&'a str]>, usize, &'a str);
+        let table: [Asked; 20] = [
             (&web1, None, most, &format!("app/a=2@host:web1 {c} z={{\"deep\":[null]}}@global -1")),
             (&web1, None, 79 + 177, &format!("app/a=2@host:web1 {c} … -1")),
             (&web1, None, 78, "…"),
