@@ -156,10 +156,7 @@ mod tests {
         let most = usize::MAX;
         let any: Option<&[&str]> = Some(&["*"]);
         // 64, the key, the scope and the value: 79, 86, 177 and 86 bytes.
-<<<<<<< HEAD
-=======
         /// Scopes, patterns, room, what is told.
->>>>>>> w-secrets
         type Asked<'a> = (&'a [&'a str], Option<&'a [&'a str]>, usize, &'a str);
         let table: [Asked; 20] = [
             (&web1, None, most, &format!("app/a=2@host:web1 {c} z={{\"deep\":[null]}}@global -1")),
