@@ -20,8 +20,9 @@ pub enum Elsewhere {
 
 /// The first argument that leads elsewhere. Words are split as a shell does.
 pub fn elsewhere(arguments: &str) -> Option<Elsewhere> {
-    let words =
-        shlex::split(arguments).unwrap_or_else(|| arguments.split_whitespace().map(str::to_owned).collect());
+    let Some(words) = shlex::split(arguments) else {
+        return Some(Elsewhere::Other("an open quote".to_owned()));
+    };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         // `-4Ap2222` is `-4 -A -p 2222`.
@@ -108,7 +109,7 @@ mod tests {
             ("-i '{{ folder }}/key' -o 'UserKnownHostsFile={{ folder }}/known'", None),
             ("-i '{{ folder }}/key' -p 7", other("-p")),
             ("-o ProxyCommand='{{ x }}'", Some(Elsewhere::Jump)),
-            ("-o 'Port=1", other("-o Port")),
+            ("-o 'Port=1", other("an open quote")),
         ] {
             assert_eq!(elsewhere(arguments), expected, "{arguments}");
         }
