@@ -318,6 +318,25 @@ fn inputs_that_cannot_be_had() {
     assert_eq!(fleet.logins(1), 0);
 }
 
+/// Whoever wrote the payload chose them.
+#[test]
+fn what_leaves_is_named_and_is_not_hidden() {
+    let environment = Environment::new();
+    let inputs = "{inputs: [{path: a, from: list}, {path: b, from: data/x}]}";
+    payload(&environment, inputs, "cat a b\n");
+    for name in ["list", "data/x", ".ssh/id"] {
+        environment.write(name, "text\n");
+    }
+    let run = |args: &[&str]| environment.run([&["exec", "local", "job"], args].concat());
+    assert!(run(&[]).succeeds().err().contains("sending 2 files: list, data/x\n"));
+    for args in [&["-q"], &["--check"]] {
+        assert!(!run(args).succeeds().err().contains("sending"), "{args:?}");
+    }
+    payload(&environment, "{inputs: [{path: a, from: .ssh/id}]}", "cat a\n");
+    let told = run(&["-q"]).exits(2).err();
+    assert!(told.contains("job: artifacts.inputs: .ssh/id is hidden"), "{told}");
+}
+
 #[test]
 fn the_plan_lists_inputs() {
     let (environment, fleet) = (Environment::new(), Fleet::start(1));

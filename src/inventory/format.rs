@@ -8,6 +8,8 @@
 //! | `.ini`, and text with `[sections]` or `host key=value` | Ansible's INI, see [`ansible_ini`] |
 //! | without a known ending, with the execute bit | a program, see [`dynamic`] and [`program`] |
 //! | everything else | a list, one host or range a line, see [`selection`](super::selection) |
+//!
+//! `[a-c]` with hosts below it could be a section as well as a range: there the ending has to say.
 
 pub mod ansible_ini;
 mod ansible_vars;

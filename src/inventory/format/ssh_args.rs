@@ -6,6 +6,8 @@ const OPTIONS: &[&str] = &["hostname", "port", "user"];
 const JUMPS: &[&str] = &["proxyjump", "proxycommand", "proxyusefdpass"];
 /// The letters of `ssh` that take a value. Source: ssh.c of OpenSSH 10.0.
 const WITH_VALUE: &str = "BbcDEeFIiJLlmOoPpQRSWw";
+/// Where a template of Ansible begins.
+const TEMPLATE: &str = "{{";
 
 /// What would be missed without the arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,17 +21,22 @@ pub enum Elsewhere {
 /// Whether an argument leads elsewhere: one that names another place before a way through another
 /// machine. Words are split as a shell does.
 pub fn elsewhere(arguments: &str) -> Option<Elsewhere> {
-    if arguments.contains("{{") {
-        let is_jump = arguments.to_ascii_lowercase().contains("proxy");
-        return Some(if is_jump { Elsewhere::Jump } else { Elsewhere::Other("a template".into()) });
-    }
-    let words =
-        shlex::split(arguments).unwrap_or_else(|| arguments.split_whitespace().map(str::to_owned).collect());
+    let Some(words) = shlex::split(arguments) else {
+        return Some(Elsewhere::Other("an open quote".to_owned()));
+    };
     let mut words = words.iter();
     let mut jump = None;
     while let Some(word) = words.next() {
         // `-4Ap2222` is `-4 -A -p 2222`.
-        let Some(letters) = word.strip_prefix('-') else { continue };
+        let Some(letters) = word.strip_prefix('-') else {
+            match word.contains(TEMPLATE) {
+                true => return Some(template()),
+                false => continue,
+            }
+        };
+        if letters.starts_with(TEMPLATE) {
+            return Some(template());
+        }
         for (at, letter) in letters.char_indices() {
             if !WITH_VALUE.contains(letter) {
                 continue;
@@ -53,14 +60,19 @@ pub fn elsewhere(arguments: &str) -> Option<Elsewhere> {
     jump
 }
 
-/// `KEY=VALUE`, `KEY VALUE` or `KEY = VALUE`. A jump through `none` is a jump to whoever reads it:
-/// what stands before it may be another.
+/// It may stand for any argument.
+fn template() -> Elsewhere {
+    Elsewhere::Other("a template".to_owned())
+}
+
+/// `KEY=VALUE`, `KEY VALUE` or `KEY = VALUE`.
 fn option(text: &str) -> Option<Elsewhere> {
     // A quote that never ends stands there still.
     let text = text.trim_start_matches([' ', '\'', '"']);
     let key = &text[..text.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(text.len())];
     let lower = key.to_ascii_lowercase();
     match lower.as_str() {
+        unknown if unknown.contains(TEMPLATE) => Some(template()),
         jump if JUMPS.contains(&jump) => Some(Elsewhere::Jump),
         other if OPTIONS.contains(&other) => Some(Elsewhere::Other(format!("-o {key}"))),
         _ => None,
@@ -97,8 +109,13 @@ mod tests {
             ("-o 'hostname = other'", other("-o hostname")),
             ("-C -o LogLevel=ERROR -o \"User root\"", other("-o User")),
             ("{{ my_args }}", other("a template")),
+            ("-C -{{ my_flags }}", other("a template")),
+            ("-o {{ my_option }}", other("a template")),
+            ("-o {{key}}=1", other("a template")),
+            ("-i '{{ folder }}/key' -o 'UserKnownHostsFile={{ folder }}/known'", None),
+            ("-i '{{ folder }}/key' -p 7", other("-p")),
             ("-o ProxyCommand='{{ x }}'", Some(Elsewhere::Jump)),
-            ("-o 'Port=1", other("-o Port")),
+            ("-o 'Port=1", other("an open quote")),
         ] {
             assert_eq!(elsewhere(arguments), expected, "{arguments}");
         }
