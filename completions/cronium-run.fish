@@ -56,14 +56,23 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s x -l ex
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s p -l port -d 'The port; host:port says it for one target and wins' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l private-key -d 'A private key to try before those of ssh_config and the agent (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s J -l jump -d 'Jump hosts on the way to every target, user@host:port with commas between; none goes straight' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l host-key -d 'How host keys are checked [default: as ssh_config says, else strict]' -r -f -a "strict\t'An unknown or changed key is refused'
 accept-new\t'An unknown key is recorded, a changed one refused'
 off\t'No check at all'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s f -l forks -d 'How many hosts at once' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l serial -d 'Sizes of batches, one after the other: 5 or 1,10%,50%; the last repeats, a part is one of all hosts' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l canary -d 'So many hosts alone first: one that is not ok stops the run with exit code 7' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l max-fail -d 'More failed, unreachable, timed out or rejected hosts stop the run with exit code 7: 3, 10%' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l retries -d 'How often a host is tried again that could not be reached and was sent no job' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l gate -d 'A shell command run here between batches: unless it exits 0, the run stops with exit code 7' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l gate-timeout -d 'The gate is killed after this time, and the run stops' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l pause -d 'Wait between batches, before the gate: 30s, 5m' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l timeout -d 'Kill the script with all it started after this time: 90s, 15m, 1h30m [default: the manifest\'s]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l input -d 'What `cronium input` gives: JSON, @FILE, or - for stdin' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l env -d 'A variable of the script\'s environment (repeat)' -r
@@ -86,6 +95,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l color -
 always\t'Everywhere, in files too'
 never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l list-hosts -d 'Print the hosts and stop'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s C -l check -d 'Print what would be done and touch nothing'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s q -l quiet -d 'No progress and no summary: only data and errors'
@@ -99,14 +109,23 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s x -l 
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s p -l port -d 'The port; host:port says it for one target and wins' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l private-key -d 'A private key to try before those of ssh_config and the agent (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s J -l jump -d 'Jump hosts on the way to every target, user@host:port with commas between; none goes straight' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l host-key -d 'How host keys are checked [default: as ssh_config says, else strict]' -r -f -a "strict\t'An unknown or changed key is refused'
 accept-new\t'An unknown key is recorded, a changed one refused'
 off\t'No check at all'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s f -l forks -d 'How many hosts at once' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l serial -d 'Sizes of batches, one after the other: 5 or 1,10%,50%; the last repeats, a part is one of all hosts' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l canary -d 'So many hosts alone first: one that is not ok stops the run with exit code 7' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l max-fail -d 'More failed, unreachable, timed out or rejected hosts stop the run with exit code 7: 3, 10%' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l retries -d 'How often a host is tried again that could not be reached and was sent no job' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l gate -d 'A shell command run here between batches: unless it exits 0, the run stops with exit code 7' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l gate-timeout -d 'The gate is killed after this time, and the run stops' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l pause -d 'Wait between batches, before the gate: 30s, 5m' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l key -d 'The private key to sign with what is not signed yet [default: the operator\'s own]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l verify-key -d 'The public key that a signed payload must verify with [default: that of --key]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s o -l output -d 'What to print' -r -f -a "auto\t'Progress while the run goes on, then `grouped`'
@@ -123,6 +142,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l color
 always\t'Everywhere, in files too'
 never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l list-hosts -d 'Print the hosts and stop'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s C -l check -d 'Print what would be done and touch nothing'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s q -l quiet -d 'No progress and no summary: only data and errors'
@@ -196,12 +216,14 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s x -l e
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s p -l port -d 'The port; host:port says it for one target and wins' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l private-key -d 'A private key to try before those of ssh_config and the agent (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s J -l jump -d 'Jump hosts on the way to every target, user@host:port with commas between; none goes straight' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l host-key -d 'How host keys are checked [default: as ssh_config says, else strict]' -r -f -a "strict\t'An unknown or changed key is refused'
 accept-new\t'An unknown key is recorded, a changed one refused'
 off\t'No check at all'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
@@ -209,6 +231,7 @@ always\t'Everywhere, in files too'
 never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l groups -d 'Show the groups of the inventory, how many hosts each has, and which'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s V -l version -d 'Print version'
