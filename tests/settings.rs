@@ -91,6 +91,10 @@ fn a_project_runs_no_program() {
         let wanted = format!("cronium.toml:2: the file of a project cannot set {key}\n");
         assert!(told.contains(&wanted), "{line}: {told}");
     }
+    environment.write("hosts.ini", format!("web1 ansible_ssh_common_args='-o ProxyCommand=\"{touch}\"'\n"));
+    fs::write(&project, "inventory = [\"hosts.ini\"]\n").unwrap();
+    let told = environment.run(["exec", "web1", "--", "true"]).exits(2).err();
+    assert!(told.contains("has a ProxyCommand, and a project runs no programs"), "{told}");
     assert!(!ran.exists());
 
     // Named by the operator, or in a file of his own, they are run.

@@ -2,6 +2,7 @@
 //! enters the folder has not read it: it must not run programs here, weaken the check of host keys,
 //! choose whose signatures count, or take and write files.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Command};
@@ -9,24 +10,32 @@ use clap::{ArgMatches, Command};
 use super::source;
 use crate::config::{Layer, Settings, Source};
 use crate::error::{Error, Result};
+use crate::inventory::selection::Files;
 use crate::inventory::{Account, format};
 
 /// How hosts are chosen and reached, and how things are shown. A new flag is refused until it is
 /// put here.
 const ALLOWED: &[&str] = &[
+    "canary",
     "color",
     "connect-timeout",
     "exclude",
     "forks",
+    "gate-timeout",
     "hosts",
     "interpreter",
     "inventory",
+    "jump",
     "limit",
+    "max-fail",
     "output",
+    "pause",
     "port",
     "private-key",
     "project",
+    "retries",
     "scope",
+    "serial",
     "timeout",
     "user",
     "verbose",
@@ -68,12 +77,26 @@ pub fn runs_no_program(command: &Command, matches: &ArgMatches, settings: &Setti
         return Ok(());
     }
     let account = Account::current()?;
-    let mut files = matches.get_many::<PathBuf>(KEY).unwrap_or_default();
-    let Some(program) = files.find(|file| format::is_run(file, &account)) else { return Ok(()) };
+    let files: Vec<&PathBuf> = matches.get_many::<PathBuf>(KEY).unwrap_or_default().collect();
+    let Some(program) = files.iter().find(|file| format::is_run(file, &account)) else {
+        return names_no_program(&files, &source, &account);
+    };
     let typed = typed(program);
     Err(Error::usage(format!("{source}: the inventory {typed} is a program, and a project runs none"))
         .hint(format!("look at it, then: -i {typed}  runs it"))
         .hint(format!("chmod -x {typed}  makes it a text to read")))
+}
+
+/// Refuses what a text of a project would have us run: a `ProxyCommand` in Ansible's arguments.
+fn names_no_program(files: &[&PathBuf], source: &Source, account: &Account) -> Result<()> {
+    let paths = files.iter().map(|file| file.as_path());
+    // What cannot be read is told by whoever needs it.
+    let Ok(inventory) = format::load(paths, &mut Files::new(io::empty()), account) else { return Ok(()) };
+    let command = (0..inventory.entries().len()).find_map(|entry| inventory.settings(entry).proxy_command);
+    let Some(command) = command else { return Ok(()) };
+    Err(Error::usage(format!("{source}: the inventory has a ProxyCommand, and a project runs no programs"))
+        .cause(format!("{}: {}", command.place, command.value))
+        .hint("look at it, then name the inventory yourself: -i FILE"))
 }
 
 /// As somebody here would type it.

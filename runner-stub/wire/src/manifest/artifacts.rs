@@ -64,11 +64,6 @@ impl Artifacts {
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
-
-    /// Whether the file, by its path below the work folder, is to be fetched.
-    pub fn match_output(&self, path: &str) -> bool {
-        self.outputs.iter().any(|pattern| glob::matches(pattern, path))
-    }
 }
 
 fn outputs(what: &str, node: Node) -> Result<Vec<String>, ManifestError> {
