@@ -442,10 +442,10 @@ class Attack:
         self.flood(TOLD, b'{"log":{"level":"info","message":"x","context":%s}}' % context)
 
     def endless_notes(self):
-        self.flood(TOLD, {"notify": {"audience": "ops", "message": "x" * 60_000}})
+        self.flood(TOLD, {"notify": {"audience": "ops", "message": "x" * 30_000}})
 
     def endless_progress(self):
-        self.flood(TOLD, {"progress": {"percent": 50.0, "step": "x" * 60_000}})
+        self.flood(TOLD, {"progress": {"percent": 50.0, "step": "x" * 30_000}})
 
     def endless_conditions(self):
         self.flood(TOLD, {"condition": {"condition": True}})
