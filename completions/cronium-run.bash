@@ -16,6 +16,9 @@ _cronium__run() {
             ",$1")
                 cmd="cronium__run"
                 ;;
+            cronium__run,artifacts)
+                cmd="cronium__run__subcmd__artifacts"
+                ;;
             cronium__run,completions)
                 cmd="cronium__run__subcmd__completions"
                 ;;
@@ -61,8 +64,14 @@ _cronium__run() {
             cronium__run,sign)
                 cmd="cronium__run__subcmd__sign"
                 ;;
+            cronium__run,vars)
+                cmd="cronium__run__subcmd__vars"
+                ;;
             cronium__run,verify)
                 cmd="cronium__run__subcmd__verify"
+                ;;
+            cronium__run__subcmd__help,artifacts)
+                cmd="cronium__run__subcmd__help__subcmd__artifacts"
                 ;;
             cronium__run__subcmd__help,completions)
                 cmd="cronium__run__subcmd__help__subcmd__completions"
@@ -109,8 +118,71 @@ _cronium__run() {
             cronium__run__subcmd__help,sign)
                 cmd="cronium__run__subcmd__help__subcmd__sign"
                 ;;
+            cronium__run__subcmd__help,vars)
+                cmd="cronium__run__subcmd__help__subcmd__vars"
+                ;;
             cronium__run__subcmd__help,verify)
                 cmd="cronium__run__subcmd__help__subcmd__verify"
+                ;;
+            cronium__run__subcmd__help__subcmd__vars,explain)
+                cmd="cronium__run__subcmd__help__subcmd__vars__subcmd__explain"
+                ;;
+            cronium__run__subcmd__help__subcmd__vars,get)
+                cmd="cronium__run__subcmd__help__subcmd__vars__subcmd__get"
+                ;;
+            cronium__run__subcmd__help__subcmd__vars,history)
+                cmd="cronium__run__subcmd__help__subcmd__vars__subcmd__history"
+                ;;
+            cronium__run__subcmd__help__subcmd__vars,list)
+                cmd="cronium__run__subcmd__help__subcmd__vars__subcmd__list"
+                ;;
+            cronium__run__subcmd__help__subcmd__vars,rm)
+                cmd="cronium__run__subcmd__help__subcmd__vars__subcmd__rm"
+                ;;
+            cronium__run__subcmd__help__subcmd__vars,set)
+                cmd="cronium__run__subcmd__help__subcmd__vars__subcmd__set"
+                ;;
+            cronium__run__subcmd__vars,explain)
+                cmd="cronium__run__subcmd__vars__subcmd__explain"
+                ;;
+            cronium__run__subcmd__vars,get)
+                cmd="cronium__run__subcmd__vars__subcmd__get"
+                ;;
+            cronium__run__subcmd__vars,help)
+                cmd="cronium__run__subcmd__vars__subcmd__help"
+                ;;
+            cronium__run__subcmd__vars,history)
+                cmd="cronium__run__subcmd__vars__subcmd__history"
+                ;;
+            cronium__run__subcmd__vars,list)
+                cmd="cronium__run__subcmd__vars__subcmd__list"
+                ;;
+            cronium__run__subcmd__vars,rm)
+                cmd="cronium__run__subcmd__vars__subcmd__rm"
+                ;;
+            cronium__run__subcmd__vars,set)
+                cmd="cronium__run__subcmd__vars__subcmd__set"
+                ;;
+            cronium__run__subcmd__vars__subcmd__help,explain)
+                cmd="cronium__run__subcmd__vars__subcmd__help__subcmd__explain"
+                ;;
+            cronium__run__subcmd__vars__subcmd__help,get)
+                cmd="cronium__run__subcmd__vars__subcmd__help__subcmd__get"
+                ;;
+            cronium__run__subcmd__vars__subcmd__help,help)
+                cmd="cronium__run__subcmd__vars__subcmd__help__subcmd__help"
+                ;;
+            cronium__run__subcmd__vars__subcmd__help,history)
+                cmd="cronium__run__subcmd__vars__subcmd__help__subcmd__history"
+                ;;
+            cronium__run__subcmd__vars__subcmd__help,list)
+                cmd="cronium__run__subcmd__vars__subcmd__help__subcmd__list"
+                ;;
+            cronium__run__subcmd__vars__subcmd__help,rm)
+                cmd="cronium__run__subcmd__vars__subcmd__help__subcmd__rm"
+                ;;
+            cronium__run__subcmd__vars__subcmd__help,set)
+                cmd="cronium__run__subcmd__vars__subcmd__help__subcmd__set"
                 ;;
             *)
                 ;;
@@ -119,12 +191,50 @@ _cronium__run() {
 
     case "${cmd}" in
         cronium__run)
-            opts="-v -h -V --ledger --color --log-file --verbose --help --version exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help"
+            opts="-v -h -V --ledger --color --log-file --verbose --help --version exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --ledger)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__artifacts)
+            opts="-o -v -h -V --into --format --ledger --color --log-file --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --into)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
                 --ledger)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -221,7 +331,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__deploy)
-            opts="-i -l -x -u -p -F -f -C -o -q -v -h -V --trust --inventory --limit --exclude --user --port --private-key --ssh-config --ssh-option --known-hosts --host-key --connect-timeout --list-hosts --forks --check --key --verify-key --output --quiet --junit --events --output-dir --ledger --color --log-file --verbose --help --version"
+            opts="-i -l -x -u -p -J -F -k -f -C -o -q -v -h -V --trust --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --list-hosts --forks --serial --canary --max-fail --retries --gate --gate-timeout --pause --check --key --verify-key --output --quiet --junit --events --output-dir --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -275,6 +385,14 @@ _cronium__run() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --jump)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -J)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --ssh-config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -295,6 +413,10 @@ _cronium__run() {
                     COMPREPLY=($(compgen -W "strict accept-new off" -- "${cur}"))
                     return 0
                     ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -304,6 +426,34 @@ _cronium__run() {
                     return 0
                     ;;
                 -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --serial)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --canary)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-fail)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retries)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gate-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -355,7 +505,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__exec)
-            opts="-i -l -x -u -p -F -f -C -o -q -v -h -V --inventory --limit --exclude --user --port --private-key --ssh-config --ssh-option --known-hosts --host-key --connect-timeout --list-hosts --forks --check --timeout --input --env --key --verify-key --output --quiet --junit --events --output-dir --ledger --color --log-file --verbose --help --version"
+            opts="-i -l -x -u -p -J -F -k -f -C -o -q -v -h -V --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --list-hosts --forks --serial --canary --max-fail --retries --gate --gate-timeout --pause --check --timeout --input --env --project --key --verify-key --output --quiet --junit --events --output-dir --on-condition --on-notify --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -405,6 +555,14 @@ _cronium__run() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --jump)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -J)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --ssh-config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -425,6 +583,10 @@ _cronium__run() {
                     COMPREPLY=($(compgen -W "strict accept-new off" -- "${cur}"))
                     return 0
                     ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -437,6 +599,34 @@ _cronium__run() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --serial)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --canary)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-fail)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retries)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --gate-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -446,6 +636,10 @@ _cronium__run() {
                     return 0
                     ;;
                 --env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --project)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -474,6 +668,14 @@ _cronium__run() {
                     return 0
                     ;;
                 --output-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-condition)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-notify)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -523,8 +725,22 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__help)
-            opts="exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help"
+            opts="exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__help__subcmd__artifacts)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -746,6 +962,104 @@ _cronium__run() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cronium__subcmd__run__subcmd__help__subcmd__vars)
+            opts="get set list rm history explain"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__help__subcmd__vars__subcmd__explain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__help__subcmd__vars__subcmd__get)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__help__subcmd__vars__subcmd__history)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__help__subcmd__vars__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__help__subcmd__vars__subcmd__rm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__help__subcmd__vars__subcmd__set)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cronium__subcmd__run__subcmd__help__subcmd__verify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -761,7 +1075,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__hosts)
-            opts="-o -i -l -x -u -p -F -v -h -V --output --inventory --limit --exclude --user --port --private-key --ssh-config --ssh-option --known-hosts --host-key --connect-timeout --ledger --color --log-file --verbose --help --version"
+            opts="-o -i -l -x -u -p -J -F -k -v -h -V --output --groups --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -819,6 +1133,14 @@ _cronium__run() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --jump)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -J)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --ssh-config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -837,6 +1159,10 @@ _cronium__run() {
                     ;;
                 --host-key)
                     COMPREPLY=($(compgen -W "strict accept-new off" -- "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --connect-timeout)
@@ -957,7 +1283,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__logs)
-            opts="-v -h -V --stream --ledger --color --log-file --verbose --help --version"
+            opts="-v -h -V --stream --told --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1116,6 +1442,372 @@ _cronium__run() {
             fi
             case "${prev}" in
                 --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ledger)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars)
+            opts="-v -h -V --ledger --color --log-file --verbose --help --version get set list rm history explain help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ledger)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars__subcmd__explain)
+            opts="-o -v -h -V --host --group --project --run --output --ledger --color --log-file --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --group)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --project)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --ledger)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars__subcmd__get)
+            opts="-o -v -h -V --scope --raw --output --ledger --color --log-file --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --ledger)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars__subcmd__help)
+            opts="get set list rm history explain help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars__subcmd__help__subcmd__explain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars__subcmd__help__subcmd__get)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars__subcmd__help__subcmd__history)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars__subcmd__help__subcmd__rm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars__subcmd__help__subcmd__set)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars__subcmd__history)
+            opts="-o -v -h -V --scope --output --ledger --color --log-file --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --ledger)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars__subcmd__list)
+            opts="-o -v -h -V --scope --output --ledger --color --log-file --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --ledger)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars__subcmd__rm)
+            opts="-v -h -V --scope --ledger --color --log-file --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ledger)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__vars__subcmd__set)
+            opts="-v -h -V --scope --json --string --if-version --secret --ledger --color --log-file --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --if-version)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

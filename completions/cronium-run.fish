@@ -44,27 +44,39 @@ complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "hosts" -d '
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "runs" -d 'List past runs, newest first'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "show" -d 'Show one run: what was run, and how each host ended'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "logs" -d 'Print what hosts printed: their stdout on stdout, their stderr on stderr'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "artifacts" -d 'List the files that scripts left, or write them into a folder'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "vars" -d 'Read and write the variables that scripts share'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "demo" -d 'Run a signed sample payload on SSH hosts of our own'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "generate" -d 'Write man pages and completion scripts into a folder'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s i -l inventory -d 'A list of hosts, one host or range a line, in which patterns look (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s l -l limit -d 'Only those of the targets that this names, too' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s x -l exclude -d 'None of the targets that this names' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s p -l port -d 'The port; host:port says it for one target and wins' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l private-key -d 'A private key to try before those of ssh_config and the agent (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s J -l jump -d 'Jump hosts on the way to every target, user@host:port with commas between; none goes straight' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l host-key -d 'How host keys are checked [default: as ssh_config says, else strict]' -r -f -a "strict\t'An unknown or changed key is refused'
 accept-new\t'An unknown key is recorded, a changed one refused'
 off\t'No check at all'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s f -l forks -d 'How many hosts at once' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l serial -d 'Sizes of batches, one after the other: 5 or 1,10%,50%; the last repeats, a part is one of all hosts' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l canary -d 'So many hosts alone first: one that is not ok stops the run with exit code 7' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l max-fail -d 'More failed, unreachable, timed out or rejected hosts stop the run with exit code 7: 3, 10%' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l retries -d 'How often a host is tried again that could not be reached and was sent no job' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l gate -d 'A shell command run here between batches: unless it exits 0, the run stops with exit code 7' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l gate-timeout -d 'The gate is killed after this time, and the run stops' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l pause -d 'Wait between batches, before the gate: 30s, 5m' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l timeout -d 'Kill the script with all it started after this time: 90s, 15m, 1h30m [default: the manifest\'s]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l input -d 'What `cronium input` gives: JSON, @FILE, or - for stdin' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l env -d 'A variable of the script\'s environment (repeat)' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l project -d 'The project whose variables the script sees, those in scope project:NAME' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l key -d 'The private key to sign with what is not signed yet [default: the operator\'s own]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l verify-key -d 'The public key that a signed payload must verify with [default: that of --key]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s o -l output -d 'What to print' -r -f -a "auto\t'Progress while the run goes on, then `grouped`'
@@ -76,11 +88,14 @@ quiet\t'Nothing but errors'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l junit -d 'Write the outcome of every host as JUnit XML, too' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l events -d 'Write every event as a line of JSON, too' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l output-dir -d 'Write each host\'s output to files of its own, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l on-condition -d 'Run a shell command here for each host whose script told `condition true` last' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l on-notify -d 'Run a shell command here for each `cronium notify` of a script' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
 always\t'Everywhere, in files too'
 never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l list-hosts -d 'Print the hosts and stop'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s C -l check -d 'Print what would be done and touch nothing'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s q -l quiet -d 'No progress and no summary: only data and errors'
@@ -88,20 +103,29 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s v -l ve
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s V -l version -d 'Print version'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l trust -d 'A public key to pin for the user on the hosts (repeat)' -r -F
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s i -l inventory -d 'A list of hosts, one host or range a line, in which patterns look (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s l -l limit -d 'Only those of the targets that this names, too' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s x -l exclude -d 'None of the targets that this names' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s p -l port -d 'The port; host:port says it for one target and wins' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l private-key -d 'A private key to try before those of ssh_config and the agent (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s J -l jump -d 'Jump hosts on the way to every target, user@host:port with commas between; none goes straight' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l host-key -d 'How host keys are checked [default: as ssh_config says, else strict]' -r -f -a "strict\t'An unknown or changed key is refused'
 accept-new\t'An unknown key is recorded, a changed one refused'
 off\t'No check at all'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s f -l forks -d 'How many hosts at once' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l serial -d 'Sizes of batches, one after the other: 5 or 1,10%,50%; the last repeats, a part is one of all hosts' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l canary -d 'So many hosts alone first: one that is not ok stops the run with exit code 7' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l max-fail -d 'More failed, unreachable, timed out or rejected hosts stop the run with exit code 7: 3, 10%' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l retries -d 'How often a host is tried again that could not be reached and was sent no job' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l gate -d 'A shell command run here between batches: unless it exits 0, the run stops with exit code 7' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l gate-timeout -d 'The gate is killed after this time, and the run stops' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l pause -d 'Wait between batches, before the gate: 30s, 5m' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l key -d 'The private key to sign with what is not signed yet [default: the operator\'s own]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l verify-key -d 'The public key that a signed payload must verify with [default: that of --key]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s o -l output -d 'What to print' -r -f -a "auto\t'Progress while the run goes on, then `grouped`'
@@ -118,6 +142,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l color
 always\t'Everywhere, in files too'
 never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l list-hosts -d 'Print the hosts and stop'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s C -l check -d 'Print what would be done and touch nothing'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s q -l quiet -d 'No progress and no summary: only data and errors'
@@ -185,24 +210,28 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s h -l 
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s V -l version -d 'Print version'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
 json\t'One JSON document'"
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s i -l inventory -d 'A list of hosts, one host or range a line, in which patterns look (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s l -l limit -d 'Only those of the targets that this names, too' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s x -l exclude -d 'None of the targets that this names' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s p -l port -d 'The port; host:port says it for one target and wins' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l private-key -d 'A private key to try before those of ssh_config and the agent (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s J -l jump -d 'Jump hosts on the way to every target, user@host:port with commas between; none goes straight' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l host-key -d 'How host keys are checked [default: as ssh_config says, else strict]' -r -f -a "strict\t'An unknown or changed key is refused'
 accept-new\t'An unknown key is recorded, a changed one refused'
 off\t'No check at all'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
 always\t'Everywhere, in files too'
 never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l groups -d 'Show the groups of the inventory, how many hosts each has, and which'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s V -l version -d 'Print version'
@@ -242,9 +271,113 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -l color -
 always\t'Everywhere, in files too'
 never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -l told -d 'What scripts told beside their output instead: log, notify, progress and condition, by time'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -s o -l into -d 'Write the files into this folder, each as DIR/HOST/PATH' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -l format -d 'What to print where nothing is written' -r -f -a "text\t'Columns for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "get" -d 'Print a variable\'s value as JSON'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "set" -d 'Write a variable'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "list" -d 'List variables, by key'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "rm" -d 'Remove a variable; its history stays'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "history" -d 'Show every write of a variable: when, by whom, which value'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "explain" -d 'Show which value a script would see, and what hides what'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -l scope -d 'Where it lives: global, host:NAME, group:NAME, project:NAME or run:ID' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -s o -l output -d 'What to print: the value, or all that is known of it' -r -f -a "text\t'Columns for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -l raw -d 'Print a string without its quotes'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l scope -d 'Where it lives: global, host:NAME, group:NAME, project:NAME or run:ID' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l if-version -d 'Only where the variable has this version now; 0: only where it is not there' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l json -d 'The value must be JSON'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l string -d 'The value is a string, whatever it looks like'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -l secret -d 'Seal the value; scripts can read it, no command shows it'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -l scope -d 'Only those that live here: global, host:NAME, group:NAME, project:NAME or run:ID' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -l scope -d 'Where it lives: global, host:NAME, group:NAME, project:NAME or run:ID' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -l scope -d 'Where it lives: global, host:NAME, group:NAME, project:NAME or run:ID' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l host -d 'As on this host, named as it is in runs' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l group -d 'As in this group (repeat, nearest first)' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l project -d 'As in this project' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l run -d 'As in this run: its id, an unambiguous beginning of it, or `last`' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from help" -f -a "get" -d 'Print a variable\'s value as JSON'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from help" -f -a "set" -d 'Write a variable'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from help" -f -a "list" -d 'List variables, by key'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from help" -f -a "rm" -d 'Remove a variable; its history stays'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from help" -f -a "history" -d 'Show every write of a variable: when, by whom, which value'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from help" -f -a "explain" -d 'Show which value a script would see, and what hides what'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -l hosts -d 'How many hosts to start, 200 at most' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand demo" -s o -l output -d 'What to print' -r -f -a "auto\t'Progress while the run goes on, then `grouped`'
 stream\t'Lines as they come, each behind the name of its host'
@@ -280,19 +413,27 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -l log
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s V -l version -d 'Print version'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "exec" -d 'Run a payload, a script or a command on many hosts'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "deploy" -d 'Put the stub, payloads and trusted keys on hosts, and run nothing'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "init" -d 'Make a payload folder from a template'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "pack" -d 'Pack a folder into a signed payload'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "sign" -d 'Sign a payload'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "verify" -d 'Verify a payload\'s signature and contents'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "inspect" -d 'Show what a payload holds'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "keygen" -d 'Make a signing key pair'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "hosts" -d 'Show which hosts a selection names, and how they are reached'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "runs" -d 'List past runs, newest first'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "show" -d 'Show one run: what was run, and how each host ended'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "logs" -d 'Print what hosts printed: their stdout on stdout, their stderr on stderr'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "demo" -d 'Run a signed sample payload on SSH hosts of our own'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "generate" -d 'Write man pages and completion scripts into a folder'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs demo completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "exec" -d 'Run a payload, a script or a command on many hosts'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "deploy" -d 'Put the stub, payloads and trusted keys on hosts, and run nothing'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "init" -d 'Make a payload folder from a template'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "pack" -d 'Pack a folder into a signed payload'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "sign" -d 'Sign a payload'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "verify" -d 'Verify a payload\'s signature and contents'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "inspect" -d 'Show what a payload holds'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "keygen" -d 'Make a signing key pair'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "hosts" -d 'Show which hosts a selection names, and how they are reached'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "runs" -d 'List past runs, newest first'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "show" -d 'Show one run: what was run, and how each host ended'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "logs" -d 'Print what hosts printed: their stdout on stdout, their stderr on stderr'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "artifacts" -d 'List the files that scripts left, or write them into a folder'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "vars" -d 'Read and write the variables that scripts share'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "demo" -d 'Run a signed sample payload on SSH hosts of our own'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "generate" -d 'Write man pages and completion scripts into a folder'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "get" -d 'Print a variable\'s value as JSON'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "set" -d 'Write a variable'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "list" -d 'List variables, by key'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "rm" -d 'Remove a variable; its history stays'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "history" -d 'Show every write of a variable: when, by whom, which value'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "explain" -d 'Show which value a script would see, and what hides what'

@@ -11,12 +11,17 @@ use crate::error::{Error, ExitCode, Result};
 use crate::inventory::Account;
 use crate::term::{Color, Term};
 
+pub mod artifact_store;
+mod artifacts;
 mod completions;
 pub mod connect;
 mod demo;
 mod deploy;
+mod descriptors;
 mod exec;
+mod gate;
 mod generate;
+mod hooks;
 mod hosts;
 mod init;
 mod inspect;
@@ -26,12 +31,16 @@ mod listing;
 mod logging;
 mod logs;
 mod pack;
+mod rollout;
 mod runs;
 pub mod settings;
+mod shell;
 mod show;
 mod sign;
 mod task;
+mod unlock;
 pub mod variables;
+mod vars;
 mod verify;
 
 /// Run signed scripts on many hosts over SSH, with nothing installed there.
@@ -94,6 +103,8 @@ enum Command {
     Runs(runs::Args),
     Show(show::Args),
     Logs(logs::Args),
+    Artifacts(artifacts::Args),
+    Vars(vars::Args),
     Demo(demo::Args),
     Completions(completions::Args),
     #[command(hide = true)]
@@ -155,10 +166,17 @@ pub fn main() -> process::ExitCode {
 /// and for what clap itself refuses.
 fn parse() -> Result<Cli> {
     let command = Cli::command();
-    let settings = config::load(&settings::keys(&command));
-    let configured = settings.and_then(|settings| settings::apply(Cli::command(), &settings));
+    let settings = config::load(&settings::keys(&command), settings::project_refusal);
+    let configured = settings.and_then(|settings| {
+        let configured = settings::apply(Cli::command(), &settings)?;
+        Ok((configured, settings))
+    });
     let matches = match configured {
-        Ok(configured) => configured.get_matches(),
+        Ok((configured, settings)) => {
+            let matches = configured.get_matches();
+            settings::runs_no_program(&command, &matches, &settings)?;
+            matches
+        }
         Err(error) => {
             // Help and a mistyped command come before a mistake in a file.
             command.get_matches();
@@ -182,6 +200,8 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Runs(args) => runs::run(args, context),
         Command::Show(args) => show::run(args, context),
         Command::Logs(args) => logs::run(args, context),
+        Command::Artifacts(args) => artifacts::run(args, context),
+        Command::Vars(args) => vars::run(args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Generate(args) => generate::run(args, context),

@@ -15,7 +15,7 @@ pub enum ExitCode {
     TimedOut = 5,
     /// A signature or policy refusal.
     Rejected = 6,
-    /// Stopped by canary or `--max-fail`.
+    /// Stopped by canary, `--max-fail` or `--gate`.
     Stopped = 7,
     Unknown = 8,
     Interrupted = 130,

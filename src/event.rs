@@ -9,6 +9,7 @@ use serde_json::Value;
 
 mod bytes;
 mod summary;
+mod weight;
 
 pub use bytes::Bytes;
 pub use summary::Summary;
@@ -25,7 +26,8 @@ pub struct Event {
 /// What happened. In JSON the variant's name stands in `kind`, its fields beside it.
 ///
 /// Grammar of a run: `run_started`, then for each host of the plan any number of
-/// `host_state`, `host_output` and `host_warning` and exactly one `host_finished`, then
+/// `host_state`, `host_output`, `host_warning` and what its script tells (`host_log` and so on),
+/// and exactly one `host_finished`, then
 /// `run_finished`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -54,12 +56,51 @@ pub enum EventKind {
         host: String,
         message: String,
     },
+    /// `cronium log` of the script.
+    HostLog {
+        host: String,
+        /// As the script wrote it: `info`, `warn` and so on.
+        level: String,
+        message: String,
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        context: Value,
+    },
+    /// `cronium progress` of the script.
+    HostProgress {
+        host: String,
+        /// 0 to 100.
+        percent: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<String>,
+    },
+    /// `cronium notify` of the script.
+    HostNotify {
+        host: String,
+        audience: String,
+        message: String,
+    },
+    /// `cronium condition` of the script: the last one counts.
+    HostCondition {
+        host: String,
+        condition: bool,
+    },
+    /// A file of the script that is now kept beside the ledger.
+    HostArtifact {
+        host: String,
+        path: String,
+        /// SHA-256 of its bytes, lower-case hex.
+        digest: String,
+        bytes: u64,
+        /// The permission bits.
+        mode: u32,
+    },
     HostFinished {
         host: String,
         #[serde(flatten)]
         result: Box<HostResult>,
     },
-    /// Ctrl-C, SIGTERM, canary or `--max-fail`: no further host starts.
+    /// Ctrl-C, SIGTERM, canary, `--max-fail` or `--gate`: no further host starts. A weightier
+    /// reason may follow.
     RunStopping {
         reason: StopReason,
     },
@@ -80,6 +121,11 @@ impl EventKind {
             Self::HostState { .. } => "host_state",
             Self::HostOutput { .. } => "host_output",
             Self::HostWarning { .. } => "host_warning",
+            Self::HostLog { .. } => "host_log",
+            Self::HostProgress { .. } => "host_progress",
+            Self::HostNotify { .. } => "host_notify",
+            Self::HostCondition { .. } => "host_condition",
+            Self::HostArtifact { .. } => "host_artifact",
             Self::HostFinished { .. } => "host_finished",
             Self::RunStopping { .. } => "run_stopping",
             Self::RunFinished { .. } => "run_finished",
@@ -93,6 +139,11 @@ impl EventKind {
             Self::HostState { host, .. }
             | Self::HostOutput { host, .. }
             | Self::HostWarning { host, .. }
+            | Self::HostLog { host, .. }
+            | Self::HostProgress { host, .. }
+            | Self::HostNotify { host, .. }
+            | Self::HostCondition { host, .. }
+            | Self::HostArtifact { host, .. }
             | Self::HostFinished { host, .. } => Some(host),
             _ => None,
         }
@@ -111,7 +162,8 @@ pub struct PayloadInfo {
     pub signer: Option<String>,
 }
 
-/// Where a host stands. A host goes through these in order and may end from any.
+/// Where a host stands. A host goes through these in order and may end from any; one that is to be
+/// tried again is queued once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HostState {
@@ -270,6 +322,14 @@ impl HelperMode {
     }
 }
 
+/// A write that the host answered by itself (bundled mode) and the operator's side then refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    pub key: String,
+    /// One sentence: `it has version 5, the script wanted 3`.
+    pub reason: String,
+}
+
 /// Whose key let the payload run: one pinned on the host, or the operator's for this session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -313,6 +373,15 @@ pub struct HostResult {
     pub max_rss_kb: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helper_mode: Option<HelperMode>,
+    /// Why the mode is not `api`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helper_reason: Option<String>,
+    /// Writes of the script that were not made, as the operator's side saw it later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<Conflict>,
+    /// What the script gave to `cronium condition` last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trust>,
     /// SHA-256 of the stub that ran the job, lower-case hex.
@@ -344,6 +413,9 @@ impl HostResult {
             cpu_ms: None,
             max_rss_kb: None,
             helper_mode: None,
+            helper_reason: None,
+            conflicts: Vec::new(),
+            condition: None,
             trust: None,
             stub_digest: None,
             arch: None,
@@ -366,6 +438,8 @@ pub enum StopReason {
     Interrupted,
     /// Canary or `--max-fail`.
     Limit,
+    /// `--gate` said no.
+    Gate,
     /// The ledger could not be written.
     Ledger,
 }

@@ -2,25 +2,35 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::error::{OrFail, Result};
 use crate::event::{EventKind, Sink, StopReason, Summary};
-use crate::helper_api::Api;
+use crate::helper_api::{Api, ArtifactStore};
 use crate::plan::Plan;
 use crate::transport::{Flight, Transport};
 
+mod artifacts;
 mod dispatcher;
+mod driver;
+mod gate;
 mod host;
+mod inputs;
 mod interrupt;
 mod job;
+mod opening;
 mod outcome;
+mod rollout;
+mod told;
 
 use dispatcher::Dispatcher;
+use driver::Driver;
+pub use gate::{Checkpoint, Ended, Gate};
 
-/// Reports that wait for the dispatcher: beyond this, hosts wait, and with them their output.
+/// Reports that wait for the dispatcher, and the bytes they take: beyond this, hosts wait, and with
+/// them their output.
 const BACKLOG: usize = 256;
+const BACKLOG_BYTES: usize = 16 << 20;
 
 /// How far a run is to be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,30 +45,42 @@ enum Stop {
 }
 
 /// Does what the plan says on all its hosts and tells `sink` of it, in order and from one thread.
+/// What scripts leave goes to `artifacts`. `gate` says whether the next batch may start.
 ///
 /// `started` is the run's first event. Returns once every host has ended. What happens on a host
 /// is data; an error means that we could not even begin.
-pub fn run(plan: &Arc<Plan>, api: &Arc<Api>, started: EventKind, sink: &mut dyn Sink) -> Result<Summary> {
+pub fn run(
+    plan: &Arc<Plan>,
+    api: &Arc<Api>,
+    artifacts: &Arc<dyn ArtifactStore>,
+    gate: Option<Box<dyn Gate>>,
+    started: EventKind,
+    sink: &mut dyn Sink,
+) -> Result<Summary> {
     tracing::info!(run = plan.run, hosts = plan.targets.len(), forks = plan.forks, "run begins");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .or_fail(|| "cannot start the threads that talk to hosts")?;
-    let (reports, inbox) = mpsc::channel(BACKLOG);
+    let (sender, inbox) = mpsc::channel(BACKLOG);
     let (stop, stopped) = watch::channel(Stop::No);
+    let to_interrupt = sender.downgrade();
+    let backlog = Arc::new(Semaphore::new(BACKLOG_BYTES));
+    let reports = Reports { sender, backlog, left: stopped.clone() };
     let stop = Arc::new(stop);
     let fleet = Fleet {
         plan: Arc::clone(plan),
-        following: job::following(plan),
+        following: job::following(plan, api),
         transport: Transport::default(),
         api: Arc::clone(api),
+        artifacts: Arc::clone(artifacts),
         stopped,
     };
     let dispatcher = Dispatcher::new(plan, Arc::clone(&stop), sink);
     let summary = std::thread::scope(|scope| {
         let telling = scope.spawn(|| dispatcher.run(started, inbox));
-        runtime.spawn(interrupt::watch(stop, reports.downgrade()));
-        runtime.block_on(fleet.run_hosts(reports));
+        runtime.spawn(interrupt::watch(stop, to_interrupt));
+        runtime.block_on(Driver::new(fleet, reports, gate).run());
         telling.join().expect("the dispatcher does not panic")
     });
     tracing::info!(
@@ -71,10 +93,61 @@ pub fn run(plan: &Arc<Plan>, api: &Arc<Api>, started: EventKind, sink: &mut dyn 
     Ok(summary)
 }
 
-/// What a host tells the dispatcher.
+/// What the dispatcher is told.
 enum Report {
-    Host { index: usize, kind: EventKind },
-    Stopping { reason: StopReason },
+    Host {
+        index: usize,
+        kind: Box<EventKind>,
+        /// Its share of [`BACKLOG_BYTES`]; none where nobody waits for room any more.
+        room: Option<OwnedSemaphorePermit>,
+    },
+    Stopping {
+        reason: StopReason,
+    },
+}
+
+/// The way to the dispatcher.
+#[derive(Clone)]
+struct Reports {
+    sender: mpsc::Sender<Report>,
+    /// [`BACKLOG_BYTES`] permits.
+    backlog: Arc<Semaphore>,
+    left: watch::Receiver<Stop>,
+}
+
+impl Reports {
+    /// Tells of a host, when there is room for it.
+    async fn host(&self, index: usize, kind: EventKind) {
+        let mut left = self.left.clone();
+        let share = u32::try_from(kind.weight().min(BACKLOG_BYTES)).unwrap_or(u32::MAX);
+        let room = tokio::select! {
+            biased;
+            room = Arc::clone(&self.backlog).acquire_many_owned(share) => room.ok(),
+            () = reached(&mut left, Stop::Leave) => return,
+        };
+        self.send(Report::Host { index, kind: Box::new(kind), room }).await;
+    }
+
+    /// Waits until there is room, so that what is told stays in order.
+    async fn send(&self, report: Report) {
+        let mut left = self.left.clone();
+        tokio::select! {
+            biased;
+            // The dispatcher outlives every host.
+            _ = self.sender.send(report) => {}
+            // A reader that has stopped reading holds nobody who is told to leave; the dispatcher
+            // says of this host what is known then.
+            () = reached(&mut left, Stop::Leave) => {}
+        }
+    }
+}
+
+/// Waits until the run is stopped so far.
+async fn reached(stopped: &mut watch::Receiver<Stop>, level: Stop) {
+    // An error means that nobody can stop it any more.
+    if stopped.wait_for(|stop| *stop >= level).await.is_err() {
+        std::future::pending().await
+    }
 }
 
 /// What all hosts of a run share.
@@ -84,30 +157,6 @@ struct Fleet {
     following: Flight,
     transport: Transport,
     api: Arc<Api>,
+    artifacts: Arc<dyn ArtifactStore>,
     stopped: watch::Receiver<Stop>,
-}
-
-impl Fleet {
-    /// Starts hosts in the plan's order, `forks` at once.
-    async fn run_hosts(self, reports: mpsc::Sender<Report>) {
-        let fleet = Arc::new(self);
-        let forks = Arc::new(Semaphore::new(fleet.plan.forks));
-        let mut hosts = JoinSet::new();
-        let mut stopped = fleet.stopped.clone();
-        for index in 0..fleet.plan.targets.len() {
-            let leave = tokio::select! {
-                biased;
-                () = host::reached(&mut stopped, Stop::Drain) => break,
-                leave = Arc::clone(&forks).acquire_owned() => leave.expect("nobody closes it"),
-            };
-            while hosts.try_join_next().is_some() {}
-            let (fleet, reports) = (Arc::clone(&fleet), reports.clone());
-            hosts.spawn(async move {
-                host::run(&fleet, index, reports).await;
-                drop(leave);
-            });
-        }
-        while hosts.join_next().await.is_some() {}
-        // Hosts that never started are told by the dispatcher, who knows which have ended.
-    }
 }

@@ -17,7 +17,7 @@
 //! processes may share a ledger: WAL, and `BEGIN IMMEDIATE` for each transaction.
 
 use std::collections::HashMap;
-use std::path::{self, Path};
+use std::path::{self, Path, PathBuf};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -26,9 +26,12 @@ use rusqlite::Connection;
 
 use crate::error::{Error, OrFail as _, Result};
 
+mod artifacts;
+mod backlog;
 mod blob;
 mod connection;
 mod fault;
+mod hex;
 mod reader;
 mod record;
 mod replay;
@@ -43,13 +46,15 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use artifacts::{Artifacts, Content, NewArtifact};
 pub use blob::Output;
-pub use reader::Reader;
+pub use reader::{Artifact, PastWrite, Reader, Shown, Stored};
 pub use replay::Events;
 pub use run::{HostRow, NewRun, Run, RunFilter, RunStatus};
 pub use run_recorder::RunRecorder;
-pub use variables::{Change, Variable, Variables, Written};
+pub use variables::{Act, Author, Bulk, Listed, Unread, Variable, Variables, Write, Written};
 
+use backlog::Backlog;
 use fault::{Fault, again};
 use run_lock::RunLock;
 use writer::{Answer, Message, Shared, Writer};
@@ -80,7 +85,12 @@ impl Ledger {
         };
         let connection = open().map_err(|fault: Fault| fault.on(&path, "open"))?;
         let (queue, messages) = mpsc::sync_channel(writer::QUEUE);
-        let shared = Arc::new(Shared { path, failed: OnceLock::new(), locks: Mutex::new(HashMap::new()) });
+        let shared = Arc::new(Shared {
+            path,
+            failed: OnceLock::new(),
+            locks: Mutex::new(HashMap::new()),
+            backlog: Backlog::default(),
+        });
         let writer = Writer { connection, queue: messages, shared: shared.clone() };
         let thread = thread::Builder::new()
             .name("ledger".to_owned())
@@ -120,8 +130,25 @@ impl Ledger {
         RunRecorder::new(self.clone(), run)
     }
 
-    pub fn variables(&self) -> Variables {
-        Variables::new(self.clone())
+    /// `key_file` is the key of secret variables: read once one is met, and made for the ledger's
+    /// first one. Missing later it is an error, never made again.
+    pub fn variables(&self, key_file: PathBuf) -> Variables {
+        Variables::new(self.clone(), key_file)
+    }
+
+    /// Makes the disk forget what was overwritten: until then it stands in the `-wal` beside the
+    /// ledger. `false` where another process still reads an older state; it then stands there until
+    /// that ends.
+    pub fn forget_overwritten(&self) -> Result<bool> {
+        let path = &self.inner.shared.path;
+        connection::empty_log(path).map_err(|fault| fault.on(path, "write"))
+    }
+
+    /// The contents of files that scripts left.
+    pub fn artifacts(&self) -> Artifacts {
+        let artifacts = Artifacts::beside(&self.inner.shared.path);
+        artifacts.sweep();
+        artifacts
     }
 
     /// Has the writer do `work` and waits until it is committed.

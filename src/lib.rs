@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod helper_api;
 pub mod inventory;
 pub mod ledger;
+pub mod ownership;
 pub mod payload;
 pub mod plan;
 pub mod report;

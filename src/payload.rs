@@ -15,12 +15,14 @@ use cronium_wire::manifest::Manifest;
 use crate::error::{Error, Result};
 
 pub mod file;
+mod inputs;
 pub mod keys;
 mod load;
 pub mod pack;
 mod sign;
 pub mod template;
 
+pub use inputs::{Input, read_inputs};
 pub use load::{is_archive, load_any, load_archive, sidecar};
 pub use pack::{pack_command, pack_dir, pack_script};
 pub use sign::{Signed, sign, verify, verify_file};

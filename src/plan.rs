@@ -7,7 +7,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::inventory::{Address, Target};
-use crate::payload::Signed;
+use crate::payload::{Input, Signed};
+
+mod strategy;
+
+pub use strategy::{Gate, Share, Strategy};
 
 /// Payloads up to this size travel with the job, others are asked for where the host's cache has
 /// none: below it a round trip costs more than the bytes.
@@ -35,6 +39,10 @@ pub struct Run {
     pub timeout: Option<Duration>,
     /// What `cronium input` gives.
     pub input: Value,
+    /// Whose variables the script shares: `--project`.
+    pub project: Option<String>,
+    /// The manifest's `artifacts.inputs`.
+    pub inputs: Vec<Input>,
     /// A one-off command: it seldom calls helpers, so its tunnel waits for the first call.
     pub one_off: bool,
 }
@@ -49,6 +57,7 @@ pub struct Plan {
     pub task: Task,
     /// How many hosts at once.
     pub forks: usize,
+    pub strategy: Strategy,
 }
 
 impl Plan {
@@ -67,13 +76,22 @@ impl Plan {
                 "environment": run.environment.keys().collect::<Vec<_>>(),
                 "timeout_ms": run.timeout.map(|timeout| timeout.as_millis() as u64),
                 "has_input": !run.input.is_null(),
+                "project": run.project,
+                "inputs": run.inputs.iter().map(input).collect::<Vec<_>>(),
             }}),
             Task::Deploy { payloads, trust } => json!({"deploy": {
                 "payloads": payloads.iter().map(|signed| payload(signed)).collect::<Vec<_>>(),
                 "trust": trust.len(),
             }}),
         };
-        json!({"run": self.run, "command": self.command, "task": task, "forks": self.forks, "hosts": hosts})
+        json!({
+            "run": self.run,
+            "command": self.command,
+            "task": task,
+            "forks": self.forks,
+            "rollout": self.strategy.to_json(hosts.len()),
+            "hosts": hosts,
+        })
     }
 }
 
@@ -88,6 +106,10 @@ fn host(target: &Target) -> Value {
             "connect_timeout_ms": ssh.connect_timeout.as_millis() as u64,
         }),
     }
+}
+
+fn input(input: &Input) -> Value {
+    json!({"path": input.path, "from": input.from, "digest": input.digest, "bytes": input.size})
 }
 
 fn payload(signed: &Signed) -> Value {

@@ -11,6 +11,7 @@ use crate::term::Term;
 mod closing;
 mod fate;
 pub mod fold;
+mod folded;
 mod grouped;
 mod json;
 mod jsonl;
@@ -20,6 +21,8 @@ mod output_dir;
 mod pretend;
 mod progress;
 mod recorder;
+mod remark;
+mod remarks;
 mod reporters;
 mod spool;
 mod stream;
@@ -28,6 +31,8 @@ mod told;
 pub mod units;
 mod utf8;
 
+pub use folded::Folded;
+pub use remark::Remark;
 pub use reporters::Reporters;
 
 /// `-o/--output`: how a run is told on stdout.

@@ -128,8 +128,8 @@ impl Term {
     }
 
     fn worded(&self, error: &Error) -> String {
-        error
-            .to_string()
+        // Names in it come from files of others, and these must not steer the terminal.
+        visible(error.to_string().as_bytes())
             .split_inclusive('\n')
             .map(|line| {
                 for (label, tone) in
@@ -249,6 +249,9 @@ mod tests {
 
         hint: chmod u+r hosts.txt
         ");
+        let (term, captured) = Term::captured();
+        term.error(&Error::usage("no key \u{1b}[2J").hint("\u{9b}31m"));
+        assert_eq!(captured.err(), "error: no key \\x1b[2J\n\nhint: \\u{9b}31m\n");
         let (term, captured) = Term::pretend(true, true);
         term.error(&error());
         assert!(captured.err().starts_with("\x1b[1m\x1b[31merror:\x1b[0m cannot"), "{:?}", captured.err());

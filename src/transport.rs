@@ -21,7 +21,7 @@ pub mod tunnel;
 pub use fault::{Fault, Phase};
 pub use flight::Flight;
 pub use link::Link;
-pub use tunnel::Tunnel;
+pub use tunnel::{Entrance, Tunnel};
 
 /// From an open connection to the stub's first frame: a slow link has to carry the stub.
 const BOOTSTRAP_WITHIN: Duration = Duration::from_secs(120);
@@ -87,14 +87,15 @@ pub enum Connection {
 }
 
 impl Connection {
-    /// Makes connections to the Unix socket `path` on the host come out of the returned tunnel.
+    /// Makes connections to a Unix socket on the host, or to a port of its loopback, come out of
+    /// the returned tunnel. With a port, the number that the host has chosen.
     ///
     /// The answer comes over the same connection as the link's messages: whoever waits for it must
     /// go on reading those.
-    pub async fn open_tunnel(&self, path: &str) -> Result<Tunnel, Fault> {
+    pub async fn open_tunnel(&self, at: Entrance) -> Result<(Tunnel, Option<u16>), Fault> {
         match self {
-            Self::Local(local) => local.open_tunnel(path),
-            Self::Ssh(ssh) => ssh.open_tunnel(path).await,
+            Self::Local(local) => Ok((local.open_tunnel(&at)?, None)),
+            Self::Ssh(ssh) => ssh.open_tunnel(at).await,
         }
     }
 

@@ -50,5 +50,5 @@ fn every_example_payload_packs_verifies_and_runs() {
         assert_eq!(result.helper_mode.as_deref(), Some("api"), "{name} calls its helpers: {result:#?}");
         seen += 1;
     }
-    assert!(seen >= 3, "{seen} examples");
+    assert!(seen >= 4, "{seen} examples");
 }

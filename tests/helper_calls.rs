@@ -80,7 +80,7 @@ fn the_same_from_every_language() {
         environment.write(file, text);
         let row = row_of(&environment, &fleet, &["--input", r#"{"user": {"name": "Zoë"}}"#, file]);
         assert_eq!(row.output_json(), want, "{file}: {row:#?}");
-        assert_eq!(row.helper_mode.as_deref(), Some("api"), "{file}");
+        assert_eq!(row.helper_mode.as_deref(), Some("api"), "{file}: {:?}", row.helper_reason);
         let ledger = environment.ledger();
         assert_eq!(ledger.variable("count"), Some((json!(41), 1)), "{file}");
         assert_eq!(ledger.variable("greeting"), Some((json!("hello Zoë"), 1)), "{file}");

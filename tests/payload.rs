@@ -95,6 +95,16 @@ fn from_a_template_to_a_verified_payload() {
         assert_eq!(fs::read(home.path(file)).unwrap(), bytes);
         // The signature has no randomness in it either.
         assert_eq!(fs::read(home.path("first-job.tar.gz.sigstore.json")).unwrap(), bundle);
+
+        // It does in its language what the first line of its script says to try.
+        let run = ["exec", "local", file, "--input", r#"{"name": "Ada"}"#, "-o", "json"];
+        for visits in 1..=2 {
+            let told: serde_json::Value = serde_json::from_str(&home.data(&run)).unwrap();
+            assert_eq!(told["hosts"][0]["output"]["visits"], visits, "{interpreter}: {told:#}");
+        }
+        assert!(home.data(&["logs", "last"]).contains("hello Ada from "), "{interpreter}");
+        assert_eq!(home.data(&["vars", "get", "visits/local"]), "2\n");
+        assert_eq!(home.data(&["artifacts", "last"]).lines().count(), 2, "a head and a file");
     }
 }
 

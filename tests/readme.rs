@@ -1,5 +1,6 @@
-//! Every `console` example of README.md is run, from the top to the bottom in one folder, as its
-//! reader would: hosts `web1` to `web3` stand in `~/.ssh/config`, `COSIGN_PASSWORD` is empty.
+//! Every `console` example of README.md and docs/helpers.md is run, each file from the top to the
+//! bottom in a folder of its own, as its reader would: hosts `web1` to `web3` stand in
+//! `~/.ssh/config`, `COSIGN_PASSWORD` is empty.
 //!
 //! The rule: a line that begins with `$ ` is a command (`> ` goes on with it) and must exit 0; the
 //! lines below it are what it prints, stdout and stderr together. `…` stands for any part of a
@@ -21,7 +22,17 @@ struct Example {
 
 #[test]
 fn every_example_does_as_it_says() {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    run("README.md");
+}
+
+#[test]
+fn every_example_of_the_helpers_does_as_it_says() {
+    run("docs/helpers.md");
+}
+
+#[track_caller]
+fn run(file: &str) {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
     let (environment, fleet) = (Environment::new(), Fleet::start(3));
     let mut config = String::new();
     for number in 1..=3 {
@@ -52,7 +63,7 @@ fn every_example_does_as_it_says() {
             let (output, code) = (output.join("\n"), outcome.code);
             writeln!(
                 wrong,
-                "README.md:{line}: $ {command}\n--- says\n{output}\n--- prints, exit code {code}\n{out}"
+                "{file}:{line}: $ {command}\n--- says\n{output}\n--- prints, exit code {code}\n{out}"
             )
             .unwrap();
         }
@@ -76,7 +87,7 @@ fn examples(text: &str) -> Vec<Example> {
             }
         }
     }
-    assert!(!found.is_empty(), "README.md has examples");
+    assert!(!found.is_empty(), "the file has examples");
     found
 }
 

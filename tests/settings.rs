@@ -2,6 +2,9 @@
 
 mod harness;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
 use harness::Environment;
 
 fn forks(environment: &Environment, args: &[&str], variable: Option<&str>) -> u64 {
@@ -53,4 +56,65 @@ fn the_log_file_tells_what_was_done_and_no_value() {
         let ledger = std::fs::read(environment.ledger_path()).unwrap();
         assert!(!String::from_utf8_lossy(&ledger).contains(secret), "in the ledger");
     }
+}
+
+/// Whoever wrote a repository must not run programs here because somebody enters its folder.
+#[test]
+fn a_project_runs_no_program() {
+    let environment = Environment::new();
+    let ran = environment.path("ran");
+    let touch = format!("touch {}", ran.display());
+    let evil = environment.write("evil", format!("#!/bin/sh\n{touch}\necho '{{\"web\": [\"web1\"]}}'\n"));
+    fs::set_permissions(&evil, fs::Permissions::from_mode(0o755)).unwrap();
+    environment.write("sshcfg", format!("Match exec \"{touch}\"\n  User eve\n"));
+
+    let project = environment.write("cronium.toml", "forks = 3\ninventory = [\"./evil\"]\n");
+    let told = environment.run(["hosts"]).exits(2).err();
+    assert!(told.contains("cronium.toml:2: the inventory ./evil is a program"), "{told}");
+    assert!(told.contains("-i ./evil  runs it"), "{told}");
+    for line in [
+        "ssh-config = \"./sshcfg\"".to_owned(),
+        format!("ssh-option = [\"ProxyCommand={touch}\"]"),
+        "known-hosts = \"known_hosts\"".to_owned(),
+        "host-key = \"off\"".to_owned(),
+        "key = \"cosign.key\"".to_owned(),
+        "verify-key = \"cosign.pub\"".to_owned(),
+        "trust = [\"cosign.pub\"]".to_owned(),
+        "env = [\"BASH_ENV=$(touch ran)\"]".to_owned(),
+        "input = \"@/etc/passwd\"".to_owned(),
+        "log-file = \"../home/.bashrc\"".to_owned(),
+        "output-dir = \"../home/.ssh\"".to_owned(),
+    ] {
+        fs::write(&project, format!("\n{line}\n")).unwrap();
+        let told = environment.run(["exec", "web1", "--check", "--", "true"]).exits(2).err();
+        let key = line.split(' ').next().unwrap();
+        let wanted = format!("cronium.toml:2: the file of a project cannot set {key}\n");
+        assert!(told.contains(&wanted), "{line}: {told}");
+    }
+    environment.write("hosts.ini", format!("web1 ansible_ssh_common_args='-o ProxyCommand=\"{touch}\"'\n"));
+    fs::write(&project, "inventory = [\"hosts.ini\"]\n").unwrap();
+    let told = environment.run(["exec", "web1", "--", "true"]).exits(2).err();
+    assert!(told.contains("has a ProxyCommand, and a project runs no programs"), "{told}");
+    assert!(!ran.exists());
+
+    // Named by the operator, or in a file of his own, they are run.
+    fs::write(&project, "inventory = [\"./evil\"]\n").unwrap();
+    environment.run(["hosts", "-i", "./evil"]).succeeds().ignore();
+    assert!(ran.exists());
+    fs::remove_file(&ran).unwrap();
+    fs::remove_file(&project).unwrap();
+    let user = environment.write("../home/.config/cronium-run/config.toml", "ssh-config = \"sshcfg\"\n");
+    fs::rename(environment.path("sshcfg"), user.with_file_name("sshcfg")).unwrap();
+    let hosts = environment.run(["hosts", "web1"]).succeeds().out();
+    assert!(hosts.contains("eve@web1") && ran.exists(), "{hosts}");
+}
+
+#[test]
+fn a_path_of_a_project_begins_in_its_folder() {
+    let environment = Environment::new();
+    environment.write("cronium.toml", "inventory = [\"lists/web.txt\"]\n");
+    environment.write("lists/web.txt", "web1\n");
+    environment.write("deep/x", "");
+    let hosts = environment.program("sh", ["-c", "cd deep && exec cronium-run hosts -u me"]).run();
+    assert!(hosts.succeeds().out().contains("me@web1:22"));
 }

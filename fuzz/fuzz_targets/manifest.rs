@@ -1,7 +1,7 @@
 //! A manifest never panics, and what is accepted is written and read back the same.
 #![no_main]
 
-use cronium_wire::manifest::{Manifest, is_name};
+use cronium_wire::manifest::{Manifest, glob, is_name};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -9,6 +9,13 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(manifest) => {
             assert!(!manifest.entrypoint.starts_with('/'));
             assert!(!manifest.entrypoint.split('/').any(|part| part == ".."));
+            for input in &manifest.artifacts.inputs {
+                for path in [&input.path, &input.from] {
+                    assert!(!path.starts_with('/') && !path.split('/').any(|part| part == ".."));
+                }
+            }
+            assert!(manifest.artifacts.outputs.iter().all(|pattern| glob::check(pattern).is_ok()));
+            let _ = manifest.artifacts.match_output(&manifest.entrypoint);
             assert!(is_name(&manifest.effective_name("folder")));
             assert_eq!(Manifest::parse(manifest.to_yaml().as_bytes()).as_ref(), Ok(&manifest));
         }

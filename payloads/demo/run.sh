@@ -6,9 +6,7 @@ set -eu
 greeting=$(cronium input greeting --raw --default hello)
 
 # Variables outlive runs and are shared by hosts: this one has the host in its name.
-key="demo.visits.$CRONIUM_HOST"
-visits=$(($(cronium getVariable "$key" --default 0) + 1))
-cronium setVariable "$key" "$visits"
+visits=$(cronium incr "demo.visits.$CRONIUM_HOST")
 
 kernel=$(uname -sr)
 machine=$(uname -m)
@@ -17,7 +15,7 @@ cpus=$(getconf _NPROCESSORS_ONLN 2>/dev/null) || cpus=
 
 echo "$greeting"
 echo "$kernel on $machine, ${system:-an unnamed system}, ${cpus:-?} CPUs"
-echo "visit $(cronium getVariable "$key"), as the operator's ledger has it"
+echo "visit $visits, as the operator's ledger has it"
 
 # The host's result: not printed but kept, as JSON.
 cronium output kernel="$kernel" machine="$machine" cpus="${cpus:-null}" visits="$visits"

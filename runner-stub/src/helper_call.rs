@@ -5,7 +5,7 @@ pub mod expression;
 mod protocol;
 pub mod socket;
 
-pub use protocol::Reply;
+pub use protocol::{Reply, Request, Scope};
 
 /// The socket's name in the run folder; the command finds it beside `CRONIUM_WORK_DIR`.
 pub const SOCKET: &str = "helper.sock";

@@ -7,19 +7,27 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+mod artifact;
+mod desk;
+mod door;
 mod downlink;
 mod environment;
+mod fnv;
 mod helper_call;
 mod identity;
 mod inherited;
+mod journal;
 mod payload;
 mod process_tree;
 mod pump;
 mod refusal;
 mod run_folder;
 mod script;
+mod sdk;
 mod session;
 mod stale;
+#[cfg(all(panic = "abort", target_env = "musl"))]
+mod thread_name;
 mod trust;
 mod tunnel;
 #[cfg(all(panic = "abort", target_env = "musl"))]

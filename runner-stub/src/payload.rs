@@ -1,4 +1,5 @@
-//! The payload's bytes: small ones come with the job, others lie in the cache by digest.
+//! The payload's bytes: small ones come with the job, others lie in the cache by digest, and
+//! beside them the files that go with a payload.
 //!
 //! The cache is kept small: what was used last stays.
 
@@ -8,15 +9,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use cronium_wire::message::Job;
-
 use crate::refusal::Refusal;
 use crate::run_folder::{private_all, random_word, xdg};
 use crate::stale;
 
 /// What the cache holds at most after something new was put into it. The new one stays, however
 /// large it is.
-const MAX_PAYLOADS: usize = 64;
+const MAX_FILES: usize = 512;
 /// 512 MiB.
 const MAX_BYTES: u64 = 512 << 20;
 
@@ -61,34 +60,30 @@ impl Cache {
         xdg("XDG_CACHE_HOME", ".cache").join("payload")
     }
 
-    fn path(&self, job: &Job) -> PathBuf {
-        self.dir.join(&job.digest)
-    }
-
-    /// The cached payload, whose digest the caller checks as it does a fresh one's.
-    pub fn find(&self, job: &Job) -> Option<Payload> {
-        let file = File::open(self.path(job)).ok()?;
-        let is_whole = file.metadata().ok()?.len() == job.size;
+    /// What is cached, whose digest the caller checks as it does that of fresh bytes.
+    pub fn find(&self, digest: &str, size: u64) -> Option<Payload> {
+        let file = File::open(self.dir.join(digest)).ok()?;
+        let is_whole = file.metadata().ok()?.len() == size;
         // For `shrink`: many file systems are mounted not to tell when a file was read.
         let _ = file.set_modified(SystemTime::now());
         is_whole.then_some(Payload::Cached(file))
     }
 
     /// Drops what turned out to be damaged, so that the next contact asks for it anew.
-    pub fn forget(&self, job: &Job) {
-        let _ = fs::remove_file(self.path(job));
+    pub fn forget(&self, digest: &str) {
+        let _ = fs::remove_file(self.dir.join(digest));
     }
 
-    pub fn receive(&self, job: &Job) -> Result<Incoming, Refusal> {
+    pub fn receive(&self, digest: &str) -> Result<Incoming, Refusal> {
         let word = random_word().map_err(|error| Refusal::folder("write", &self.dir, &error))?;
-        let part = self.dir.join(format!(".{}.{word}", job.digest));
+        let part = self.dir.join(format!(".{digest}.{word}"));
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&part);
         let file = file.map_err(|error| Refusal::folder("write", &part, &error))?;
-        Ok(Incoming { file, part, path: self.path(job) })
+        Ok(Incoming { file, part, path: self.dir.join(digest) })
     }
 }
 
-/// A payload on its way into the cache.
+/// Bytes on their way into the cache.
 pub struct Incoming {
     file: File,
     part: PathBuf,
@@ -105,7 +100,7 @@ impl Incoming {
         fs::rename(&self.part, &self.path).map_err(|error| Refusal::folder("write", &self.path, &error))?;
         if let Some(dir) = self.path.parent() {
             stale::remove_parts(dir);
-            shrink(dir, &self.path, MAX_PAYLOADS, MAX_BYTES);
+            shrink(dir, &self.path, MAX_FILES, MAX_BYTES);
         }
         let file = self.file.try_clone().map_err(|error| Refusal::folder("read", &self.path, &error))?;
         Ok(Payload::Cached(file))
@@ -119,26 +114,26 @@ impl Drop for Incoming {
     }
 }
 
-/// Removes what was not used for the longest time until at most `payloads` of together `bytes`
-/// are left; `new` is among them. A run that reads one of those removed still has it open.
-fn shrink(dir: &Path, new: &Path, payloads: usize, bytes: u64) {
+/// Removes what was not used for the longest time until at most `files` of together `bytes` are
+/// left; `new` is among them. A run that reads one of those removed still has it open.
+fn shrink(dir: &Path, new: &Path, files: usize, bytes: u64) {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let is_part = entry.file_name().as_encoded_bytes().starts_with(b".");
         match entry.metadata() {
             Ok(meta) if meta.is_file() && !is_part => {
                 let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                found.push((entry.path() != new, std::cmp::Reverse(used), meta.len(), entry.path()));
+                let found_now = (entry.path() != new, std::cmp::Reverse(used), meta.len(), entry.path());
+                // The new one first, then the one used last.
+                found.insert(found.partition_point(|other| *other < found_now), found_now);
             }
             _ => {}
         }
     }
-    // The new one first, then the one used last.
-    found.sort();
     let mut sum = 0u64;
     for (place, (is_old, _, length, path)) in found.into_iter().enumerate() {
         sum = sum.saturating_add(length);
-        if is_old && (place >= payloads || sum > bytes) {
+        if is_old && (place >= files || sum > bytes) {
             let _ = fs::remove_file(path);
         }
     }
@@ -159,7 +154,7 @@ mod tests {
             (9, 29, &["c", "new"]),
             (1, 1, &["new"]),
         ];
-        for (payloads, bytes, want) in table {
+        for (files, bytes, want) in table {
             let dir = std::env::temp_dir().join(random_word().unwrap());
             private_all(&dir).unwrap();
             // "new" seems the oldest: it stays all the same. A part is none of our business here.
@@ -168,12 +163,12 @@ mod tests {
                 let used = SystemTime::now() - Duration::from_secs(age * 60);
                 File::options().write(true).open(dir.join(name)).unwrap().set_modified(used).unwrap();
             }
-            shrink(&dir, &dir.join("new"), payloads, bytes);
+            shrink(&dir, &dir.join("new"), files, bytes);
             let names = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name());
             let mut left: Vec<_> = names.filter_map(|name| name.into_string().ok()).collect();
             left.sort();
             assert_eq!(left[0], ".part");
-            assert_eq!(left[1..], *want, "{payloads} of {bytes} bytes");
+            assert_eq!(left[1..], *want, "{files} of {bytes} bytes");
             fs::remove_dir_all(&dir).unwrap();
         }
     }

@@ -3,7 +3,6 @@
 //! The stub is a subreaper: whatever forks, detaches or takes a session of its own stays our
 //! descendant, so a walk over `/proc` finds it all.
 
-use std::collections::HashMap;
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -50,20 +49,21 @@ pub fn end(grace: Duration) {
 
 /// Every living process below this one; zombies have ended and do not count.
 fn descendants() -> Vec<Pid> {
-    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    // Parent and child.
+    let mut all: Vec<(i32, i32)> = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
         let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
         if let Some((parent, false)) = parent_and_zombie(&stat) {
-            children.entry(parent).or_default().push(pid);
+            all.push((parent, pid));
         }
     }
     let mut found = Vec::new();
     let mut next = vec![std::process::id() as i32];
     while let Some(pid) = next.pop() {
-        for child in children.remove(&pid).unwrap_or_default() {
+        for (_, child) in all.extract_if(.., |(parent, _)| *parent == pid) {
             found.extend(Pid::from_raw(child));
             next.push(child);
         }

@@ -12,13 +12,23 @@ use crate::identity;
 use crate::refusal::Refusal;
 
 /// The names a script calls its helpers by.
-const HELPERS: [&str; 5] =
-    ["cronium", "cronium.input", "cronium.output", "cronium.getVariable", "cronium.setVariable"];
+const HELPERS: [&str; 6] = [
+    "cronium",
+    "cronium.input",
+    "cronium.output",
+    "cronium.getVariable",
+    "cronium.setVariable",
+    "cronium.event",
+];
 /// What the kernel takes as the path of a Unix socket, less room for a file name.
 const SOCKET_DIR_MAX: usize = 90;
 
 /// Folders that others can write to: names in them are never ones that could be guessed.
 const SHARED: [&str; 2] = ["/var/tmp", "/tmp"];
+
+/// Where the payload is unpacked, and what becomes artifacts: names in the run folder.
+pub const WORK: &str = "work";
+pub const OUT: &str = "out";
 
 /// Locked for as long as the run lives; see [`crate::stale`].
 pub const LEASE: &str = "lease";
@@ -59,12 +69,18 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// One that is there already, without the rest of a run.
+    #[cfg(test)]
+    pub fn at(path: PathBuf) -> Self {
+        Self { sockets: path.clone(), path, lease: None }
+    }
+
     fn fill(&mut self) -> io::Result<()> {
         let lease = File::create_new(self.path.join(LEASE))?;
         // Where locks are not to be had, nobody else can take it either.
         let _ = rustix::fs::flock(&lease, FlockOperation::NonBlockingLockExclusive);
         self.lease = Some(lease);
-        for dir in [self.work(), self.tmp(), self.bin()] {
+        for dir in [self.work(), self.out(), self.tmp(), self.bin()] {
             private(&dir)?;
         }
         // Not through `/proc/PID/exe`, which only root may follow into a process that is closed to
@@ -73,7 +89,7 @@ impl RunFolder {
         let [first, others @ ..] = HELPERS.map(|name| self.bin().join(name));
         symlink(&program, &first)?;
         for other in others {
-            // One link under five names is one inode to make and to remove, where that can be had.
+            // One link under all names is one inode to make and to remove, where that can be had.
             fs::hard_link(&first, &other).or_else(|_| symlink(&program, other))?;
         }
         if self.path.as_os_str().len() > SOCKET_DIR_MAX {
@@ -84,7 +100,12 @@ impl RunFolder {
 
     /// Where the payload is unpacked and the script runs.
     pub fn work(&self) -> PathBuf {
-        self.path.join("work")
+        self.path.join(WORK)
+    }
+
+    /// `$CRONIUM_OUT`: every file that the script puts here is fetched.
+    pub fn out(&self) -> PathBuf {
+        self.path.join(OUT)
     }
 
     pub fn tmp(&self) -> PathBuf {

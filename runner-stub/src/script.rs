@@ -1,6 +1,5 @@
 //! Starts the payload's entrypoint.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader};
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +10,9 @@ use std::process::{Command, Stdio};
 use cronium_wire::manifest::Manifest;
 use rustix::process::{Pid, Signal};
 
+use crate::environment::Environment;
 use crate::refusal::Refusal;
+use crate::sdk::Sdk;
 
 /// A script that runs in a session of its own.
 pub struct Script {
@@ -23,16 +24,20 @@ pub struct Script {
 impl Script {
     pub fn start(
         manifest: &Manifest,
+        sdk: &Sdk,
         args: &[String],
-        environment: &BTreeMap<OsString, OsString>,
+        environment: &Environment,
         work: &Path,
     ) -> Result<Self, Refusal> {
-        let path = environment.get(OsStr::new("PATH")).map(OsString::as_os_str).unwrap_or_default();
-        let mut argv = program(manifest, path, work)?.into_iter();
+        let path = environment.get("PATH").unwrap_or_default();
+        let mut argv = program(manifest, sdk, path, work)?.into_iter();
         let program = argv.next().expect("a program is at least its name");
         let mut command = Command::new(&program);
         command.args(argv).args(&manifest.args).args(args);
-        command.env_clear().envs(environment).current_dir(work);
+        command.env_clear().current_dir(work);
+        for (name, value) in environment.iter() {
+            command.env(name, value);
+        }
         spawn(command).map_err(|error| {
             let refusal =
                 Refusal::new("exec", "start", format!("cannot start {}", program.display())).because(&error);
@@ -63,14 +68,17 @@ fn spawn(mut command: Command) -> io::Result<Script> {
 }
 
 /// The program and the arguments in front of the manifest's own.
-fn program(manifest: &Manifest, path: &OsStr, work: &Path) -> Result<Vec<OsString>, Refusal> {
+fn program(manifest: &Manifest, sdk: &Sdk, path: &OsStr, work: &Path) -> Result<Vec<OsString>, Refusal> {
     let entrypoint = work.join(&manifest.entrypoint).into_os_string();
     let candidates = manifest.interpreter.candidates();
     let Some(first) = candidates.first() else { return Ok(vec![entrypoint]) };
     let found = candidates.iter().find_map(|name| find(OsStr::new(name), path, work));
     let interpreter = found.ok_or_else(|| missing(first))?;
-    let arguments = manifest.interpreter.arguments().into_iter().map(OsString::from);
-    Ok([interpreter.into()].into_iter().chain(arguments).chain([entrypoint]).collect())
+    let mut program = vec![OsString::from(interpreter)];
+    program.extend(sdk.arguments(&manifest.interpreter));
+    program.extend(manifest.interpreter.arguments().into_iter().map(OsString::from));
+    program.push(entrypoint);
+    Ok(program)
 }
 
 fn missing(name: &str) -> Refusal {

@@ -12,16 +12,22 @@ use cronium_wire::archive::{self, ArchiveError};
 use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Job, Started, ToStub};
 use rustix::process::{WaitOptions, WaitStatus, wait};
 
+use crate::desk::Desk;
 use crate::downlink::Downlink;
 use crate::payload::{Cache, Payload};
 use crate::pump::{PumpEnd, pump};
 use crate::refusal::Refusal;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, random_word};
 use crate::script::Script;
+use crate::sdk::Sdk;
 use crate::tunnel::Tunnel;
 use crate::uplink::Uplink;
 use crate::watch::Watch;
-use crate::{environment, helper_call, identity, inherited, process_tree, stale, trust, usage};
+use crate::{
+    artifact, door, environment, helper_call, identity, inherited, process_tree, stale, trust, usage,
+};
+
+mod inputs;
 
 /// An operator that connects must say what it wants.
 const JOB_WITHIN: Duration = Duration::from_secs(60);
@@ -132,7 +138,7 @@ impl Session {
 
     fn serve(mut self) -> Result<(), Lost> {
         let served = match self.receive(JOB_WITHIN)? {
-            ToStub::Job(job) => self.run(&job),
+            ToStub::Job(mut job) => self.run(&mut job),
             ToStub::Deploy(deploy) => self.deploy(&deploy),
             // Cancelled before it began.
             ToStub::Cancel => Ok(finished(End::Cancelled)),
@@ -162,32 +168,46 @@ impl Session {
             let mut payload = self.fetch_cached(job, &cache)?;
             trust::verify(job, &mut payload)
                 .and_then(|_| archive::check_reader(&mut payload, job.size).map_err(broken))
-                .inspect_err(|_| cache.forget(job))?;
+                .inspect_err(|_| cache.forget(&job.digest))?;
         }
         let pinned = trust::pin(&deploy.trust)?;
         Ok(finished(End::Deployed { pinned }))
     }
 
-    fn run(&mut self, job: &Job) -> Result<Finished, Stop> {
+    fn run(&mut self, job: &mut Job) -> Result<Finished, Stop> {
         plain_name(&job.run)?;
         plain_name(&job.digest)?;
+        let input = self.receive_input(job)?;
         let mut payload = self.fetch(job)?;
         let pinned = trust::verify(job, &mut payload)?;
         let folder = RunFolder::create(&job.run)?;
         self.watch.leaves(folder.removal());
+        let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
         stale::collect(&folder);
         let manifest = archive::unpack_reader(&mut payload, job.size, &folder.work()).map_err(broken)?;
-        let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
-        helper_call::socket::listen(&folder.helper_socket(), Arc::clone(&tunnel))
+        self.stage_inputs(job, &manifest.artifacts, &folder)?;
+        let word = random_word().map_err(|error| Refusal::folder("fill", folder.path(), &error))?;
+        let helpers = manifest.helpers.clone();
+        let desk = Desk::new(job, input, helpers, Arc::clone(&tunnel), self.uplink.clone(), word);
+        let desk = Arc::new(desk);
+        helper_call::socket::listen(&folder.helper_socket(), Arc::clone(&desk))
             .map_err(|error| Refusal::folder("listen on", &folder.helper_socket(), &error))?;
+        let door = manifest.helpers.http.then(|| door::open(Arc::clone(&desk), &job.execution)).transpose();
+        let door =
+            door.map_err(|error| Refusal::new("exec", "door", "cannot open the HTTP door").because(error))?;
+        // Nothing else is awaited from the operator from here on.
         if job.tunnel_now {
             tunnel.ask();
         }
-        let environment = environment::of(job, &manifest, &folder);
+        let (mode, _) = tunnel.way();
+        let sdk = Sdk::install(&folder, &manifest.interpreter)
+            .map_err(|error| Refusal::folder("fill", folder.path(), &error))?;
+        let mut environment = environment::of(job, &manifest, &folder, mode, door.as_ref());
+        sdk.environment(&manifest.interpreter, &mut environment);
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
         // From here on the loss of the operator is seen in `supervise`.
         self.watch.over();
-        let script = Script::start(&manifest, &job.args, &environment, &folder.work())?;
+        let script = Script::start(&manifest, &sdk, &job.args, &environment, &folder.work())?;
         let started = Started { pid: script.pid.as_raw_nonzero().get() as u32, pinned };
         let timeout = job.timeout_ms.map(Duration::from_millis).or(manifest.timeout);
         let grace = Duration::from_millis(job.grace_ms);
@@ -197,11 +217,36 @@ impl Session {
             .and_then(|()| self.supervise(script, &tunnel, timeout, grace))
             .inspect_err(|Lost| process_tree::end(grace))?;
         let (cpu_ms, max_rss_kb) = usage::of_children().unzip();
+        let helpers = desk.close();
+        if end != End::Cancelled {
+            let mut told = false;
+            // Said once, it holds to the end.
+            let stopped = || {
+                let now = matches!(self.events.try_recv(), Ok(Event::Down(ToStub::Cancel) | Event::Gone));
+                told |= now;
+                told
+            };
+            artifact::send_outputs(&folder, &manifest.artifacts, &self.uplink, stopped)
+                .map_err(Lost::from)?;
+        }
         if let Err(error) = folder.remove() {
             let message = format!("the run folder could not be removed: {error}");
             self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;
         }
-        Ok(Finished { end, cpu_ms, max_rss_kb, tunnel_used: tunnel.used() })
+        Ok(Finished { end, cpu_ms, max_rss_kb, helpers })
+    }
+
+    /// The run's input as JSON; empty where there is none.
+    fn receive_input(&mut self, job: &Job) -> Result<Vec<u8>, Stop> {
+        let mut input = Vec::new();
+        while (input.len() as u64) < job.input_size {
+            match self.receive(PIECE_WITHIN)? {
+                ToStub::Input(piece) => input.extend(piece),
+                ToStub::Cancel => return Err(Stop::Cancelled),
+                _ => return Err(Stop::Lost),
+            }
+        }
+        Ok(input)
     }
 
     /// Small payloads come with the job and are kept in memory.
@@ -210,7 +255,7 @@ impl Session {
             return self.fetch_cached(job, &Cache::open()?);
         }
         let mut bytes = Vec::new();
-        self.receive_payload(job, |piece| {
+        self.receive_bytes(job.size, |piece| {
             bytes.extend_from_slice(piece);
             Ok(())
         })?;
@@ -219,24 +264,24 @@ impl Session {
 
     /// Others from the cache, or asked for and put there.
     fn fetch_cached(&mut self, job: &Job, cache: &Cache) -> Result<Payload, Stop> {
-        if let Some(mut found) = cache.find(job) {
-            if trust::digest_matches(job, &mut found)? {
+        if let Some(mut found) = cache.find(&job.digest, job.size) {
+            if trust::digest_matches(&job.digest, &mut found)? {
                 return Ok(found);
             }
-            cache.forget(job);
+            cache.forget(&job.digest);
         }
         self.uplink.send(&FromStub::NeedPayload).map_err(Lost::from)?;
-        let mut incoming = cache.receive(job)?;
-        self.receive_payload(job, |piece| incoming.write(piece))?;
+        let mut incoming = cache.receive(&job.digest)?;
+        self.receive_bytes(job.size, |piece| incoming.write(piece))?;
         Ok(incoming.finish()?)
     }
 
-    fn receive_payload(
+    fn receive_bytes(
         &mut self,
-        job: &Job,
+        size: u64,
         mut take: impl FnMut(&[u8]) -> Result<(), Refusal>,
     ) -> Result<(), Stop> {
-        let mut missing = job.size;
+        let mut missing = size;
         while missing > 0 {
             let piece = match self.receive(PIECE_WITHIN)? {
                 ToStub::Payload(piece) => piece,
@@ -253,7 +298,7 @@ impl Session {
     fn supervise(
         &mut self,
         script: Script,
-        tunnel: &Tunnel,
+        tunnel: &Arc<Tunnel>,
         timeout: Option<Duration>,
         grace: Duration,
     ) -> Result<End, Lost> {
@@ -295,7 +340,7 @@ impl Session {
                         self.uplink.send(&FromStub::Warning { message })?;
                     }
                 }
-                Some(Event::Down(ToStub::TunnelOpen)) => tunnel.opened(),
+                Some(Event::Down(ToStub::TunnelOpen { port })) => tunnel.opened(port),
                 Some(Event::Down(ToStub::TunnelRefused { reason })) => tunnel.refused(reason),
                 Some(Event::Down(ToStub::Cancel)) if exit.is_none() => {
                     end.get_or_insert(End::Cancelled);
@@ -362,6 +407,8 @@ fn leftovers() -> Leftovers {
 
 /// As `thread::spawn`, which panics where the user may start no more: a script may have taken them all.
 pub fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    // Boxed, so that what starts a thread is in the program once.
+    let run: Box<dyn FnOnce() + Send> = Box::new(run);
     thread::Builder::new().spawn(run).map(drop)
 }
 
@@ -392,5 +439,5 @@ fn exit_of(status: WaitStatus) -> End {
 }
 
 fn finished(end: End) -> Finished {
-    Finished { end, cpu_ms: None, max_rss_kb: None, tunnel_used: false }
+    Finished { end, cpu_ms: None, max_rss_kb: None, helpers: None }
 }

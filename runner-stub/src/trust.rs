@@ -55,11 +55,11 @@ pub fn verify(job: &Job, payload: &mut Payload) -> Result<bool, Refusal> {
         .hint("--key KEY  signs with the key that is pinned; cronium-run sign PAYLOAD --key KEY  signs an archive"))
 }
 
-/// Whether the bytes have the job's digest.
-pub fn digest_matches(job: &Job, payload: &mut Payload) -> Result<bool, Refusal> {
+/// Whether the bytes have this digest, in hex.
+pub fn digest_matches(wanted: &str, payload: &mut Payload) -> Result<bool, Refusal> {
     let digest = digest(payload)
         .map_err(|error| Refusal::new("verify", "read", "cannot read the payload").because(error))?;
-    Ok(hex(&digest) == job.digest)
+    Ok(hex(&digest) == wanted)
 }
 
 /// Pins keys for this user; their fingerprints.
@@ -102,9 +102,14 @@ fn key_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "pub"));
-    files.sort();
+    // In order, so that each run tries them alike.
+    let mut files: Vec<PathBuf> = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "pub") {
+            files.insert(files.partition_point(|other| *other < path), path);
+        }
+    }
     Ok(files)
 }
 

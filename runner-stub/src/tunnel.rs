@@ -1,26 +1,40 @@
-//! The way to the operator's helper API: HTTP/1.1 over a Unix socket that SSH forwards.
+//! The way to the operator's helper API: HTTP/1.1 over a Unix socket that SSH forwards, else over
+//! a port of 127.0.0.1 that it forwards, else none.
 
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use cronium_wire::message::{FromStub, Job};
-use serde_json::Value;
+use cronium_wire::message::{FromStub, Job, Mode};
 
 use crate::helper_call::Reply;
 use crate::helper_call::socket::short;
+use crate::session::spawn;
 use crate::uplink::Uplink;
 
-/// How long the operator may take to forward the socket, and to answer a call.
-const OPEN_WITHIN: Duration = Duration::from_secs(20);
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
-/// The longest answer: a value of 1 MiB with its escapes and its envelope.
-const MAX_ANSWER: usize = 8 << 20;
+mod answer;
+mod call;
+mod listener;
 
-/// Asked for at most once; shared by all helper commands of the script.
+pub use call::Call;
+
+/// How long the operator may take to open a way, and to answer a call. Later the script is
+/// answered from what is known here.
+const OPEN_WITHIN: Duration = Duration::from_secs(20);
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// More calls at once than this wait for their turn: the operator serves as many connections of a
+/// host.
+const AT_ONCE: usize = 32;
+/// How long a script that calls too often is held back before it is told so.
+const HOLD_BACK: Duration = Duration::from_secs(60);
+
+/// One of a run, shared by all its helper calls.
 pub struct Tunnel {
     uplink: Uplink,
     path: PathBuf,
@@ -29,16 +43,34 @@ pub struct Tunnel {
     state: Mutex<State>,
     changed: Condvar,
     /// Connections that wait for the next call, so that a call is one round trip.
-    idle: Mutex<Vec<UnixStream>>,
-    used: AtomicBool,
+    idle: Mutex<Vec<File>>,
+    turns: Turns,
 }
 
-#[derive(Clone)]
-enum State {
+struct State {
+    stage: Stage,
+    /// What stood in the way so far.
+    reasons: Vec<String>,
+    /// When the first way was asked for.
+    asked_at: Option<Instant>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
     Closed,
-    Asked,
-    Open,
-    Refused(String),
+    /// The operator is asked for it, or it is being tried.
+    Opening(Way),
+    Open(Way),
+    /// From here on the operator is not asked any more: one who came back would see calls in
+    /// another order than they were made in.
+    Gone,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Socket,
+    /// 0 until the operator has said which.
+    Port(u16),
 }
 
 impl Tunnel {
@@ -48,86 +80,162 @@ impl Tunnel {
             path,
             token: job.token.clone(),
             execution: job.execution.clone(),
-            state: Mutex::new(State::Closed),
+            state: Mutex::new(State { stage: Stage::Closed, reasons: Vec::new(), asked_at: None }),
             changed: Condvar::new(),
             idle: Mutex::default(),
-            used: AtomicBool::new(false),
+            turns: Turns::default(),
         }
     }
 
-    /// Asks the operator to forward the socket, without waiting for it.
+    /// Asks the operator for a way, without waiting for it.
     pub fn ask(&self) {
-        let mut state = self.state.lock().expect("no holder panics");
-        if matches!(*state, State::Closed) {
-            let path = self.path.to_string_lossy().into_owned();
-            *state = match self.uplink.send(&FromStub::OpenTunnel { path }) {
-                Ok(()) => State::Asked,
-                Err(_) => State::Refused("the operator is gone".into()),
-            };
+        let mut state = self.state();
+        if state.stage == Stage::Closed {
+            state.asked_at = Some(Instant::now());
+            state.stage = Stage::Opening(Way::Socket);
+            drop(state);
+            self.ask_for(Some(self.path.to_string_lossy().into_owned()));
         }
     }
 
-    pub fn opened(&self) {
-        self.become_(State::Open);
+    /// Without the lock: a link that is stuck holds nobody but us.
+    fn ask_for(&self, path: Option<String>) {
+        if self.uplink.send(&FromStub::OpenTunnel { path }).is_err() {
+            self.give_up(&mut self.state(), "the operator is gone".into());
+        }
     }
 
-    pub fn refused(&self, reason: String) {
-        self.become_(State::Refused(reason));
+    /// The operator serves the way that was asked for. It is tried before it is used.
+    pub fn opened(self: &Arc<Self>, port: Option<u16>) {
+        let way = port.map_or(Way::Socket, Way::Port);
+        let tunnel = Arc::clone(self);
+        let tried = spawn(move || match tunnel.probe(way) {
+            Ok(stream) => {
+                tunnel.keep(stream);
+                tunnel.become_open(way);
+            }
+            Err(error) => tunnel.next(format!("it was opened and does not work: {error}")),
+        });
+        if let Err(error) = tried {
+            self.give_up(&mut self.state(), error.to_string());
+        }
     }
 
-    fn become_(&self, state: State) {
-        *self.state.lock().expect("no holder panics") = state;
+    fn become_open(&self, way: Way) {
+        let mut state = self.state();
+        // A waiting call may have given up meanwhile.
+        if matches!(state.stage, Stage::Opening(_)) {
+            state.stage = Stage::Open(way);
+        }
         self.changed.notify_all();
     }
 
-    /// Whether a call was answered through it.
-    pub fn used(&self) -> bool {
-        self.used.load(Ordering::Relaxed)
+    /// The way that was asked for is not to be had: on to the next, without waiting for it.
+    pub fn refused(self: &Arc<Self>, reason: String) {
+        let tunnel = Arc::clone(self);
+        if let Err(error) = spawn(move || tunnel.next(reason)) {
+            self.give_up(&mut self.state(), error.to_string());
+        }
     }
 
-    /// One call. `path` is relative to the execution: `input`, `variables/KEY`.
-    pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
-        self.ask();
-        if let Err(reason) = self.wait_open() {
-            return Reply::error(503, format!("no tunnel to the operator: {reason}"));
-        }
-        match self.exchange(method, path, body) {
-            Ok(reply) => {
-                self.used.store(true, Ordering::Relaxed);
-                reply
+    fn next(&self, reason: String) {
+        let mut state = self.state();
+        match state.stage {
+            Stage::Opening(Way::Socket) => {
+                state.reasons.push(format!("no Unix socket: {reason}"));
+                state.stage = Stage::Opening(Way::Port(0));
+                drop(state);
+                self.ask_for(None);
             }
-            Err(error) => Reply::error(503, format!("the tunnel to the operator broke: {error}")),
+            Stage::Opening(Way::Port(_)) => self.give_up(&mut state, format!("no TCP port: {reason}")),
+            Stage::Closed | Stage::Open(_) | Stage::Gone => {}
         }
     }
 
-    fn wait_open(&self) -> Result<(), String> {
-        let state = self.state.lock().expect("no holder panics");
+    fn give_up(&self, state: &mut State, reason: String) {
+        state.reasons.push(reason);
+        state.stage = Stage::Gone;
+        self.changed.notify_all();
+    }
+
+    fn probe(&self, way: Way) -> io::Result<File> {
+        let mut stream = self.connect(way)?;
+        // With the token, so that the connection may stay for the calls to come.
+        stream.write_all(&Call::context().request(&self.execution, &self.token))?;
+        match answer::read(&mut stream)? {
+            (reply, true) if reply.status == 200 => Ok(stream),
+            (reply, _) => Err(io::Error::other(format!("the helper API says {}", reply.status))),
+        }
+    }
+
+    /// The mode in use and why it is not `api`; no mode where nothing was asked for or answered yet.
+    pub fn way(&self) -> (Option<Mode>, Option<String>) {
+        let state = self.state();
+        let reason = (!state.reasons.is_empty()).then(|| state.reasons.join("; "));
+        let mode = match state.stage {
+            Stage::Closed | Stage::Opening(_) => None,
+            Stage::Open(Way::Socket) => Some(Mode::Api),
+            Stage::Open(Way::Port(_)) => Some(Mode::Tcp),
+            Stage::Gone => Some(Mode::Bundled),
+        };
+        (mode, reason)
+    }
+
+    /// Asks the operator; `None` where that is not possible, now and from now on.
+    pub fn call(&self, call: &Call) -> Option<Reply> {
+        self.ask();
+        let until = Instant::now() + HOLD_BACK;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let way = self.wait_open()?;
+            match self.turns.take(|| self.exchange(way, call)) {
+                // The script is no flood, only quick; or many hosts call at once.
+                Ok(reply) if matches!(reply.status, 429 | 503) && Instant::now() < until => {
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+                Ok(reply) if reply.status == 503 => self.lost("the operator has no room for calls"),
+                Ok(reply) if reply.status == 401 => self.lost("the operator takes the token no more"),
+                Ok(reply) => return Some(reply),
+                Err(error) => self.lost(&format!("the tunnel was lost: {error}")),
+            }
+        }
+    }
+
+    fn lost(&self, reason: &str) {
+        let mut state = self.state();
+        if matches!(state.stage, Stage::Open(_)) {
+            self.give_up(&mut state, reason.to_owned());
+        }
+        self.idle().clear();
+    }
+
+    fn wait_open(&self) -> Option<Way> {
+        let state = self.state();
+        let since = state.asked_at.unwrap_or_else(Instant::now);
+        let left = OPEN_WITHIN.saturating_sub(since.elapsed());
         let waited =
-            self.changed.wait_timeout_while(state, OPEN_WITHIN, |state| matches!(state, State::Asked));
-        let (state, _) = waited.expect("no holder panics");
-        match &*state {
-            State::Open => Ok(()),
-            State::Refused(reason) => Err(reason.clone()),
-            State::Asked | State::Closed => Err("the operator did not open it in time".into()),
+            self.changed.wait_timeout_while(state, left, |state| matches!(state.stage, Stage::Opening(_)));
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match state.stage {
+            Stage::Open(way) => Some(way),
+            Stage::Gone => None,
+            Stage::Opening(_) | Stage::Closed => {
+                self.give_up(
+                    &mut state,
+                    format!("the operator opened nothing within {} s", OPEN_WITHIN.as_secs()),
+                );
+                None
+            }
         }
     }
 
-    fn exchange(&self, method: &str, path: &str, body: Option<&Value>) -> io::Result<Reply> {
-        // Made twice, this one would be refused for what it wrote itself.
-        let may_repeat = body.is_none_or(|body| body.get("ifVersion").is_none());
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let head = format!(
-            "{method} /executions/{}/{path} HTTP/1.1\r\nHost: cronium-run\r\nAuthorization: Bearer {}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            self.execution,
-            self.token,
-            body.len(),
-        );
-        let request = [head.as_bytes(), body.as_bytes()].concat();
-        // The other end may have closed an idle connection. A call on one may be made twice, as
-        // writes set whole values.
-        let idle = may_repeat.then(|| self.idle.lock().expect("no holder panics").pop());
-        if let Some(stream) = idle.flatten() {
+    fn exchange(&self, way: Way, call: &Call) -> io::Result<Reply> {
+        let request = call.request(&self.execution, &self.token);
+        // The other end may have closed an idle connection. A call on one may be made twice:
+        // writes have an id.
+        let idle = self.idle().pop();
+        if let Some(stream) = idle {
             match self.on(stream, &request) {
                 // The operator is slow, not gone.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
@@ -135,111 +243,71 @@ impl Tunnel {
                 reply => return reply,
             }
         }
-        let (_dir, short) = short(&self.path)?;
-        self.on(UnixStream::connect(short)?, &request)
+        self.on(self.connect(way)?, &request)
     }
 
-    fn on(&self, mut stream: UnixStream, request: &[u8]) -> io::Result<Reply> {
-        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-        stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+    fn on(&self, mut stream: File, request: &[u8]) -> io::Result<Reply> {
         stream.write_all(request)?;
-        let (reply, keep) = read_answer(&mut stream)?;
-        if keep {
-            self.idle.lock().expect("no holder panics").push(stream);
+        let (reply, may_stay) = answer::read(&mut stream)?;
+        if may_stay {
+            self.keep(stream);
         }
         Ok(reply)
     }
-}
 
-/// The reply, and whether the connection may be used again.
-fn read_answer(stream: &mut impl Read) -> io::Result<(Reply, bool)> {
-    let mut bytes = Vec::new();
-    let mut buffer = [0; 16 << 10];
-    loop {
-        let count = stream.read(&mut buffer)?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    /// A connection with both timeouts set: a file, as all else that is done with it is reading
+    /// and writing.
+    fn connect(&self, way: Way) -> io::Result<File> {
+        match way {
+            Way::Socket => {
+                let (_dir, short) = short(&self.path)?;
+                let stream = UnixStream::connect(short)?;
+                stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+                stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+                Ok(File::from(OwnedFd::from(stream)))
+            }
+            Way::Port(port) => {
+                listener::check(port)?;
+                let stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), ANSWER_WITHIN)?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+                stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+                Ok(File::from(OwnedFd::from(stream)))
+            }
         }
-        bytes.extend_from_slice(&buffer[..count]);
-        if let Some(answer) = parse_answer(&bytes)? {
-            return Ok(answer);
-        }
-        if bytes.len() > MAX_ANSWER {
-            return Err(io::Error::other("an answer without end"));
-        }
+    }
+
+    fn keep(&self, stream: File) {
+        self.idle().push(stream);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<File>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// `None` until the whole answer stands in `bytes`.
-fn parse_answer(bytes: &[u8]) -> io::Result<Option<(Reply, bool)>> {
-    let mut headers = [httparse::EMPTY_HEADER; 32];
-    let mut response = httparse::Response::new(&mut headers);
-    let head = match response.parse(bytes).map_err(|error| io::Error::other(error.to_string()))? {
-        httparse::Status::Complete(head) => head,
-        httparse::Status::Partial => return Ok(None),
-    };
-    let status = response.code.unwrap_or(0);
-    let header = |name: &str| {
-        let found = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
-        found.and_then(|header| std::str::from_utf8(header.value).ok())
-    };
-    let length: usize = header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-    let keep = !header("connection").is_some_and(|text| text.eq_ignore_ascii_case("close"));
-    let Some(body) = bytes.get(head..head.saturating_add(length)) else { return Ok(None) };
-    let mut body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let error = body.get("error").and_then(Value::as_str).map(str::to_owned);
-    let data = body.get_mut("data").map(Value::take).unwrap_or_default();
-    Ok(Some((Reply { status, data, error }, keep)))
+/// Lets so many call at once.
+#[derive(Default)]
+struct Turns {
+    taken: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Turns {
+    fn take<T>(&self, work: impl FnOnce() -> T) -> T {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.freed.wait_while(taken, |taken| *taken >= AT_ONCE);
+        *waited.unwrap_or_else(PoisonError::into_inner) += 1;
+        let done = work();
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.freed.notify_one();
+        done
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::{self, File};
-    use std::os::unix::net::UnixListener;
-    use std::thread;
-
-    use serde_json::json;
-
-    use super::*;
-    use crate::run_folder::random_word;
-
-    /// The operator takes a call on an idle connection and closes it without an answer.
-    #[test]
-    fn only_what_may_be_done_twice_is() {
-        for (body, is_sent_first) in
-            [(json!({"value": 1}), true), (json!({"value": 1, "ifVersion": 3}), false)]
-        {
-            let path = std::env::temp_dir().join(random_word().unwrap());
-            let listener = UnixListener::bind(&path).unwrap();
-            let out = File::options().write(true).open("/dev/null").unwrap();
-            let tunnel = Tunnel::new(&Job::default(), Uplink::new(out), path.clone());
-            let (idle, mut other) = UnixStream::pair().unwrap();
-            tunnel.idle.lock().unwrap().push(idle);
-            tunnel.opened();
-            let first = thread::spawn(move || other.read(&mut [0; 4096]).unwrap_or(0));
-            let fresh = thread::spawn(move || {
-                let (mut stream, _) = listener.accept().unwrap();
-                let _ = stream.read(&mut [0; 4096]);
-                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
-            });
-            assert_eq!(tunnel.call("PUT", "variables/k", Some(&body)).status, 200, "{body}");
-            drop(tunnel);
-            fresh.join().unwrap();
-            assert_eq!(first.join().unwrap() > 0, is_sent_first, "{body}");
-            fs::remove_file(&path).unwrap();
-        }
-    }
-
-    #[test]
-    fn answers() {
-        let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 27\r\n\r\n{\"success\":true,\"data\":[1]}".to_vec();
-        let whole = Reply { status: 200, data: json!([1]), error: None };
-        assert_eq!(parse_answer(&ok[..20]).unwrap(), None);
-        assert_eq!(parse_answer(&ok[..ok.len() - 2]).unwrap(), None);
-        assert_eq!(parse_answer(&ok).unwrap().unwrap().0, whole);
-        let gone = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 34\r\n\r\n{\"success\":false,\"error\":\"no 'k'\"}";
-        let want = (Reply::error(404, "no 'k'"), false);
-        assert_eq!(parse_answer(gone).unwrap(), Some(want));
-        assert!(parse_answer(b"SSH-2.0-x\r\n\r\n").is_err());
-    }
-}
+mod tests;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::inventory::selection::{self, Expr, Files, MAX_HOSTS, Selected, Sources};
+use crate::inventory::selection::{self, Expr, Files, Selected, Sources};
 use crate::inventory::ssh_config::{self, Config};
-use crate::inventory::{Account, HostKeyPolicy, Reach, Resolved};
+use crate::inventory::{Account, HostKeyPolicy, Inventory, Jump, Reach, Resolved, format};
 
 /// Both groups of flags, for `#[command(flatten)]`.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -21,7 +21,7 @@ pub struct HostArgs {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Choosing hosts")]
 pub struct SelectArgs {
-    /// A list of hosts, one host or range a line, in which patterns look (repeat)
+    /// An inventory: hosts.yaml, a list of hosts, Ansible's INI or YAML, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]
     #[arg(short, long, value_name = "FILE", env = "CRONIUM_RUN_INVENTORY")]
     pub inventory: Vec<PathBuf>,
     /// Only those of the targets that this names, too
@@ -40,8 +40,8 @@ pub struct ListArgs {
     pub list_hosts: bool,
 }
 
-/// A target wins over a flag (`ann@web1:2222` over `--user` and `--port`), a flag over
-/// `--ssh-option`, and that over the files of ssh_config.
+/// A target wins over a flag (`ann@web1:2222` over `--user` and `--port`), a flag over the
+/// inventory, that over `--ssh-option`, and that over the files of ssh_config.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Reaching hosts")]
 pub struct ConnectArgs {
@@ -54,6 +54,9 @@ pub struct ConnectArgs {
     /// A private key to try before those of ssh_config and the agent (repeat)
     #[arg(long, value_name = "FILE", env = "CRONIUM_RUN_PRIVATE_KEY")]
     pub private_key: Vec<PathBuf>,
+    /// Jump hosts on the way to every target, user@host:port with commas between; none goes straight
+    #[arg(short = 'J', long, value_name = "HOSTS", env = "CRONIUM_RUN_JUMP")]
+    pub jump: Option<Jump>,
     /// The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]
     #[arg(short = 'F', long, value_name = "FILE", env = "CRONIUM_RUN_SSH_CONFIG")]
     pub ssh_config: Option<PathBuf>,
@@ -66,6 +69,12 @@ pub struct ConnectArgs {
     /// How host keys are checked [default: as ssh_config says, else strict]
     #[arg(long, value_name = "POLICY", env = "CRONIUM_RUN_HOST_KEY")]
     pub host_key: Option<HostKeyPolicy>,
+    /// Ask for a password once and try it after the keys, at targets but not at jump hosts
+    #[arg(short = 'k', long, env = "CRONIUM_RUN_ASK_PASS", value_parser = clap::builder::BoolishValueParser::new())]
+    pub ask_pass: bool,
+    /// The first line of a file in place of the password that --ask-pass asks for
+    #[arg(long, value_name = "FILE", env = "CRONIUM_RUN_PASSWORD_FILE", conflicts_with = "ask_pass")]
+    pub password_file: Option<PathBuf>,
     /// How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]
     #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_CONNECT_TIMEOUT", value_parser = connect_timeout)]
     pub connect_timeout: Option<Duration>,
@@ -80,32 +89,38 @@ impl HostArgs {
     }
 
     fn targets_for(&self, targets: Option<&str>, stdin: impl Read, account: &Account) -> Result<Resolved> {
-        let selected = self.select.hosts(targets, &mut Files::new(stdin))?;
+        let mut sources = Files::new(stdin);
+        let inventory = self.select.inventory(&mut sources, account)?;
+        let selected = self.select.hosts(targets, &mut sources, inventory.as_ref())?;
         let config = Config::load(&self.connect.source(account), &self.connect.ssh_option, account)?;
-        self.connect.reach(account)?.resolve(&selected, &config, account)
+        self.connect.reach(account)?.resolve(&selected, inventory, &config, account)
     }
 }
 
 impl SelectArgs {
-    fn hosts(&self, targets: Option<&str>, sources: &mut impl Sources) -> Result<Vec<Selected>> {
-        let inventory = self.inventory(sources)?;
+    fn hosts(
+        &self,
+        targets: Option<&str>,
+        sources: &mut impl Sources,
+        inventory: Option<&Inventory>,
+    ) -> Result<Vec<Selected>> {
         let expr = match targets {
             Some(targets) => selection::parse(targets)?,
             None if inventory.is_some() => Expr::default(),
             None => {
                 return Err(Error::usage("no targets, and no inventory to take them from")
                     .hint("cronium-run hosts web[01-20]")
-                    .hint("cronium-run hosts -i hosts.txt"));
+                    .hint("cronium-run hosts -i hosts.yaml"));
             }
         };
-        let mut hosts = selection::resolve(&expr, sources, inventory.as_deref())?;
+        let mut hosts = selection::resolve(&expr, sources, inventory)?;
         let named = hosts.len();
         if let Some(limit) = &self.limit {
-            let limit = selection::parse_as("--limit", limit)?.read(sources)?.matcher();
+            let limit = selection::parse_as("--limit", limit)?.read(sources)?.matcher(inventory)?;
             hosts.retain(|host| limit.matches(host));
         }
         if let Some(exclude) = &self.exclude {
-            let exclude = selection::parse_as("--exclude", exclude)?.read(sources)?.matcher();
+            let exclude = selection::parse_as("--exclude", exclude)?.read(sources)?.matcher(inventory)?;
             hosts.retain(|host| !exclude.matches(host));
         }
         match (hosts.is_empty(), named) {
@@ -117,38 +132,18 @@ impl SelectArgs {
         }
     }
 
-    /// The hosts of all files of `-i`, or `None` without one.
-    fn inventory(&self, sources: &mut impl Sources) -> Result<Option<Vec<Selected>>> {
-        if self.inventory.is_empty() {
-            return Ok(None);
+    /// What all files of `-i` say, else the operator's own `hosts.yaml` if there is one.
+    fn inventory(&self, sources: &mut impl Sources, account: &Account) -> Result<Option<Inventory>> {
+        if !self.inventory.is_empty() {
+            let paths = self.inventory.iter().map(PathBuf::as_path);
+            return format::load(paths, sources, account).map(Some);
         }
-        let mut hosts = Vec::new();
-        for path in &self.inventory {
-            let with_hint = |error: Error| match is_structured(path) {
-                true => {
-                    error.hint("-i reads lists of hosts, one a line; YAML and INI inventories come later")
-                }
-                false => error,
-            };
-            let text = sources.list(path).map_err(with_hint)?;
-            let list = selection::parse_list(&path.display().to_string(), &text).map_err(with_hint)?;
-            for host in selection::resolve(&list, sources, None)? {
-                hosts.push(host);
-            }
-            if hosts.len() as u64 > MAX_HOSTS {
-                return Err(Error::usage(format!("the inventory has more than {MAX_HOSTS} hosts"))
-                    .hint("name fewer files with -i"));
-            }
+        let standard = format::standard(account);
+        match standard.exists() {
+            true => format::load([standard.as_path()], sources, account).map(Some),
+            false => Ok(None),
         }
-        Ok(Some(hosts))
     }
-}
-
-fn is_structured(path: &Path) -> bool {
-    path.is_dir()
-        || path
-            .extension()
-            .is_some_and(|ending| ["yaml", "yml", "ini", "json", "toml"].iter().any(|known| ending == *known))
 }
 
 impl ConnectArgs {
@@ -178,6 +173,7 @@ impl ConnectArgs {
             known_hosts: self.known_hosts.as_deref().map(|path| expanded(path, account)),
             host_key: self.host_key,
             connect_timeout: self.connect_timeout,
+            jump: self.jump.clone(),
         })
     }
 }
@@ -224,7 +220,10 @@ mod tests {
         for (name, text) in [
             ("web.txt", "web[1-3]\n"),
             ("db.txt", "root@db1 # the old one\nweb3\n"),
-            ("hosts.yaml", "all:\n  hosts: {}\n"),
+            (
+                "hosts.yaml",
+                "groups:\n  web: {hosts: [web1, ann@special:2222], connect: {user: dep, port: 7}}\nhosts:\n  web2: {address: 10.0.0.2, user: own, groups: web}\n  db1: {jump: bastion}\n",
+            ),
             ("hosts.ini", "[web]\nweb1 ansible_host=10.0.0.1\n"),
             ("empty.txt", "\n"),
             ("key", ""),
@@ -267,6 +266,18 @@ mod tests {
             ("-i HOME/web.txt -i HOME/db.txt", "me@web1:22 me@web2:22 me@web3:22 root@db1:22"),
             ("-i HOME/web.txt -i HOME/db.txt d*,web?,!web1", "root@db1:22 me@web2:22 me@web3:22"),
             ("-i HOME/web.txt other", "me@other:22"),
+            // A name of the inventory means that host, with its settings.
+            ("-i HOME/db.txt db1", "root@db1:22"),
+            ("-i HOME/hosts.yaml @web", "dep@web1:7 ann@special:2222 own@10.0.0.2:7"),
+            ("-i HOME/hosts.yaml special,web3", "ann@special:2222 me@web3:22"),
+            ("-i HOME/hosts.yaml ann@web1:9,bob@special", "ann@web1:9 bob@special:2222"),
+            ("-i HOME/hosts.yaml -u flag -p 8 web[1-2]", "flag@web1:8 flag@10.0.0.2:8"),
+            (
+                "-i HOME/hosts.yaml --ssh-option User=o --ssh-option Port=6 --ssh-option HostName=h web2,x",
+                "own@10.0.0.2:7 o@h:6",
+            ),
+            ("-i HOME/hosts.ini -i HOME/hosts.yaml web1", "dep@10.0.0.1:7"),
+            ("-i HOME/hosts.yaml all -l @web -x web1", "ann@special:2222 own@10.0.0.2:7"),
             ("web[1-4] --limit web[2-9] --exclude web3", "me@web2:22 me@web4:22"),
             ("web[1-4] -l !web2 -x ^HOME/db.txt", "me@web1:22 me@web4:22"),
             ("web[1-4] -l web?,!web2", "me@web1:22 me@web3:22 me@web4:22"),
@@ -284,22 +295,23 @@ mod tests {
             ("-i HOME/empty.txt", "the targets name no host"),
             ("web[1-3] -l db1", "--limit and --exclude leave none of 3 hosts"),
             ("web1 -l web[", "invalid --limit, column 4: this bracket has no partner\n  web[\n     ^"),
+            ("@web", "@web is a group, and there is no inventory"),
+            ("all", "all is every host of the inventory, and there is no inventory"),
+            ("-i HOME/hosts.yaml @wbe", "the inventory has no group wbe"),
+            ("-i HOME/hosts.yaml @d*", "no group of the inventory matches @d*"),
+            ("-i HOME", "HOME is a folder, an inventory is a file"),
             ("-i HOME/none.txt", "cannot read the list of hosts HOME/none.txt"),
             ("--private-key HOME/none web1", "there is no private key HOME/none"),
             ("-F HOME/none web1", "cannot read the SSH configuration HOME/none"),
             (
-                "--ssh-option ProxyJump=x web1",
-                "cannot reach web1 as configured: ProxyJump is not supported yet",
+                "--ssh-option ProxyJump=x,,y web1",
+                "--ssh-option ProxyJump=x,,y: '' is no jump host: write user@host:port",
             ),
         ] {
             let error = resolve(words, "").expect_err(words);
             assert_eq!(error.message, message, "{words}");
             assert_eq!(error.code, crate::error::ExitCode::Usage);
             assert!(!error.hints.is_empty(), "{words}");
-        }
-        for words in ["-i HOME/hosts.yaml", "-i HOME/hosts.ini", "-i HOME"] {
-            let error = resolve(words, "").expect_err(words);
-            assert!(error.hints.iter().any(|hint| hint.contains("come later")), "{error}");
         }
     }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::hooks::HookArgs;
 use super::launch::{self, Telling};
 use super::{Context, Global, show};
 use crate::error::{ExitCode, OrFail as _, Result};
 use crate::payload::keys::SigningKey;
 use crate::payload::{self, Signed};
-use crate::plan::{Plan, Run, Task};
+use crate::plan::{Plan, Run, Strategy, Task};
 use crate::report::Output;
 use crate::transport::ssh::server::Fleet;
 
@@ -61,12 +62,13 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         targets: fleet.targets().to_vec(),
         task: Task::Run(Box::new(task(signed))),
         forks: FORKS,
+        strategy: Strategy::default(),
     };
     if fleet.interrupted() {
         return fleet.stop().map(|()| ExitCode::Interrupted);
     }
     let ledger = folder.join("ledger.db");
-    let code = launch::launch(plan, &telling, &ledger, context)?;
+    let code = launch::launch(plan, &telling, &HookArgs::default(), &ledger, context)?;
     if is_for_people {
         say("\nfrom the ledger, as `cronium-run show last` tells it:");
         let global = Global { ledger: Some(ledger), ..context.global.clone() };
@@ -94,6 +96,8 @@ fn task(signed: Signed) -> Run {
         args: Vec::new(),
         environment: BTreeMap::new(),
         input: json!({"greeting": "hello"}),
+        project: None,
+        inputs: Vec::new(),
         one_off: false,
     }
 }

@@ -2,11 +2,12 @@ use std::io;
 use std::path::PathBuf;
 
 use super::connect::{HostArgs, ListArgs};
-use super::exec::RolloutArgs;
+use super::hooks::HookArgs;
 use super::launch::{self, Telling};
 use super::listing::Format;
+use super::rollout::RolloutArgs;
 use super::task::TrustArgs;
-use super::{Context, hosts};
+use super::{Context, descriptors, hosts};
 use crate::error::{ExitCode, Result};
 use crate::payload::keys;
 use crate::plan::{Plan, Task};
@@ -22,7 +23,7 @@ Examples:
 A host that was deployed to starts its next run without sending anything twice. Where keys are
 pinned, only payloads they signed start there, whatever the operator says.")]
 pub struct Args {
-    /// Hosts: web1, ann@web1:2222, web[01-20,30], ^FILE, - (stdin), local, a,b,!c
+    /// Hosts: web1, ann@web1:2222, web[01-20,30], @group, all, ^FILE, - (stdin), local, a,b,!c
     #[arg(value_name = "TARGETS")]
     targets: String,
     /// Payloads for the hosts' caches: .tar.gz files, folders, scripts
@@ -45,25 +46,29 @@ pub struct Args {
 
 pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let Args { targets, payloads, trust, hosts, list, rollout, signing, telling } = args;
+    let strategy = rollout.strategy()?;
     let resolved = hosts.targets(Some(&targets), io::stdin().lock())?;
     if list.list_hosts {
         return hosts::print(&resolved.targets, Format::Text, &context.term);
     }
-    for warning in &resolved.warnings {
-        context.term.note(&format!("warning: {warning}"));
-    }
+    hosts::warn(&resolved, &context.term);
     let payloads =
         payloads.iter().map(|path| signing.signed(path, rollout.check)).collect::<Result<Vec<_>>>()?;
     let trust = trust.iter().map(|path| Ok(keys::load_public(path)?.to_pem())).collect::<Result<Vec<_>>>()?;
+    let targets = match rollout.check {
+        true => resolved.targets,
+        false => hosts.connect.unlock(resolved.targets, &context.term)?,
+    };
     let plan = Plan {
         run: launch::new_run(),
         command: launch::command_line(),
-        targets: resolved.targets,
+        forks: descriptors::make_room(rollout.forks.into(), targets.len(), &context.term),
+        targets,
         task: Task::Deploy { payloads, trust },
-        forks: rollout.forks.into(),
+        strategy,
     };
     match rollout.check {
         true => launch::check(&plan, context),
-        false => launch::launch(plan, &telling, &context.ledger_path()?, context),
+        false => launch::launch(plan, &telling, &HookArgs::default(), &context.ledger_path()?, context),
     }
 }

@@ -12,7 +12,8 @@ Examples:
   cronium-run init disk-report
   cronium-run init nightly --interpreter python
 
-Prints the files it wrote. No file is ever replaced.")]
+The script reads its input, counts in a variable, leaves a file and a result: a start to change. Prints \
+the files it wrote. No file is ever replaced.")]
 pub struct Args {
     /// The folder to make; its name becomes the payload's
     #[arg(value_name = "DIR")]

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use cronium_wire::archive::EntryKind;
 use cronium_wire::bundle;
 use cronium_wire::key::PublicKey;
-use cronium_wire::manifest::duration;
+use cronium_wire::manifest::artifacts::Input;
+use cronium_wire::manifest::helpers::Patterns;
+use cronium_wire::manifest::{Artifacts, Helpers, duration};
 
 use super::Context;
 use crate::error::{ExitCode, OrFail as _, Result};
@@ -134,6 +136,8 @@ fn text(packed: &Packed, signature: &Signature) -> String {
     for (key, value) in &manifest.metadata {
         lines.push(("metadata", plain(&format!("{key}: {value}"))));
     }
+    lines.extend(helpers(&manifest.helpers).into_iter().map(|line| ("helpers", line)));
+    lines.extend(artifacts(&manifest.artifacts).into_iter().map(|line| ("artifacts", line)));
     lines.push(("digest", format!("sha256:{}", packed.digest_hex())));
     let (bytes, unpacked) = (packed.bytes.len(), packed.unpacked);
     lines.push(("size", format!("{bytes} bytes packed, {unpacked} unpacked")));
@@ -157,6 +161,29 @@ fn text(packed: &Packed, signature: &Signature) -> String {
         writeln!(text, "  {mode:04o} {size:>9}  {path}{}", plain(&end)).expect("a String takes all");
     }
     text
+}
+
+/// What the script may do with variables, where its manifest limits that.
+fn helpers(helpers: &Helpers) -> Vec<String> {
+    let may = |verb: &str, patterns: &Option<Patterns>| match patterns {
+        None => None,
+        Some(Patterns(patterns)) if patterns.is_empty() => Some(format!("{verb} no variable")),
+        Some(Patterns(patterns)) => Some(format!("{verb} {}", quoted(patterns))),
+    };
+    let http = helpers.http.then(|| "http".to_owned());
+    [may("read", &helpers.read), may("write", &helpers.write), http].into_iter().flatten().collect()
+}
+
+/// The files that come and go, where the manifest names any or has limits of its own.
+fn artifacts(artifacts: &Artifacts) -> Vec<String> {
+    if artifacts.is_default() {
+        return Vec::new();
+    }
+    let inputs =
+        artifacts.inputs.iter().map(|Input { path, from }| plain(&format!("input {path} from {from}")));
+    let outputs = artifacts.outputs.iter().map(|pattern| plain(&format!("output {pattern}")));
+    let limits = format!("at most {} files of {} bytes each", artifacts.max_files, artifacts.max_bytes);
+    inputs.chain(outputs).chain([limits]).collect()
 }
 
 /// Words as a shell would take them.

@@ -4,15 +4,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use cronium_wire::manifest::Helpers;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::artifact_store::LedgerArtifacts;
+use super::gate::ShellGate;
+use super::hooks::{HookArgs, Hooks};
 use super::variables::LedgerVariables;
 use crate::error::{Error, ExitCode, OrFail, Result};
 use crate::event::{Event, EventKind, PayloadInfo, Sink};
 use crate::fleet;
-use crate::helper_api::{Api, Limits, RunContext};
+use crate::helper_api::{Api, ArtifactStore, Limits, RunContext};
 use crate::inventory::Account;
 use crate::ledger::{Ledger, NewRun, RunRecorder};
 use crate::payload::Signed;
@@ -65,12 +69,21 @@ pub fn check(plan: &Plan, context: &Context) -> Result<ExitCode> {
 }
 
 /// Carries the plan out and says how it went.
-pub fn launch(plan: Plan, telling: &Telling, ledger: &Path, context: &Context) -> Result<ExitCode> {
+pub fn launch(
+    plan: Plan,
+    telling: &Telling,
+    hooks: &HookArgs,
+    ledger: &Path,
+    context: &Context,
+) -> Result<ExitCode> {
     let plan = Arc::new(plan);
     // Files to write are opened before any host is touched.
     let mut reporters = telling.reporters(context)?;
     let ledger = Ledger::open(ledger)?;
-    let api = Api::new(run_context(&plan), Arc::new(LedgerVariables(ledger.variables())), Limits::default())?;
+    let mut hooks = Hooks::start(hooks, &plan.run, &context.term)?;
+    let variables = Arc::new(LedgerVariables::new(&ledger)?);
+    let api = Api::new(run_context(&plan), helpers(&plan), variables, Limits::default())?;
+    let artifacts: Arc<dyn ArtifactStore> = Arc::new(LedgerArtifacts(ledger.artifacts()));
     let payload = payload(&plan.task).map(info);
     ledger.begin_run(NewRun {
         id: plan.run.clone(),
@@ -89,26 +102,38 @@ pub fn launch(plan: Plan, telling: &Telling, ledger: &Path, context: &Context) -
         payload,
         hosts: plan.hosts(),
     };
-    let mut sink = LedgerFirst { recorder: ledger.recorder(&plan.run), reporters: &mut reporters };
-    let summary = fleet::run(&plan, &api, started, &mut sink)?;
-    sink.recorder.finish()?;
+    let recorder = ledger.recorder(&plan.run);
+    let mut sink = LedgerFirst { recorder, reporters: &mut reporters, hooks: &mut hooks };
+    let gate = plan.strategy.gate.as_ref();
+    let gate = gate.map(|gate| Box::new(ShellGate::new(gate, &context.term)) as Box<dyn fleet::Gate>);
+    let summary = fleet::run(&plan, &api, &artifacts, gate, started, &mut sink)?;
+    let recorded = sink.recorder.finish();
+    // What is on disk does not wait for them, and they are waited for whatever became of it.
+    let hooked = hooks.finish();
+    recorded?;
     if let Some(error) = reporters.failure() {
         context.term.error(error);
         return Ok(ExitCode::Failure);
     }
-    Ok(summary.exit_code())
+    Ok(match summary.exit_code() {
+        ExitCode::Success => hooked,
+        code => code,
+    })
 }
 
-/// What is on disk is told; a ledger that fails stops the run, a reporter that fails does not.
+/// What is on disk is told, then hooks are run; a ledger that fails stops the run, a reporter or a
+/// hook that fails does not.
 struct LedgerFirst<'a> {
     recorder: RunRecorder,
     reporters: &'a mut Reporters,
+    hooks: &'a mut Hooks,
 }
 
 impl Sink for LedgerFirst<'_> {
     fn event(&mut self, event: &Event) -> Result<()> {
         let recorded = self.recorder.event(event);
         self.reporters.event(event)?;
+        self.hooks.event(event);
         recorded
     }
 }
@@ -125,6 +150,7 @@ fn run_context(plan: &Plan) -> RunContext {
     };
     RunContext {
         run: plan.run.clone(),
+        project: run.project.clone(),
         input: run.input.clone(),
         // As the stub has it in CRONIUM_JOB_ID.
         job_id: Some(text("jobId")).filter(|id| !id.is_empty()).unwrap_or_else(|| plan.run.clone()),
@@ -136,6 +162,14 @@ fn run_context(plan: &Plan) -> RunContext {
         user_id: operator().unwrap_or_default(),
         started_at: Timestamp::now(),
         metadata: json!(metadata),
+    }
+}
+
+/// What the manifest lets its scripts touch.
+fn helpers(plan: &Plan) -> Helpers {
+    match &plan.task {
+        Task::Run(run) => run.payload.packed.manifest.helpers.clone(),
+        Task::Deploy { .. } => Helpers::default(),
     }
 }
 
@@ -158,7 +192,7 @@ fn info(signed: &Signed) -> PayloadInfo {
 }
 
 /// `user@machine`, for people who share a ledger.
-fn operator() -> Option<String> {
+pub(super) fn operator() -> Option<String> {
     let account = Account::current().ok()?;
     Some(format!("{}@{}", account.user, account.machine))
 }
@@ -180,7 +214,8 @@ pub fn command_line() -> String {
     format!("cronium-run {}", quoted.unwrap_or_else(|_| words.join(" ")))
 }
 
-/// Hides what `--env` and `--input` were given; names and files stay.
+/// Hides what `--env` and `--input` were given, names and files aside, and the commands of hooks
+/// and gates: the address of a web hook is often a password.
 fn without_values(mut words: Vec<String>) -> Vec<String> {
     const HIDDEN: &str = "***";
     let hide_env = |value: &str| match value.split_once('=') {
@@ -191,6 +226,7 @@ fn without_values(mut words: Vec<String>) -> Vec<String> {
         true => value.to_owned(),
         false => HIDDEN.to_owned(),
     };
+    const HOOKS: [&str; 3] = ["--on-condition", "--on-notify", "--gate"];
     // Behind `--` stand the script's own words.
     let ours = words.iter().position(|word| word == "--").unwrap_or(words.len());
     for index in 0..ours {
@@ -198,6 +234,11 @@ fn without_values(mut words: Vec<String>) -> Vec<String> {
             words[index] = format!("--env={}", hide_env(value));
         } else if let Some(value) = words[index].strip_prefix("--input=") {
             words[index] = format!("--input={}", hide_input(value));
+        } else if let Some((flag, _)) = words[index].split_once('=').filter(|(flag, _)| HOOKS.contains(flag))
+        {
+            words[index] = format!("{flag}={HIDDEN}");
+        } else if index > 0 && HOOKS.contains(&words[index - 1].as_str()) {
+            words[index] = HIDDEN.to_owned();
         } else if index > 0 && words[index - 1] == "--env" {
             words[index] = hide_env(&words[index]);
         } else if index > 0 && words[index - 1] == "--input" {
@@ -252,22 +293,17 @@ mod tests {
 
     #[test]
     fn values_that_may_be_secret_are_not_kept() {
-        let words =
-            ["exec", "a", "--env", "PW=x", "--env=Q=y", "--input", "{}", "--input=@f", "--", "--env", "Z=1"];
-        let kept = without_values(words.map(str::to_owned).to_vec());
-        let want = [
-            "exec",
-            "a",
-            "--env",
-            "PW=***",
-            "--env=Q=***",
-            "--input",
-            "***",
-            "--input=@f",
-            "--",
-            "--env",
-            "Z=1",
+        // typed, kept
+        const TABLE: &[(&str, &str)] = &[
+            ("exec a --env PW=x --env=Q=y", "exec a --env PW=*** --env=Q=***"),
+            ("exec a --input {} --input=@f", "exec a --input *** --input=@f"),
+            ("exec a --on-notify x=y --on-condition=z=a", "exec a --on-notify *** --on-condition=***"),
+            ("exec a --gate x --gate=y --gate-timeout 5s", "exec a --gate *** --gate=*** --gate-timeout 5s"),
+            ("exec a -- --env Z=1 --on-notify b", "exec a -- --env Z=1 --on-notify b"),
         ];
-        assert_eq!(kept, want);
+        for (typed, want) in TABLE {
+            let kept = without_values(typed.split(' ').map(str::to_owned).collect());
+            assert_eq!(kept.join(" "), *want);
+        }
     }
 }

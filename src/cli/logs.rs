@@ -4,7 +4,8 @@ use super::{Context, listing};
 use crate::error::{Error, ExitCode, OrFail as _, Result};
 use crate::event::{EventKind, Stream};
 use crate::ledger::{Ledger, Reader};
-use crate::term::Term;
+use crate::report::Remark;
+use crate::term::{Term, visible_line};
 
 mod printer;
 
@@ -17,6 +18,7 @@ Examples:
   cronium-run logs last                        every host, each line behind its name
   cronium-run logs last web01 > web01.out      the bytes of one host, unchanged
   cronium-run logs 01JD2 web01 --stream stderr
+  cronium-run logs last --told                 what scripts logged and notified, with the time
 
 On a terminal, control characters of hosts are made visible (\\x1b); in files and pipes nothing \
 is changed.")]
@@ -30,6 +32,9 @@ pub struct Args {
     /// Which of the two streams
     #[arg(long, value_name = "STREAM", default_value = "both")]
     stream: Choice,
+    /// What scripts told beside their output instead: log, notify, progress and condition, by time
+    #[arg(long, conflicts_with = "stream")]
+    told: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -55,7 +60,8 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let hosts = reader.hosts(&run)?;
     let logs = Logs { reader: &reader, run: &run, term: &context.term, choice: args.stream };
     let result = match (&args.host, hosts.as_slice()) {
-        (Some(host), hosts) if !hosts.contains(host) => return Err(no_such_host(&run, host, hosts)),
+        (Some(host), hosts) if !hosts.contains(host) => return Err(no_such_host("logs", &run, host, hosts)),
+        (host, _) if args.told => logs.told(host.as_deref()),
         (Some(host), _) => logs.alone(host),
         (None, [host]) => logs.alone(host),
         (None, hosts) => hosts.iter().try_for_each(|host| logs.named(host)),
@@ -67,11 +73,12 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     }
 }
 
-fn no_such_host(run: &str, host: &str, hosts: &[String]) -> Error {
+/// `command` is the one to type with the right name.
+pub(super) fn no_such_host(command: &str, run: &str, host: &str, hosts: &[String]) -> Error {
     let error = Error::usage(format!("run {run} has no host `{host}`"));
     let near = |name: &&String| strsim::damerau_levenshtein(name, host) <= 2;
     match hosts.iter().find(near) {
-        Some(name) => error.hint(format!("cronium-run logs {run} {name}")),
+        Some(name) => error.hint(format!("cronium-run {command} {run} {name}")),
         None => error.hint(format!("cronium-run show {run}")),
     }
 }
@@ -108,6 +115,18 @@ impl Logs<'_> {
             .try_for_each(|stream| self.copy(host, Printer::new(self.term, *stream, Some(host))))
     }
 
+    /// `2026-11-18T11:06:41.000Z web1: warn: disk is full`, without the name where one host is
+    /// asked for. One line each, whatever stands in it: also in files and pipes.
+    fn told(&self, host: Option<&str>) -> Result<(), Halt> {
+        for event in self.reader.events_of(self.run, host, &Remark::KINDS)? {
+            let event = event?;
+            let Some((from, remark)) = Remark::of(&event.kind) else { continue };
+            let name = if host.is_none() { format!("{}: ", visible_line(from)) } else { String::new() };
+            self.term.data(format!("{:.3} {name}{}\n", event.at, remark.line()).as_bytes())?;
+        }
+        Ok(())
+    }
+
     fn copy(&self, host: &str, mut printer: Printer) -> Result<(), Halt> {
         let mut output = self.reader.output(self.run, host, printer.stream())?;
         let mut piece = vec![0; 64 << 10];
@@ -131,10 +150,13 @@ mod tests {
     use crate::term::{Captured, Color};
 
     fn logs(term: (Term, Captured), run_id: &str, host: Option<&str>, stream: Choice) -> Result<Captured> {
+        print(term, Args { run: run_id.into(), host: host.map(str::to_owned), stream, told: false })
+    }
+
+    fn print(term: (Term, Captured), args: Args) -> Result<Captured> {
         let recorded = Recorded::new();
         let global =
             Global { ledger: Some(recorded.path()), color: Color::Never, log_file: None, verbose: 0 };
-        let args = Args { run: run_id.into(), host: host.map(str::to_owned), stream };
         run(args, &Context { term: term.0, global })?;
         Ok(term.1)
     }
@@ -164,6 +186,23 @@ mod tests {
         let captured = logs(Term::captured(), "01JA", None, Choice::Both).unwrap();
         assert_eq!(captured.out_bytes(), b"web1: one\nweb1: two\nweb3: \xff\x00\n");
         assert_eq!(captured.err_bytes(), b"web1: careful\x1b[31m\n");
+    }
+
+    #[test]
+    fn what_scripts_told() {
+        let told = |host: Option<&str>| {
+            let host = host.map(str::to_owned);
+            let args = Args { run: "01JA".into(), host, stream: Choice::Both, told: true };
+            print(Term::captured(), args).unwrap()
+        };
+        insta::assert_snapshot!(told(None).out(), @r#"
+        2026-11-18T11:06:41.000Z web1: warn: disk is full {"disk":"/srv"}
+        2026-11-18T11:06:41.000Z web3: notify ops: look\x1b[2J
+        2026-11-18T11:06:41.000Z web1: progress 50% half
+        2026-11-18T11:06:41.000Z web1: condition true
+        "#);
+        assert_eq!(told(Some("web3")).out(), "2026-11-18T11:06:41.000Z notify ops: look\\x1b[2J\n");
+        assert_eq!((told(Some("web2")).out(), told(None).err()), (String::new(), String::new()));
     }
 
     #[test]

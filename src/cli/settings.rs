@@ -1,13 +1,26 @@
 //! Values of configuration files become the defaults of flags, below environment and command line.
 
+mod project;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::ValueHint;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{Setting, Settings, Source};
 use crate::error::{Error, Result};
 
-/// Flags that say what this one call does, not how things are done here.
-const NEVER_CONFIGURED: &[&str] = &["help", "version", "check", "detach", "list-hosts"];
+pub use project::{refusal as project_refusal, runs_no_program};
+
+/// Flags that say what this one call does, not how things are done here, and flags that run
+/// programs: the file of a project that somebody else wrote must not make us run its.
+const NEVER_CONFIGURED: &[&str] =
+    &["help", "version", "check", "detach", "gate", "groups", "list-hosts", "on-condition", "on-notify"];
+
+/// Words that a flag takes in place of a file.
+const NO_FILES: &[(&str, &str)] = &[("ssh-config", "none")];
 
 /// Every key that a file may have: the long names of all flags of all commands.
 pub fn keys(command: &Command) -> Vec<&str> {
@@ -36,7 +49,7 @@ pub fn apply(command: Command, settings: &Settings) -> Result<Command> {
 fn set(command: Command, settings: &Settings) -> Command {
     let setting_of = |arg: &Arg| {
         let setting = settings.get(arg.get_long()?)?;
-        refusal(arg, setting).is_none().then(|| setting.values.clone())
+        refusal(arg, setting).is_none().then(|| values(arg, setting))
     };
     command
         .mut_args(|arg| match setting_of(&arg) {
@@ -44,6 +57,22 @@ fn set(command: Command, settings: &Settings) -> Command {
             None => arg,
         })
         .mut_subcommands(|subcommand| set(subcommand, settings))
+}
+
+/// A file's own folder is where its relative paths begin. `~` is left to whoever opens the path.
+fn values(arg: &Arg, setting: &Setting) -> Vec<OsString> {
+    let key = arg.get_long().unwrap_or_default();
+    let folder = match &setting.source {
+        Source::File { path, .. } if arg.get_value_hint() == ValueHint::AnyPath => path.parent(),
+        _ => None,
+    };
+    let value = |value: &String| match folder {
+        Some(folder) if !value.starts_with('~') && !NO_FILES.contains(&(key, value.as_str())) => {
+            folder.join(value).components().collect::<PathBuf>().into_os_string()
+        }
+        _ => value.into(),
+    };
+    setting.values.iter().map(value).collect()
 }
 
 /// Where the value of a flag of the parsed command comes from.

@@ -7,6 +7,10 @@ use crate::ledger::{HostRow, Ledger, Run, RunStatus};
 use crate::report::units::duration;
 use crate::term::{Term, Tone, visible_line};
 
+mod helpers;
+
+use helpers::Artifacts;
+
 /// Show one run: what was run, and how each host ended
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -36,23 +40,30 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let reader = Ledger::open_read(&context.ledger_path()?)?;
     let run = reader.run(&reader.resolve_run(&args.run)?)?;
     let rows = reader.results(&run.id)?;
+    let artifacts = Artifacts::read(&reader, &run.id)?;
     let text = match args.output {
         Format::Json => {
             let mut document = runs::document(&run)?;
             document["results"] = serde_json::to_value(&rows).or_fail(|| "cannot write JSON")?;
+            artifacts.add_to(&mut document["results"]);
             listing::json(&document)?
         }
-        Format::Text => text(&run, &rows, &context.term),
+        Format::Text => text(&run, &rows, &artifacts, &context.term),
     };
     listing::printed(context.term.data(text.as_bytes()))
 }
 
-fn text(run: &Run, rows: &[HostRow], term: &Term) -> String {
+fn text(run: &Run, rows: &[HostRow], artifacts: &Artifacts, term: &Term) -> String {
     let mut text = head(run, term);
     text.push('\n');
     text.push_str(&hosts(rows, term));
     for row in rows {
         text.push_str(&failure(row, term));
+    }
+    let helpers = helpers::text(run, rows, artifacts, term);
+    if !helpers.is_empty() {
+        text.push('\n');
+        text.push_str(&helpers);
     }
     text
 }
@@ -162,8 +173,8 @@ pub(in crate::cli) mod tests {
 
     use super::*;
     use crate::event::{
-        Bytes, Event, EventKind, Failure, HelperMode, HostState, PayloadInfo, Phase, Sink as _, Stream,
-        Summary, Trust,
+        Bytes, Conflict, Event, EventKind, Failure, HelperMode, HostState, PayloadInfo, Phase, Sink as _,
+        Stream, Summary, Trust,
     };
     use crate::ledger::{NewRun, Reader};
 
@@ -210,7 +221,42 @@ pub(in crate::cli) mod tests {
                 }),
                 ..HostResult::bare(Outcome::Unreachable, at(2))
             };
-            let killed = HostResult { signal: Some(9), ..bare(Outcome::Failed) };
+            let conflict = |key: &str, reason: &str| Conflict { key: key.into(), reason: reason.into() };
+            let killed = HostResult {
+                signal: Some(9),
+                helper_mode: Some(HelperMode::Bundled),
+                helper_reason: Some("web3 forwards nothing\x1b[2J".into()),
+                conflicts: vec![
+                    conflict("k", "it has version 5, the script wanted 3"),
+                    conflict("a\x1b]b", "it is no number"),
+                ],
+                ..bare(Outcome::Failed)
+            };
+            let told = HostResult {
+                condition: Some(true),
+                output: Some(json!({"free": 0.3, "esc": "\x1b[2J"})),
+                ..good.clone()
+            };
+            let artifact = |host: &str, path: &str| EventKind::HostArtifact {
+                host: host.into(),
+                path: path.into(),
+                digest: "cd".repeat(32),
+                bytes: 1234,
+                mode: 0o644,
+            };
+            let log = EventKind::HostLog {
+                host: "web1".into(),
+                level: "warn".into(),
+                message: "disk is full".into(),
+                context: json!({"disk": "/srv"}),
+            };
+            let notify = EventKind::HostNotify {
+                host: "web3".into(),
+                audience: "ops".into(),
+                message: "look\x1b[2J".into(),
+            };
+            let progress =
+                EventKind::HostProgress { host: "web1".into(), percent: 50.0, step: Some("half".into()) };
             let mut summary = Summary { hosts: 3, duration_ms: 4000, ..Summary::default() };
             [Outcome::Succeeded, Outcome::Unreachable, Outcome::Failed]
                 .into_iter()
@@ -224,7 +270,13 @@ pub(in crate::cli) mod tests {
                     output("web1", Stream::Stderr, b"careful\x1b[31m\n"),
                     output("web3", Stream::Stdout, b"\xff\x00"),
                     output("web1", Stream::Stdout, b"o\n"),
-                    end("web1", good.clone()),
+                    log,
+                    notify,
+                    progress,
+                    EventKind::HostCondition { host: "web1".into(), condition: true },
+                    artifact("web1", "out/report.csv"),
+                    artifact("web1", "out/b\x1b"),
+                    end("web1", told),
                     end("web2", unreachable),
                     end("web3", killed),
                     EventKind::RunFinished { summary },
@@ -278,12 +330,28 @@ pub(in crate::cli) mod tests {
     fn shown(id: &str) -> String {
         let reader = Recorded::new();
         let reader = reader.reader();
-        text(&reader.run(id).unwrap(), &reader.results(id).unwrap(), &Term::captured().0)
+        let artifacts = Artifacts::read(&reader, id).unwrap();
+        text(&reader.run(id).unwrap(), &reader.results(id).unwrap(), &artifacts, &Term::captured().0)
+    }
+
+    #[test]
+    fn json_has_all() {
+        let recorded = Recorded::new();
+        let reader = recorded.reader();
+        let mut results = serde_json::to_value(reader.results("01JA").unwrap()).unwrap();
+        Artifacts::read(&reader, "01JA").unwrap().add_to(&mut results);
+        assert_eq!(results[0]["condition"], true);
+        assert_eq!(results[2]["helper_reason"], "web3 forwards nothing\x1b[2J");
+        assert_eq!(results[2]["conflicts"][0]["key"], "k");
+        assert_eq!(results[2]["artifacts"], json!([]));
+        let artifact =
+            json!({"path": "out/report.csv", "digest": "cd".repeat(32), "bytes": 1234, "mode": 0o644});
+        assert_eq!(results[0]["artifacts"][1], artifact);
     }
 
     #[test]
     fn a_run_that_ended() {
-        insta::assert_snapshot!(shown("01JA"), @r"
+        insta::assert_snapshot!(shown("01JA"), @r#"
         run        01JA
         command    cronium-run exec web[1-3] disk-report
         status     failed (exit code 4)
@@ -296,12 +364,20 @@ pub(in crate::cli) mod tests {
         HOST  OUTCOME      EXIT      TOOK   HELPERS  TRUST
         web1  succeeded    0         1.2 s  api      pinned
         web2  unreachable  -         -      -        -
-        web3  failed       signal 9  1.2 s  -        -
+        web3  failed       signal 9  1.2 s  bundled  -
 
         web2: tcp: connection to web2:22 refused
           caused by: Connection refused (os error 111)
           hint: ssh -v web2
-        ");
+
+        web3: helpers answered in bundled mode: web3 forwards nothing\x1b[2J
+        web3: 2 writes were refused
+          'k': it has version 5, the script wanted 3
+          'a\x1b]b': it is no number
+        web1: condition true
+        web1: output {"esc":"\u001b[2J","free":0.3}
+        web1: 2 files kept, 2.5 kB: cronium-run artifacts 01JA -o DIR
+        "#);
     }
 
     #[test]

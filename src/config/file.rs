@@ -7,11 +7,16 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Setting, Source};
+use super::{Layer, Setting, Source};
 use crate::error::{Error, Result};
 
 /// Every key with its values, in the words of the command line.
-pub(super) fn parse(path: &Path, text: &str, known: &[&str]) -> Result<BTreeMap<String, Setting>> {
+pub(super) fn parse(
+    path: &Path,
+    layer: Layer,
+    text: &str,
+    known: &[&str],
+) -> Result<BTreeMap<String, Setting>> {
     let file = File { path, text, known };
     let table = DeTable::parse(text).map_err(|error| {
         file.wrong(error.span(), error.message().lines().collect::<Vec<_>>().join("; "))
@@ -23,7 +28,7 @@ pub(super) fn parse(path: &Path, text: &str, known: &[&str]) -> Result<BTreeMap<
         if !known.contains(&name.as_str()) {
             return Err(file.unknown(&name, key.span()));
         }
-        let source = Source::File { path: path.to_owned(), line: file.line(key.span()) };
+        let source = Source::File { layer, path: path.to_owned(), line: file.line(key.span()) };
         settings.insert(name.clone(), Setting { values: file.values(&name, &value)?, source });
     }
     Ok(settings)
@@ -93,7 +98,7 @@ mod tests {
     const KNOWN: &[&str] = &["forks", "known-hosts", "private-key", "become", "timeout"];
 
     fn read(text: &str) -> Result<Vec<(String, Vec<String>)>> {
-        let settings = parse(Path::new("cronium.toml"), text, KNOWN)?;
+        let settings = parse(Path::new("cronium.toml"), Layer::Project, text, KNOWN)?;
         Ok(settings.into_iter().map(|(key, setting)| (key, setting.values)).collect())
     }
 

@@ -2,22 +2,21 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::PROJECT_FILE;
 use crate::error::{Error, OrFail as _, Result};
-
-const WORLD_WRITABLE: u32 = 0o002;
+use crate::ownership;
 
 /// The file in `start` or in the nearest folder above. Whoever can write it decides what we run
 /// and whom we trust, so one that belongs to another user, or that anybody could put there, is
-/// refused rather than passed over: that too would change what happens.
+/// refused rather than passed over: that too would change what happens. It is found, not named, so
+/// that a sticky folder that everybody can write, such as `/tmp`, is no place for it either.
 pub(super) fn find(start: &Path, uid: u32) -> Result<Option<PathBuf>> {
     for folder in start.ancestors() {
         let path = folder.join(PROJECT_FILE);
-        let metadata = match fs::metadata(&path) {
-            Ok(metadata) => metadata,
+        match fs::metadata(&path) {
+            Ok(_) => {}
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
             // A folder that we may not look into is not ours to take files from.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => continue,
@@ -26,22 +25,18 @@ pub(super) fn find(start: &Path, uid: u32) -> Result<Option<PathBuf>> {
                     .because(error)
                     .hint(format!("ls -l {}", path.display())));
             }
-        };
+        }
         let refuse = |why: String| {
             Error::failure(format!("the project file {} is not trusted: {why}", path.display()))
         };
-        if metadata.uid() != uid && metadata.uid() != 0 {
-            return Err(refuse(format!("it belongs to another user (uid {})", metadata.uid()))
-                .hint(format!("look at it, then: sudo chown {uid} {}", path.display()))
+        let doubt = ownership::doubt(&path, uid).or_fail(|| format!("cannot look at {}", path.display()))?;
+        if let Some(doubt) = doubt {
+            return Err(refuse(doubt.why)
+                .hint(format!("look at it, then: {}", doubt.remedy))
                 .hint("or run from a folder that has no such file above it"));
         }
-        if metadata.mode() & WORLD_WRITABLE != 0 {
-            return Err(
-                refuse("every user can write it".into()).hint(format!("chmod o-w {}", path.display()))
-            );
-        }
         let around = fs::metadata(folder).or_fail(|| format!("cannot look at {}", folder.display()))?;
-        if around.mode() & WORLD_WRITABLE != 0 {
+        if ownership::is_open(&around) {
             return Err(refuse(format!("every user can put files into {}", folder.display()))
                 .hint(format!("chmod o-w {}", folder.display()))
                 .hint("or move the file to a folder that is yours"));
@@ -86,7 +81,7 @@ mod tests {
                 std::os::unix::fs::chown(&file, Some(4242), None).unwrap();
                 assert_eq!(why(0), "it belongs to another user (uid 4242)");
             }
-            _ => assert!(why(uid + 1).starts_with("it belongs to another user")),
+            _ => assert!(why(uid + 1).contains("belongs to another user")),
         }
     }
 }

@@ -34,7 +34,7 @@ impl Summary {
             Some(StopReason::Interrupted) => ExitCode::Interrupted,
             Some(StopReason::Ledger) => ExitCode::Failure,
             _ if any(Outcome::Rejected) => ExitCode::Rejected,
-            Some(StopReason::Limit) => ExitCode::Stopped,
+            Some(StopReason::Limit | StopReason::Gate) => ExitCode::Stopped,
             None if any(Outcome::Unknown) => ExitCode::Unknown,
             None if any(Outcome::Unreachable) => ExitCode::Unreachable,
             None if any(Outcome::TimedOut) => ExitCode::TimedOut,
@@ -64,6 +64,7 @@ mod tests {
             (&[Unreachable, Unknown], None, 8),
             (&[Rejected, Unknown], Some(StopReason::Limit), 6),
             (&[Failed, Unknown, Skipped], Some(StopReason::Limit), 7),
+            (&[Succeeded, Skipped], Some(StopReason::Gate), 7),
             (&[Rejected, Cancelled], Some(StopReason::Interrupted), 130),
             (&[Succeeded, Skipped], Some(StopReason::Ledger), 1),
         ]

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::{Report, Stop};
-use crate::event::{Event, EventKind, Failure, HostResult, Outcome, Phase, Sink, StopReason, Summary};
+use crate::event::{
+    Event, EventKind, Failure, HostResult, HostState, Outcome, Phase, Sink, StopReason, Summary,
+};
 use crate::plan::Plan;
 
 pub struct Dispatcher<'a> {
@@ -45,19 +47,28 @@ impl<'a> Dispatcher<'a> {
         self.tell(started);
         while let Some(report) = inbox.blocking_recv() {
             match report {
-                Report::Host { index, kind } => {
-                    match &kind {
+                Report::Host { index, kind, room } => {
+                    match &*kind {
                         EventKind::HostFinished { result, .. } => {
                             self.open.remove(&index);
                             self.summary.add(result.outcome);
                         }
+                        // It is to be tried again, and nothing of it is at work.
+                        EventKind::HostState { state: HostState::Queued, .. } => {
+                            self.begun_hosts.remove(&index);
+                        }
                         EventKind::HostState { .. } => drop(self.begun_hosts.insert(index)),
                         _ => {}
                     }
-                    self.tell(kind);
+                    self.tell(*kind);
+                    drop(room);
                 }
                 Report::Stopping { reason } => self.stopping(reason),
             }
+        }
+        // Word of it is lost where it came while the queue was full.
+        if *self.stop.borrow() >= Stop::Cancel {
+            self.stopping(StopReason::Interrupted);
         }
         for index in std::mem::take(&mut self.open) {
             self.untold(index);
@@ -95,10 +106,21 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
+    /// Tells a reason once, and no lesser one after it.
     fn stopping(&mut self, reason: StopReason) {
-        if self.summary.stopped.is_none() {
+        if self.summary.stopped.is_none_or(|known| rank(known) < rank(reason)) {
             self.summary.stopped = Some(reason);
             self.tell(EventKind::RunStopping { reason });
         }
+    }
+}
+
+/// As the exit code has it: an operator who interrupts a run that is being stopped anyway has
+/// interrupted it.
+fn rank(reason: StopReason) -> u8 {
+    match reason {
+        StopReason::Limit | StopReason::Gate => 0,
+        StopReason::Ledger => 1,
+        StopReason::Interrupted => 2,
     }
 }

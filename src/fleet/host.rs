@@ -4,69 +4,89 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cronium_wire::message::{Finished, FromStub, Hello, ToStub};
+use cronium_wire::message::{Finished, FromStub, Hello, ToStub, Told};
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::artifacts::Receiver;
+use super::inputs::Inputs;
 use super::job::{First, pieces};
+use super::opening::{Opened, Opening};
 use super::outcome::Verdict;
-use super::{Fleet, Report, Stop};
-use crate::event::{Bytes, EventKind, HelperMode, HostResult, HostState, Outcome, Stream, Trust};
+use super::told;
+use super::{Fleet, Reports, Stop, reached};
+use crate::event::{Bytes, EventKind, HostResult, HostState, Outcome, Stream, Trust};
+use crate::helper_api::{Journal, JournalFault};
 use crate::plan::{GRACE, Task};
-use crate::transport::{Connection, Fault, Link, Phase, Step, Tunnel, tunnel};
+use crate::transport::{Connection, Fault, Flight, Link, Phase, Step, Tunnel, tunnel};
 
 /// The stub keeps the deadlines; a host that is later than its own by this is lost.
 const LATE: Duration = Duration::from_secs(60);
 /// From the runner's hello to its script's start: verifying and unpacking, on a slow disk.
 const STAGING: Duration = Duration::from_secs(300);
+/// Bytes of all warnings of a runner: they are kept until the run's end.
+const WARNINGS: usize = 1 << 20;
 /// How long a piece of the payload may wait for the host to take it.
-const PIECE_WITHIN: Duration = Duration::from_secs(60);
-const TUNNEL_WITHIN: Duration = Duration::from_secs(15);
+pub const PIECE_WITHIN: Duration = Duration::from_secs(60);
 
-/// Runs the plan's task on one host and reports everything, its end last and always.
-pub async fn run(fleet: &Arc<Fleet>, index: usize, reports: mpsc::Sender<Report>) {
-    let mut host = Host::new(fleet, index, reports);
+/// How one try ended.
+pub struct Tried {
+    pub result: Box<HostResult>,
+    /// The job was on its way: from then on nobody but the host knows what it did.
+    pub delivered: bool,
+}
+
+/// Runs the plan's task on one host and reports everything but its end.
+pub async fn run(fleet: &Arc<Fleet>, index: usize, attempt: u32, reports: Reports) -> Tried {
+    let mut host = Host::new(fleet, index, attempt, reports);
     let verdict = host.run(fleet).await.unwrap_or_else(Verdict::from);
-    host.finish(fleet, verdict).await;
+    host.finish(fleet, verdict).await
 }
 
 struct Host {
     index: usize,
     name: String,
-    reports: mpsc::Sender<Report>,
-    left: watch::Receiver<Stop>,
+    attempt: u32,
+    reports: Reports,
+    delivered: bool,
     started_at: Timestamp,
     begun: Instant,
     clock: Clock,
     hello: Option<Hello>,
     trust: Option<Trust>,
     finished: Option<Finished>,
+    condition: Option<bool>,
+    journal: Journal,
     bytes: [u64; 2],
 }
 
 impl Host {
-    fn new(fleet: &Fleet, index: usize, reports: mpsc::Sender<Report>) -> Self {
+    fn new(fleet: &Fleet, index: usize, attempt: u32, reports: Reports) -> Self {
         Self {
             index,
             name: fleet.plan.targets[index].name.clone(),
+            attempt,
             reports,
-            left: fleet.stopped.clone(),
+            delivered: false,
             started_at: Timestamp::now(),
             begun: Instant::now(),
             clock: Clock::default(),
             hello: None,
             trust: None,
             finished: None,
+            condition: None,
+            journal: Journal::default(),
             bytes: [0; 2],
         }
     }
 
     async fn run(&mut self, fleet: &Arc<Fleet>) -> Result<Verdict, Fault> {
-        let firsts = fleet.first_messages(&self.name);
+        let firsts = fleet.first_messages(&fleet.plan.targets[self.index]).await;
+        self.warn(fleet).await;
         let mut verdict = Verdict::cancelled();
         for first in firsts {
-            verdict = self.converse(fleet, &first).await?;
+            verdict = self.converse(fleet, first).await?;
             if verdict.outcome != Outcome::Succeeded {
                 break;
             }
@@ -74,41 +94,65 @@ impl Host {
         Ok(verdict)
     }
 
-    async fn converse(&mut self, fleet: &Arc<Fleet>, first: &First<'_>) -> Result<Verdict, Fault> {
-        let target = &fleet.plan.targets[self.index];
-        let mut stopped = fleet.stopped.clone();
-        // There are six steps at most, so it never fills.
-        let (steps, mut seen) = mpsc::channel(8);
-        let start = fleet.transport.start(target, &first.flight, |step| {
-            let _ = steps.try_send(step);
-        });
-        let mut start = std::pin::pin!(start);
-        let mut delivered = false;
-        let (connection, mut link, hello) = loop {
-            tokio::select! {
-                biased;
-                Some(step) = seen.recv() => {
-                    delivered = step == Step::Delivered;
-                    if let Some(state) = state(step) {
-                        self.enter(state).await;
-                    }
-                }
-                () = reached(&mut stopped, Stop::Cancel) => {
-                    return match delivered {
-                        true => Err(Fault::lost("cronium-run was interrupted while the runner started")),
-                        false => Ok(Verdict::cancelled()),
-                    };
-                }
-                session = &mut start => break session?,
-            }
+    async fn converse(&mut self, fleet: &Arc<Fleet>, first: First<'_>) -> Result<Verdict, Fault> {
+        let First { flight, payload } = first;
+        let Some((connection, mut link, hello)) = self.reach(fleet, flight).await? else {
+            return Ok(Verdict::cancelled());
         };
+        self.delivered = true;
         self.hello = Some(hello);
         let connection = Arc::new(connection);
-        let verdict = self.listen(fleet, &mut link, &connection, first).await;
+        let verdict = self.listen(fleet, &mut link, &connection, payload).await;
         self.enter(HostState::Collecting).await;
         drop(link);
         connection.close().await;
         verdict
+    }
+
+    /// Connects and sends what starts the task, which is held no longer than that; `None` where the
+    /// run was cancelled before.
+    async fn reach(
+        &mut self,
+        fleet: &Arc<Fleet>,
+        flight: Flight,
+    ) -> Result<Option<(Connection, Link, Hello)>, Fault> {
+        let target = &fleet.plan.targets[self.index];
+        let mut stopped = fleet.stopped.clone();
+        // There are six steps at most, so it never fills.
+        let (steps, mut seen) = mpsc::channel(8);
+        let start = fleet.transport.start(target, &flight, |step| {
+            let _ = steps.try_send(step);
+        });
+        let mut start = std::pin::pin!(start);
+        loop {
+            tokio::select! {
+                biased;
+                Some(step) = seen.recv() => {
+                    self.stepped(step).await;
+                }
+                () = reached(&mut stopped, Stop::Cancel) => {
+                    return match self.delivered {
+                        true => Err(Fault::lost("cronium-run was interrupted while the runner started")),
+                        false => Ok(None),
+                    };
+                }
+                session = &mut start => {
+                    while let Ok(step) = seen.try_recv() {
+                        self.stepped(step).await;
+                    }
+                    return session.map(Some);
+                }
+            }
+        }
+    }
+
+    /// A cold host turns out to have no use for what was sent ahead; a first conversation counts
+    /// for all that follow it.
+    async fn stepped(&mut self, step: Step) {
+        self.delivered = self.hello.is_some() || step == Step::Delivered;
+        if let Some(state) = state(step) {
+            self.enter(state).await;
+        }
     }
 
     /// Hears the stub out.
@@ -117,11 +161,15 @@ impl Host {
         fleet: &Arc<Fleet>,
         link: &mut Link,
         connection: &Arc<Connection>,
-        first: &First<'_>,
+        payload: &[u8],
     ) -> Result<Verdict, Fault> {
         let (mut stopped, mut left) = (fleet.stopped.clone(), fleet.stopped.clone());
         let (mut tunnel, mut opening, mut cancelled, mut started) = (None, None, false, false);
+        // A Unix socket first, a port where that is not to be had.
+        let mut entrances = 2;
+        let (mut artifacts, mut inputs) = (Receiver::new(fleet, &self.name), Inputs::default());
         let mut deadline = Some(Instant::now() + STAGING);
+        let mut warned = 0;
         loop {
             let message = tokio::select! {
                 biased;
@@ -131,19 +179,19 @@ impl Host {
                 () = reached(&mut stopped, Stop::Cancel), if !cancelled => {
                     cancelled = true;
                     deadline = Some(Instant::now() + GRACE + LATE);
-                    link.send(&ToStub::Cancel).await;
+                    tell(link, &ToStub::Cancel, &mut left).await?;
                     continue;
                 }
                 opened = answer(&mut opening) => {
                     opening = None;
                     let message = match opened {
-                        Ok(open) => {
+                        Ok((open, port)) => {
                             tunnel = Some(open);
-                            ToStub::TunnelOpen
+                            ToStub::TunnelOpen { port }
                         }
                         Err(fault) => ToStub::TunnelRefused { reason: fault.message },
                     };
-                    link.send(&message).await;
+                    tell(link, &message, &mut left).await?;
                     continue;
                 }
                 stream = accept(&mut tunnel) => {
@@ -154,8 +202,15 @@ impl Host {
                     continue;
                 }
                 () = overdue(deadline) => return Err(late(started)),
+                // What is here already is no proof of slowness.
                 message = link.receive() => message?,
+                () = overdue(self.journal.deadline()) => return Err(cut_off(JournalFault::TooSlow)),
             };
+            let is_overdue = self.journal.deadline().is_some_and(|deadline| deadline < Instant::now());
+            // Other messages meanwhile are no progress.
+            if is_overdue && !matches!(message, FromStub::Journal(_)) {
+                return Err(cut_off(JournalFault::TooSlow));
+            }
             match message {
                 FromStub::Hello(_) => return Err(Fault::lost("the runner said hello twice")),
                 FromStub::NeedPayload => {
@@ -163,7 +218,7 @@ impl Host {
                         biased;
                         // Nothing runs yet; a stub whose link closes now ends without a trace.
                         () = reached(&mut stopped, Stop::Cancel) => return Ok(Verdict::cancelled()),
-                        sent = send_payload(link, first.payload) => sent?,
+                        sent = send_payload(link, payload) => sent?,
                     }
                     deadline = Some(Instant::now() + STAGING);
                 }
@@ -178,14 +233,63 @@ impl Host {
                 }
                 FromStub::Stdout(data) => self.output(Stream::Stdout, data).await,
                 FromStub::Stderr(data) => self.output(Stream::Stderr, data).await,
-                FromStub::OpenTunnel { .. } if tunnel.is_some() || opening.is_some() => {
-                    return Err(Fault::lost("the runner asked for a second tunnel"));
+                FromStub::OpenTunnel { .. } if entrances == 0 || opening.is_some() => {
+                    return Err(Fault::lost("the runner asks for too many tunnels"));
                 }
-                FromStub::OpenTunnel { path } => opening = Some(open_tunnel(connection, path)),
+                FromStub::OpenTunnel { path } => {
+                    entrances -= 1;
+                    opening = Some(Opening::begin(connection, path));
+                }
                 FromStub::Warning { message } => {
+                    warned += message.len();
+                    if warned > WARNINGS {
+                        return Err(Fault::lost("the runner sent warnings without end"));
+                    }
                     self.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
                 }
+                FromStub::Told(told) => {
+                    if let Told::Condition { condition } = told {
+                        self.condition = Some(condition);
+                    }
+                    self.report(told::event(&self.name, told)?).await;
+                }
+                FromStub::Journal(bytes) => {
+                    // The script may have ended; a host whose writes still come is not late.
+                    if !cancelled {
+                        deadline = deadline.map(|deadline| deadline.max(Instant::now() + LATE));
+                    }
+                    let merged = self.journal.push(&fleet.api, &self.name, &bytes).await;
+                    merged.map_err(cut_off)?;
+                }
+                FromStub::NeedFile { .. } if started => {
+                    return Err(Fault::lost("the runner asked for a file of the script that runs already"));
+                }
+                FromStub::NeedFile { digest } => {
+                    tokio::select! {
+                        biased;
+                        () = reached(&mut stopped, Stop::Cancel) => return Ok(Verdict::cancelled()),
+                        sent = inputs.send(fleet, link, digest) => sent?,
+                    }
+                    deadline = Some(Instant::now() + STAGING);
+                }
+                message @ (FromStub::Artifact(_)
+                | FromStub::ArtifactPiece(_)
+                | FromStub::ArtifactEnd { .. }) => {
+                    if !started {
+                        return Err(Fault::lost("the runner sent artifacts of no script"));
+                    }
+                    // The script has ended; a host whose files still come is not late.
+                    if !cancelled {
+                        deadline = deadline.map(|deadline| deadline.max(Instant::now() + LATE));
+                    }
+                    if let Some(told) = artifacts.take(message).await? {
+                        self.report(told).await;
+                    }
+                }
                 FromStub::Finished(finished) => {
+                    if let Some(told) = artifacts.close() {
+                        self.report(told).await;
+                    }
                     let verdict = Verdict::from(finished.end.clone());
                     self.finished = Some(finished);
                     return Ok(verdict);
@@ -200,6 +304,13 @@ impl Host {
         tokio::spawn(async move { api.serve(stream, &host).await });
     }
 
+    /// Of the run's variables: told once, by the host that came upon it.
+    async fn warn(&self, fleet: &Fleet) {
+        for message in fleet.api.take_warnings() {
+            self.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
+        }
+    }
+
     async fn enter(&mut self, state: HostState) {
         tracing::debug!(host = self.name, state = state.as_str());
         self.clock.enter(state);
@@ -212,21 +323,14 @@ impl Host {
     }
 
     async fn report(&self, kind: EventKind) {
-        let mut left = self.left.clone();
-        tokio::select! {
-            biased;
-            // The dispatcher outlives every host.
-            _ = self.reports.send(Report::Host { index: self.index, kind }) => {}
-            // A reader that has stopped reading holds nobody who is told to leave; the dispatcher
-            // says of this host what is known then.
-            () = reached(&mut left, Stop::Leave) => {}
-        }
+        self.reports.host(self.index, kind).await;
     }
 
-    async fn finish(mut self, fleet: &Fleet, verdict: Verdict) {
+    async fn finish(mut self, fleet: &Fleet, verdict: Verdict) -> Tried {
         let failure = verdict.failure.as_ref();
         tracing::info!(
             host = self.name,
+            attempt = self.attempt,
             outcome = verdict.outcome.as_str(),
             exit_code = verdict.exit_code,
             signal = verdict.signal,
@@ -235,12 +339,20 @@ impl Host {
             ms = self.begun.elapsed().as_millis() as u64,
             "ended"
         );
+        self.warn(fleet).await;
         let hello = self.hello.take().unwrap_or_default();
         let known = |text: String| (!text.is_empty()).then_some(text);
         let finished = self.finished.take();
+        // A script that has found its own way to the operator's API.
+        let condition = fleet.api.condition(&self.name);
+        if let (None, Some(condition)) = (self.condition, condition) {
+            self.report(EventKind::HostCondition { host: self.name.clone(), condition }).await;
+        }
+        let condition = self.condition.or(condition);
+        let helpers = finished.as_ref().and_then(|finished| finished.helpers.clone());
         let result = HostResult {
             outcome: verdict.outcome,
-            attempt: 1,
+            attempt: self.attempt,
             exit_code: verdict.exit_code,
             signal: verdict.signal,
             failure: verdict.failure,
@@ -250,9 +362,10 @@ impl Host {
             timings: self.clock.stop(),
             cpu_ms: finished.as_ref().and_then(|finished| finished.cpu_ms),
             max_rss_kb: finished.as_ref().and_then(|finished| finished.max_rss_kb),
-            helper_mode: finished
-                .as_ref()
-                .and_then(|finished| finished.tunnel_used.then_some(HelperMode::Api)),
+            helper_mode: helpers.as_ref().map(|helpers| told::mode(helpers.mode)),
+            helper_reason: helpers.and_then(|helpers| helpers.reason),
+            conflicts: told::conflicts(self.journal.conflicts()),
+            condition,
             trust: self.trust,
             stub_digest: known(hello.stub_digest),
             arch: known(hello.arch),
@@ -260,7 +373,7 @@ impl Host {
             stdout_bytes: self.bytes[0],
             stderr_bytes: self.bytes[1],
         };
-        self.report(EventKind::HostFinished { host: self.name.clone(), result: Box::new(result) }).await;
+        Tried { result: Box::new(result), delivered: self.delivered }
     }
 }
 
@@ -283,6 +396,10 @@ fn late(started: bool) -> Fault {
     }
 }
 
+fn cut_off(fault: JournalFault) -> Fault {
+    Fault::lost("the runner's journal of helper calls is no journal").because(&fault)
+}
+
 impl Fleet {
     /// When a script that has just started is overdue, seen from here: the stub kills it far sooner.
     fn script_deadline(&self) -> Option<Instant> {
@@ -291,11 +408,14 @@ impl Fleet {
     }
 }
 
-/// Waits until the run is stopped so far.
-pub async fn reached(stopped: &mut watch::Receiver<Stop>, level: Stop) {
-    // An error means that nobody can stop it any more.
-    if stopped.wait_for(|stop| *stop >= level).await.is_err() {
-        std::future::pending().await
+/// A word to the stub, which must take it: a host that does not is not waited for.
+async fn tell(link: &mut Link, message: &ToStub, left: &mut watch::Receiver<Stop>) -> Result<(), Fault> {
+    tokio::select! {
+        biased;
+        () = reached(left, Stop::Leave) => Err(Fault::lost("cronium-run was interrupted before the host had ended")),
+        sent = timeout(PIECE_WITHIN, link.send(message)) => {
+            sent.map_err(|_| Fault::lost("the host stopped taking messages"))
+        }
     }
 }
 
@@ -307,23 +427,9 @@ async fn send_payload(link: &mut Link, payload: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
-type Opening = oneshot::Receiver<Result<Tunnel, Fault>>;
-
-/// Opens the tunnel without letting the link wait: a link that is not read stops the whole
-/// connection, the answer to this request with it.
-fn open_tunnel(connection: &Arc<Connection>, path: String) -> Opening {
-    let (done, opening) = oneshot::channel();
-    let connection = Arc::clone(connection);
-    tokio::spawn(async move {
-        let opened = timeout(TUNNEL_WITHIN, connection.open_tunnel(&path)).await;
-        let _ = done.send(opened.unwrap_or_else(|_| Err(Fault::lost("the host did not answer in time"))));
-    });
-    opening
-}
-
-async fn answer(opening: &mut Option<Opening>) -> Result<Tunnel, Fault> {
+async fn answer(opening: &mut Option<Opening>) -> Opened {
     match opening {
-        Some(opening) => opening.await.unwrap_or_else(|_| Err(Fault::lost("the operator gave up"))),
+        Some(opening) => opening.answer().await,
         None => std::future::pending().await,
     }
 }

@@ -8,6 +8,8 @@ use cronium_wire::message::{Deploy, Job, ToStub};
 use jiff::Timestamp;
 
 use super::Fleet;
+use crate::helper_api::Api;
+use crate::inventory::Target;
 use crate::payload::Signed;
 use crate::plan::{FOLLOWS_UP_TO, GRACE, Plan, Task};
 use crate::transport::Flight;
@@ -25,21 +27,29 @@ pub struct First<'a> {
 
 impl Fleet {
     /// One list for each conversation with the host: one, or one a payload for `deploy`.
-    pub fn first_messages(&self, host: &str) -> Vec<First<'_>> {
+    pub async fn first_messages(&self, target: &Target) -> Vec<First<'_>> {
+        let host = &target.name;
         match &self.plan.task {
             Task::Run(run) => {
                 let signed = &run.payload;
                 let deadline = Timestamp::now() + run.timeout.unwrap_or(TOKEN_LIFE) + SETTING_OUT;
+                let scope = self.api.register(host, &target.groups);
                 let job = Job {
                     args: run.args.clone(),
                     environment: run.environment.clone(),
                     timeout_ms: run.timeout.map(|timeout| timeout.as_millis() as u64),
-                    token: self.api.token(host, deadline),
-                    execution: self.api.register(host).execution_id,
+                    token: self.api.token(&scope, deadline),
                     tunnel_now: !run.one_off,
+                    input_size: self.api.input_json().len() as u64,
+                    context: self.api.context_of(&scope),
+                    scopes: scope.scopes.clone(),
+                    execution: scope.execution_id,
+                    files: super::inputs::listed(&run.inputs),
                     ..self.job(host, signed)
                 };
-                let flight = Flight::new(&ToStub::Job(Box::new(job))).then(&self.following);
+                let first =
+                    |snapshot| Flight::from_number(0, [ToStub::Job(Box::new(Job { snapshot, ..job }))]);
+                let flight = self.api.with_snapshot(host, first).await.then(&self.following);
                 vec![First { flight, payload: &signed.packed.bytes }]
             }
             Task::Deploy { payloads, trust } if payloads.is_empty() => {
@@ -78,17 +88,102 @@ impl Fleet {
     }
 }
 
-/// What goes behind the job of every host: the payload, where it is small.
-pub fn following(plan: &Plan) -> Flight {
-    match &plan.task {
-        Task::Run(run) if run.payload.packed.bytes.len() <= FOLLOWS_UP_TO => {
-            Flight::from_number(1, pieces(&run.payload.packed.bytes))
-        }
-        _ => Flight::default(),
-    }
+/// What goes behind the job of every host: the input, then the payload where it is small.
+pub fn following(plan: &Plan, api: &Api) -> Flight {
+    let Task::Run(run) = &plan.task else { return Flight::default() };
+    let input = api.input_json();
+    let input = input.chunks(CHUNK).map(|piece| ToStub::Input(piece.to_vec()));
+    let payload = &run.payload.packed.bytes;
+    let payload = if payload.len() <= FOLLOWS_UP_TO { payload.as_slice() } else { &[] };
+    Flight::from_number(1, input.chain(pieces(payload)))
 }
 
 /// The payload as messages.
 pub fn pieces(payload: &[u8]) -> impl Iterator<Item = ToStub> {
     payload.chunks(CHUNK).map(|piece| ToStub::Payload(piece.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use cronium_wire::frame::Decoder;
+    use cronium_wire::manifest::Helpers;
+    use cronium_wire::message::Message as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::error::Result;
+    use crate::helper_api::{Author, Change, Limits, Listed, RunContext, Variable, VariableStore, Written};
+    use crate::payload::{self, keys::SigningKey};
+    use crate::plan::{Run, Strategy};
+
+    struct NoVariables;
+
+    impl VariableStore for NoVariables {
+        fn get(&self, _: &[String], _: &str) -> Result<Option<Variable>> {
+            Ok(None)
+        }
+
+        fn write(&self, _: &[String], _: Change, _: Author) -> Result<Written> {
+            Ok(Written::Missing)
+        }
+
+        fn list(&self, _: &[String]) -> Result<Vec<Listed>> {
+            Ok(Vec::new())
+        }
+    }
+
+    /// Input and payload as a host puts them together from what follows its job.
+    fn arrived(input: &Value) -> (Vec<u8>, Vec<u8>, Api) {
+        let packed = payload::pack_command(&["true".to_owned()]).unwrap();
+        let run = Run {
+            payload: Arc::new(payload::sign(packed, &SigningKey::generate())),
+            args: Vec::new(),
+            environment: BTreeMap::new(),
+            timeout: None,
+            input: input.clone(),
+            project: None,
+            inputs: Vec::new(),
+            one_off: true,
+        };
+        let size = run.payload.packed.bytes.len();
+        let plan = Plan {
+            run: "01R".into(),
+            command: String::new(),
+            targets: Vec::new(),
+            task: Task::Run(Box::new(run)),
+            forks: 1,
+            strategy: Strategy::default(),
+        };
+        let context = RunContext { input: input.clone(), ..RunContext::default() };
+        let api = Api::new(context, Helpers::default(), Arc::new(NoVariables), Limits::default()).unwrap();
+        let flight = following(&plan, &api);
+        let mut decoder = Decoder::default();
+        flight.pieces().for_each(|piece| decoder.push(&piece));
+        let (mut input, mut payload, mut number) = (Vec::new(), Vec::new(), 0);
+        while let Some(frame) = decoder.next().unwrap() {
+            number += 1;
+            assert_eq!(frame.seq, number, "the job is number 0");
+            match ToStub::decode(frame).unwrap() {
+                ToStub::Input(piece) if payload.is_empty() => input.extend(piece),
+                ToStub::Payload(piece) => payload.extend(piece),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((flight.frames(), payload.len()), (number, size));
+        let api = Arc::into_inner(api).unwrap();
+        (input, payload, api)
+    }
+
+    #[test]
+    fn input_goes_before_the_payload() {
+        for input in [json!(""), json!({"a": [1, null]}), json!("x".repeat(3 * CHUNK)), json!(0)] {
+            let (arrived, _, api) = arrived(&input);
+            assert_eq!(serde_json::from_slice::<Value>(&arrived).unwrap(), input);
+            assert_eq!(api.input_json().len(), arrived.len(), "what the job announces");
+        }
+        assert_eq!(arrived(&Value::Null).0, b"", "null needs no bytes");
+    }
 }

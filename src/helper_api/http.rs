@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cronium_wire::manifest::Helpers;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
@@ -20,9 +21,15 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new(limits: Limits) -> Self {
+        Self::of_manifest(Helpers::default(), limits)
+    }
+
+    /// A run of project `shop` on web1, of the groups `web` and `all`, and web2, of none.
+    pub fn of_manifest(helpers: Helpers, limits: Limits) -> Self {
         let store = Arc::new(MemoryStore::default());
         let context = RunContext {
             run: "01RUN".into(),
+            project: Some("shop".into()),
             input: json!({"name": "gr\u{fc}n", "n": 0, "none": null}),
             job_id: "j7".into(),
             event_id: "42".into(),
@@ -32,9 +39,9 @@ impl Fixture {
             started_at: "2026-11-03T05:06:07Z".parse().unwrap(),
             metadata: json!({"trigger": "cli"}),
         };
-        let api = Api::new(context, store.clone(), limits).unwrap();
-        api.register("web1");
-        api.register("web2");
+        let api = Api::new(context, helpers, store.clone(), limits).unwrap();
+        api.register("web1", &["web".into(), "all".into()]);
+        api.register("web2", &[]);
         Self { api, store }
     }
 
@@ -47,13 +54,18 @@ impl Fixture {
     }
 
     pub fn token(&self, host: &str) -> String {
-        self.api.token(host, jiff::Timestamp::now())
+        self.api.token(&self.api.register(host, &[]), jiff::Timestamp::now())
+    }
+
+    /// The value of its Authorization header.
+    pub fn bearer(&self, host: &str) -> String {
+        format!("Bearer {}", self.token(host))
     }
 
     /// One call of `host` over a connection of its own, with its own good token.
     pub async fn call(&self, host: &'static str, method: &str, path: &str, body: &str) -> (u16, Value) {
         let token = self.token(host);
-        let id = self.api.register(host).execution_id;
+        let id = self.api.register(host, &[]).execution_id;
         let path = path.replace("ID", &id);
         self.connect(host).call(method, &path, Some(&format!("Bearer {token}")), body).await
     }
@@ -80,6 +92,12 @@ impl Connection {
         // The server may close before it has taken all of a body that it refuses.
         let _ = self.stream.write_all(body.as_bytes()).await;
         self.answer().await.expect("an answer")
+    }
+
+    /// Sends `text` and gives the status of the answer; `None` when the server closes instead.
+    pub async fn send(&mut self, text: &str) -> Option<u16> {
+        self.stream.write_all(text.as_bytes()).await.ok()?;
+        self.answer().await.map(|(status, _)| status)
     }
 
     /// Status and body of the next answer; `None` when the server closes instead.

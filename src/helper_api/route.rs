@@ -3,10 +3,9 @@
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
+use super::access::{check_key, scope_of};
+use super::host::HostScope;
 use super::reply::Refusal;
-
-/// Bytes of a variable's key.
-const MAX_KEY_BYTES: usize = 512;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Route {
@@ -20,9 +19,11 @@ pub enum Call {
     Output,
     Context,
     Condition,
+    ListVariables,
     GetVariable(String),
     PutVariable(String),
     DeleteVariable(String),
+    IncrementVariable(String),
 }
 
 impl Route {
@@ -36,6 +37,11 @@ impl Route {
             ["", "executions", id, "output"] => (id, allow(method, "POST", Call::Output)?),
             ["", "executions", id, "context"] => (id, allow(method, "GET", Call::Context)?),
             ["", "executions", id, "condition"] => (id, allow(method, "POST", Call::Condition)?),
+            ["", "executions", id, "variables"] => (id, allow(method, "GET", Call::ListVariables)?),
+            ["", "executions", id, "variables", key, "increment"] => {
+                let increment = allow(method, "POST", Call::IncrementVariable)?;
+                (id, increment(key_of(key)?))
+            }
             ["", "executions", id, "variables", key] => {
                 let call = match *method {
                     Method::GET => Call::GetVariable,
@@ -56,16 +62,21 @@ fn allow<T>(method: &Method, allowed: &'static str, value: T) -> Result<T, Refus
     if method.as_str() == allowed { Ok(value) } else { Err(Refusal::method(allowed)) }
 }
 
+/// The scope that the query asks for with `scope=`. 400 for one that the host has not, or for two.
+pub fn asked_scope(query: Option<&str>, host: &HostScope) -> Result<Option<String>, Refusal> {
+    let pairs = query.unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let mut kinds = pairs.filter(|(name, _)| *name == "scope").map(|(_, kind)| kind);
+    match (kinds.next(), kinds.next()) {
+        (None, _) => Ok(None),
+        (Some(kind), None) => scope_of(host, &decode(kind).unwrap_or_default()).map(Some),
+        (Some(_), Some(_)) => Err(Refusal::new(400, "more than one scope")),
+    }
+}
+
 fn key_of(segment: &str) -> Result<String, Refusal> {
     let key = decode(segment).ok_or_else(|| Refusal::new(400, "the key is not UTF-8"))?;
-    match key.len() {
-        0 => Err(Refusal::new(400, "the key is empty")),
-        1..=MAX_KEY_BYTES if key.contains(char::is_control) => {
-            Err(Refusal::new(400, "the key holds a control character"))
-        }
-        1..=MAX_KEY_BYTES => Ok(key),
-        _ => Err(Refusal::new(400, format!("the key is longer than {MAX_KEY_BYTES} bytes"))),
-    }
+    check_key(&key)?;
+    Ok(key)
 }
 
 fn decode(segment: &str) -> Option<String> {
@@ -76,6 +87,7 @@ fn decode(segment: &str) -> Option<String> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::access::MAX_KEY_BYTES;
     use super::*;
 
     fn variable(key: &str) -> Route {
@@ -118,6 +130,10 @@ mod tests {
             (Method::GET, "/executions/r.1/output", 405),
             (Method::HEAD, "/executions/r.1/context", 405),
             (Method::POST, "/executions/r.1/variables/k", 405),
+            (Method::POST, "/executions/r.1/variables", 405),
+            (Method::GET, "/executions/r.1/variables/k/increment", 405),
+            (Method::POST, "/executions/r.1/variables/k/decrement", 404),
+            (Method::POST, "/executions/r.1/variables//increment", 400),
             (Method::GET, "/executions/r.1/variables/", 400),
             (Method::GET, "/executions/r.1/variables/%ff", 400),
             (Method::GET, "/executions/r.1/variables/a%00b", 400),

@@ -1,5 +1,6 @@
 //! A stream that fails when the other end takes nothing for too long.
 
+use std::error::Error as _;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,6 +16,12 @@ pub struct Stall<S> {
     patience: Duration,
     /// Runs while a write waits.
     deadline: Option<Pin<Box<Sleep>>>,
+}
+
+/// Whether a connection ended because the other end took nothing.
+pub fn is_cause_of(error: &hyper::Error) -> bool {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
 impl<S> Stall<S> {

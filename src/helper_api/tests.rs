@@ -11,7 +11,7 @@ const MIB: usize = 1 << 20;
 #[tokio::test]
 async fn every_path_has_its_answer() {
     let fixture = Fixture::new(Limits::default());
-    let variable = |value: Value, version: u64| json!({"success": true, "data": {"key": "a/b", "value": value, "version": version}});
+    let variable = |value: Value, version: u64| json!({"success": true, "data": {"key": "a/b", "value": value, "version": version, "scope": "global"}});
     let input = json!({"success": true, "data": {"name": "gr\u{fc}n", "n": 0, "none": null}});
     let context = json!({"success": true, "data": {
         "executionId": "01RUN.1", "eventId": "42", "eventName": "disk-report", "eventType": "manual",
@@ -101,7 +101,7 @@ async fn every_path_has_its_answer() {
             }
         }
     }
-    assert_eq!(fixture.store.history.lock().unwrap()[0], "global/a/b by run 01RUN host web1");
+    assert_eq!(fixture.store.history.lock().unwrap()[0], "global/a/b version 1 by run 01RUN host web1");
 }
 
 /// A PUT body of exactly `bytes` bytes.
@@ -134,11 +134,11 @@ async fn the_run_sees_what_the_script_gave() {
 #[tokio::test]
 async fn an_execution_is_one_host_of_one_run() {
     let fixture = Fixture::new(Limits::default());
-    let first = fixture.api.register("web1");
+    let first = fixture.api.register("web1", &[]);
     assert_eq!((first.execution_id.as_str(), first.scope.as_str()), ("01RUN.1", "global"));
-    assert_eq!(fixture.api.register("web1"), first);
-    assert_eq!(fixture.api.register("web2").execution_id, "01RUN.2");
-    assert_eq!(fixture.api.register("web3").execution_id, "01RUN.3");
+    assert_eq!(fixture.api.register("web1", &[]), first);
+    assert_eq!(fixture.api.register("web2", &[]).execution_id, "01RUN.2");
+    assert_eq!(fixture.api.register("web3", &[]).execution_id, "01RUN.3");
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn tokens() {
     let other_run = Fixture::new(Limits::default());
     let ago = |seconds: i64| {
         let deadline = jiff::Timestamp::now().as_second() - seconds;
-        fixture.api.token("web1", jiff::Timestamp::from_second(deadline).unwrap())
+        fixture.api.token(&fixture.api.register("web1", &[]), jiff::Timestamp::from_second(deadline).unwrap())
     };
     let good = fixture.token("web1");
     let (rest, mac) = good.rsplit_once('.').unwrap();
@@ -214,7 +214,7 @@ async fn fifty_hosts_count_together() {
         let host: &'static str = Box::leak(format!("host{n}").into_boxed_str());
         tokio::spawn(async move {
             let token = format!("Bearer {}", fixture.token(host));
-            let path = format!("/executions/{}/variables/n", fixture.api.register(host).execution_id);
+            let path = format!("/executions/{}/variables/n", fixture.api.register(host, &[]).execution_id);
             let mut connection = fixture.connect(host);
             let mut added = 0;
             while added < 4 {
@@ -231,5 +231,5 @@ async fn fifty_hosts_count_together() {
         host.await.unwrap();
     }
     let counted = fixture.call("web1", "GET", "/executions/ID/variables/n", "").await;
-    assert_eq!(counted.1["data"], json!({"key": "n", "value": 200, "version": 200}));
+    assert_eq!(counted.1["data"], json!({"key": "n", "value": 200, "version": 200, "scope": "global"}));
 }

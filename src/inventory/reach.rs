@@ -1,4 +1,7 @@
-//! Flags over ssh_config over defaults: how each selected host is reached.
+//! Flags over the inventory over ssh_config over defaults: how each selected host is reached.
+
+mod jumps;
+mod stated;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,8 +9,11 @@ use std::time::Duration;
 
 use super::selection::{Host, Selected};
 use super::ssh_config::{Config, HostConfig, Names, Place, Question, Weight};
-use super::{Account, Address, HostKeyPolicy, Ssh, Target};
+use super::{Account, Address, HostKeyPolicy, Inventory, Jump, Passphrases, Ssh, Target};
 use crate::error::{Error, Result};
+
+use jumps::Jumps;
+use stated::Stated;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -15,17 +21,20 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDENTITIES: &[&str] = &["id_ed25519", "id_ecdsa", "id_rsa"];
 
 /// What the operator says for all hosts. It loses to what a target itself says and wins over
-/// ssh_config.
+/// the inventory, which wins over ssh_config.
 #[derive(Debug, Clone, Default)]
 pub struct Reach {
     pub user: Option<String>,
     pub port: Option<u16>,
-    /// Tried before those of ssh_config.
+    /// Tried before that of the inventory and those of ssh_config.
     pub private_keys: Vec<PathBuf>,
     /// In place of all files that ssh_config or the defaults name.
     pub known_hosts: Option<PathBuf>,
     pub host_key: Option<HostKeyPolicy>,
     pub connect_timeout: Option<Duration>,
+    /// In place of every jump and proxy command that the inventory or ssh_config names; empty for
+    /// none. User and port of these flags are not those of a jump host; all else is.
+    pub jump: Option<Jump>,
 }
 
 /// The hosts of a run, and what a person should know about them.
@@ -33,49 +42,78 @@ pub struct Reach {
 pub struct Resolved {
     pub targets: Vec<Target>,
     pub warnings: Vec<String>,
+    /// For each target its entry of `inventory`, if it has one.
+    pub entries: Vec<Option<usize>>,
+    pub inventory: Option<Inventory>,
 }
 
 impl Reach {
     /// An error, for all hosts, where one of them cannot be reached as it is configured.
-    pub fn resolve(&self, selected: &[Selected], config: &Config, account: &Account) -> Result<Resolved> {
-        let hosts: Vec<&Host> = selected
+    pub fn resolve(
+        &self,
+        selected: &[Selected],
+        inventory: Option<Inventory>,
+        config: &Config,
+        account: &Account,
+    ) -> Result<Resolved> {
+        let stated: Vec<Stated> = selected.iter().map(|host| Stated::of(host, inventory.as_ref())).collect();
+        let mut warnings = inventory.as_ref().map(|inventory| inventory.warnings.clone()).unwrap_or_default();
+        warnings.extend(stated::check(selected, &stated, account)?);
+        warnings.extend(config.warnings.iter().cloned());
+
+        let hosts: Vec<(&Host, &Stated)> = selected
             .iter()
-            .filter_map(|selected| match selected {
-                Selected::Ssh(host) => Some(host),
-                Selected::Local => None,
-            })
+            .zip(&stated)
+            .filter(|(_, stated)| !stated.is_local())
+            .filter_map(|(selected, stated)| Some((selected.ssh()?, stated)))
             .collect();
         let questions: Vec<Question<'_>> = hosts
             .iter()
-            .map(|host| Question {
-                host: &host.name,
-                user: host.user.as_deref().or(self.user.as_deref()),
-                port: host.port.or(self.port),
+            .map(|(host, stated)| {
+                let settings = &stated.settings;
+                let user = host.user.as_deref().or(self.user.as_deref());
+                Question {
+                    host: stated.asked(&host.name),
+                    user: user.or(settings.user.as_ref().map(|user| user.value.as_str())),
+                    port: host.port.or(self.port).or(settings.port.as_ref().map(|port| port.value)),
+                }
             })
             .collect();
         let configs = if questions.is_empty() { Vec::new() } else { config.for_hosts(&questions)? };
-        let mut warnings = config.warnings.clone();
-        warnings.extend(unsupported(&hosts, &configs)?);
-
         let defaults = Defaults::of(account);
+        let mut jumps = Jumps::new(self, inventory.as_ref(), config, &defaults);
         let mut answers = questions.iter().zip(&configs);
         let targets = selected
             .iter()
-            .map(|selected| {
+            .zip(&stated)
+            .map(|(selected, stated)| {
                 let address = match selected {
-                    Selected::Local => Address::Local,
-                    Selected::Ssh(_) => {
+                    Selected::Ssh(_) if !stated.is_local() => {
                         let (question, config) = answers.next().expect("there is one for each SSH host");
-                        Address::Ssh(Box::new(self.ssh(question, config, &defaults)?))
+                        let mut ssh = self.ssh(question, stated, config, &defaults)?;
+                        ssh.proxy = jumps.way_to(&ssh, question.host, stated, config)?;
+                        Address::Ssh(Box::new(ssh))
                     }
+                    _ => Address::Local,
                 };
-                Ok(Target { name: selected.to_string(), address })
+                Ok(Target { name: selected.to_string(), address, groups: stated.groups.clone() })
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Resolved { targets, warnings })
+        let met = std::mem::take(&mut jumps.met);
+        let configs = hosts.iter().map(|(host, _)| *host).zip(&configs);
+        warnings.extend(unsupported(configs.chain(met.iter().map(|(host, config)| (host, config))))?);
+        let entries = stated.iter().map(|stated| stated.entry).collect();
+        Ok(Resolved { targets, warnings, entries, inventory })
     }
 
-    fn ssh(&self, question: &Question<'_>, config: &HostConfig, defaults: &Defaults<'_>) -> Result<Ssh> {
+    /// All but the way to the host.
+    fn ssh(
+        &self,
+        question: &Question<'_>,
+        stated: &Stated,
+        config: &HostConfig,
+        defaults: &Defaults<'_>,
+    ) -> Result<Ssh> {
         let account = defaults.account;
         let typed = question.host;
         let wrong = |place: &Place, message: String| {
@@ -83,9 +121,12 @@ impl Reach {
                 .cause(format!("{place}: {message}"))
                 .hint(format!("cronium-run hosts -F none {typed}  reads no SSH configuration"))
         };
-        let host = match &config.host_name {
-            None => typed.to_owned(),
-            Some(name) => super::ssh_config::host_name(&name.value, typed)
+        // Ansible's address is what ssh_config was asked for, and it may name another there.
+        let address = stated.settings.address.as_ref().filter(|address| address.value != typed);
+        let host = match (address, &config.host_name) {
+            (Some(address), _) => address.value.clone(),
+            (None, None) => typed.to_owned(),
+            (None, Some(name)) => super::ssh_config::host_name(&name.value, typed)
                 .and_then(|name| {
                     match name.contains(|character: char| character.is_control() || character == ' ') {
                         true => Err("the host name has characters that no host name has".to_owned()),
@@ -111,15 +152,25 @@ impl Reach {
         };
 
         let mut identities = self.private_keys.clone();
+        if let Some(key) = stated.private_key(account).filter(|key| !identities.contains(key)) {
+            identities.push(key);
+        }
+        let is_named = !identities.is_empty();
         for file in config.identity_files.iter().filter(|file| !file.value.eq_ignore_ascii_case("none")) {
             let path = names.path(&file.value).map_err(|message| wrong(&file.place, message))?;
             if !identities.contains(&path) {
                 identities.push(path);
             }
         }
-        if self.private_keys.is_empty() && config.identity_files.is_empty() {
+        if !is_named && config.identity_files.is_empty() {
             identities.clone_from(&defaults.identities);
         }
+
+        let certificates = config.certificate_files.iter();
+        let certificates = certificates
+            .filter(|file| !file.value.eq_ignore_ascii_case("none"))
+            .map(|file| names.path(&file.value).map_err(|message| wrong(&file.place, message)))
+            .collect::<Result<Vec<_>>>()?;
 
         let agent = match &config.identity_agent {
             None => account.agent(),
@@ -168,6 +219,11 @@ impl Reach {
             known_hosts,
             host_key: self.host_key.or(config.host_key).unwrap_or_default(),
             connect_timeout: self.connect_timeout.or(config.connect_timeout).unwrap_or(CONNECT_TIMEOUT),
+            proxy: None,
+            certificates,
+            protocol: config.protocol.clone(),
+            passphrases: defaults.passphrases.clone(),
+            password: None,
             host,
             user,
         })
@@ -181,6 +237,7 @@ struct Defaults<'a> {
     account: &'a Account,
     identities: Vec<PathBuf>,
     user_known_hosts: Vec<PathBuf>,
+    passphrases: Passphrases,
 }
 
 impl<'a> Defaults<'a> {
@@ -194,15 +251,17 @@ impl<'a> Defaults<'a> {
                 .filter(|path| Path::exists(path))
                 .collect(),
             user_known_hosts: vec![in_ssh_dir("known_hosts"), in_ssh_dir("known_hosts2")],
+            passphrases: Passphrases::default(),
         }
     }
 }
 
 /// Warns of settings that we leave out, once for each line that holds one; refuses hosts that we
 /// would reach in a wrong way without them.
-fn unsupported(hosts: &[&Host], configs: &[HostConfig]) -> Result<Vec<String>> {
+fn unsupported<'a>(hosts: impl Iterator<Item = (&'a Host, &'a HostConfig)>) -> Result<Vec<String>> {
+    let hosts: Vec<_> = hosts.collect();
     let mut found: BTreeMap<(&Place, &str), (Weight, Vec<&Host>)> = BTreeMap::new();
-    for (host, config) in hosts.iter().zip(configs) {
+    for &(host, config) in &hosts {
         for setting in config.unsupported.iter().filter(|setting| setting.value.weight != Weight::None) {
             let key = (&setting.place, setting.value.keyword);
             found.entry(key).or_insert((setting.value.weight, Vec::new())).1.push(host);
@@ -213,12 +272,8 @@ fn unsupported(hosts: &[&Host], configs: &[HostConfig]) -> Result<Vec<String>> {
         let is_refused = |config: &HostConfig| {
             config.unsupported.iter().any(|setting| setting.value.weight == Weight::Refuse)
         };
-        let all: Vec<&Host> = hosts
-            .iter()
-            .zip(configs)
-            .filter(|(_, config)| is_refused(config))
-            .map(|(&host, _)| host)
-            .collect();
+        let all: Vec<&Host> =
+            hosts.iter().filter(|(_, config)| is_refused(config)).map(|(host, _)| *host).collect();
         let mut error = Error::usage(format!(
             "cannot reach {} as configured: {keyword} is not supported yet",
             some(&all)
@@ -229,11 +284,7 @@ fn unsupported(hosts: &[&Host], configs: &[HostConfig]) -> Result<Vec<String>> {
         if keyword != "RefuseConnection" {
             error = error.hint(format!("--ssh-option {keyword}=none  goes without it"));
         }
-        let names: Vec<String> = all.iter().map(ToString::to_string).collect();
-        return Err(error.hint(match names.len() {
-            1..=8 => format!("--exclude {}  leaves them out", names.join(",")),
-            _ => "--exclude EXPR  leaves hosts out".to_owned(),
-        }));
+        return Err(error.hint(without(&all)));
     }
     Ok(found
         .iter()
@@ -243,10 +294,19 @@ fn unsupported(hosts: &[&Host], configs: &[HostConfig]) -> Result<Vec<String>> {
         .collect())
 }
 
+/// How to run without these hosts.
+fn without(hosts: &[&impl ToString]) -> String {
+    let names: Vec<String> = hosts.iter().map(|host| host.to_string()).collect();
+    match names.len() {
+        1..=8 => format!("--exclude {}  leaves them out", names.join(",")),
+        _ => "--exclude EXPR  leaves hosts out".to_owned(),
+    }
+}
+
 /// The first few by name, the others as a number.
-fn some(hosts: &[&Host]) -> String {
+fn some(hosts: &[&impl ToString]) -> String {
     const NAMED: usize = 3;
-    let named: Vec<String> = hosts.iter().take(NAMED).map(ToString::to_string).collect();
+    let named: Vec<String> = hosts.iter().take(NAMED).map(|host| host.to_string()).collect();
     match hosts.len().checked_sub(NAMED) {
         None | Some(0) => named.join(", "),
         Some(more) => format!("{} and {more} more", named.join(", ")),

@@ -43,6 +43,8 @@ pub enum Source {
 #[derive(Debug)]
 pub struct Config {
     sections: Vec<Section>,
+    /// How many of the first sections are `--ssh-option`s.
+    options: usize,
     scopes: Vec<Scope>,
     openssh: Option<OpenSsh>,
     /// What a person should know of the files themselves.
@@ -104,7 +106,16 @@ impl Config {
     pub fn for_host(&self, question: Question<'_>) -> Result<HostConfig> {
         match &self.openssh {
             Some(openssh) => openssh.ask(question),
-            None => Ok(self.look_up(question.host)),
+            None => Ok(look_up(&self.sections, &self.scopes, question.host)),
+        }
+    }
+
+    /// [`for_host`](Self::for_host) for a jump host: options are for the hosts behind it, as with
+    /// `ssh -o`.
+    pub fn for_jump(&self, question: Question<'_>) -> Result<HostConfig> {
+        match &self.openssh {
+            Some(openssh) => openssh.ask_files(question),
+            None => Ok(look_up(&self.sections[self.options..], &self.scopes, question.host)),
         }
     }
 
@@ -130,24 +141,24 @@ impl Config {
         })?;
         Ok(answers.into_iter().flatten().collect())
     }
+}
 
-    fn look_up(&self, host: &str) -> HostConfig {
-        // Unknown yet, or whether the scope holds: each is asked once.
-        let mut holds: Vec<Option<bool>> = vec![None; self.scopes.len()];
-        let mut found = HostConfig::default();
-        for section in &self.sections {
-            let applies = section
-                .scopes
-                .iter()
-                .all(|&scope| *holds[scope].get_or_insert_with(|| self.scopes[scope].holds(host)));
-            if applies {
-                for (setting, place) in &section.settings {
-                    found.add(setting, place);
-                }
+fn look_up(sections: &[Section], scopes: &[Scope], host: &str) -> HostConfig {
+    // Unknown yet, or whether the scope holds: each is asked once.
+    let mut holds: Vec<Option<bool>> = vec![None; scopes.len()];
+    let mut found = HostConfig::default();
+    for section in sections {
+        let applies = section
+            .scopes
+            .iter()
+            .all(|&scope| *holds[scope].get_or_insert_with(|| scopes[scope].holds(host)));
+        if applies {
+            for (setting, place) in &section.settings {
+                found.add(setting, place);
             }
         }
-        found
     }
+    found
 }
 
 impl Scope {

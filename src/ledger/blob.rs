@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 
 use super::fault::Fault;
+use super::hex::hex;
 use super::snapshot::Snapshot;
 use crate::event::Stream;
 
@@ -192,12 +193,4 @@ impl Read for Output<'_> {
             }
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes all");
-        text
-    })
 }

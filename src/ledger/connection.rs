@@ -3,6 +3,7 @@
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -27,7 +28,18 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, Fault> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.pragma_update(None, "cache_size", -8 * 1024)?;
+    // What becomes secret is not to be read from where it stood.
+    connection.pragma_update(None, "secure_delete", true)?;
     Ok(connection)
+}
+
+/// Moves all that is committed into the file and empties the `-wal` beside it. `false` where
+/// somebody still reads an older state.
+pub(super) fn empty_log(path: &Path) -> Result<bool, Fault> {
+    let connection = open(path)?;
+    connection.busy_timeout(Duration::from_secs(2))?;
+    let is_busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(!is_busy)
 }
 
 /// Opens for queries. Never makes a ledger; one of an older cronium-run is brought up to date.

@@ -15,6 +15,12 @@ use super::snapshot::Snapshot;
 use crate::error::{Error, OrFail as _, Result};
 use crate::event::{EventKind, HostResult, Stream};
 
+mod artifacts;
+mod variables;
+
+pub use artifacts::Artifact;
+pub use variables::{PastWrite, Shown, Stored};
+
 /// Queries. Sees what is committed, also of runs that go on.
 pub struct Reader {
     connection: Connection,
@@ -144,19 +150,28 @@ impl Reader {
 
     /// The events of a run as they were told, in order, as of now.
     pub fn events(&self, run: &str) -> Result<Events<'_>> {
-        self.worded(|| Events::open(self.snapshot()?, &self.path, run, None))
+        self.worded(|| Events::open(self.snapshot()?, &self.path, run, None, None))
     }
 
     /// The events about one host alone.
     pub fn host_events(&self, run: &str, host: &str) -> Result<Events<'_>> {
-        self.worded(|| Events::open(self.snapshot()?, &self.path, run, Some(host)))
+        self.worded(|| Events::open(self.snapshot()?, &self.path, run, Some(host), None))
+    }
+
+    /// The events of some kinds ([`EventKind::name`]), about one host or about all.
+    pub fn events_of(&self, run: &str, host: Option<&str>, kinds: &[&str]) -> Result<Events<'_>> {
+        self.worded(|| Events::open(self.snapshot()?, &self.path, run, host, Some(kinds)))
     }
 
     fn snapshot(&self) -> rusqlite::Result<Snapshot<'_>> {
         Snapshot::take(&self.connection, &self.snapshots)
     }
 
-    fn worded<T>(&self, query: impl FnOnce() -> Result<T, Fault>) -> Result<T> {
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn worded<T>(&self, query: impl FnOnce() -> Result<T, Fault>) -> Result<T> {
         query().map_err(|fault| fault.on(&self.path, "read"))
     }
 

@@ -98,6 +98,15 @@ pub(super) fn event(connection: &Connection, run: &str, event: &Event, offset: u
         .execute(params![run, seq, format!("{:.9}", event.at), event.kind.name(), data])?;
     match &event.kind {
         EventKind::HostState { host, state } => host_state(connection, run, host, *state, event.at),
+        EventKind::HostArtifact { host, path, digest, bytes, mode } => {
+            connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO artifacts (run_id, host, path, digest, bytes, mode)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?
+                .execute(params![run, host, path, digest, bytes.cast_signed(), mode])?;
+            Ok(())
+        }
         EventKind::HostFinished { host, result } => host_finished(connection, run, host, result),
         EventKind::RunFinished { summary } => run_finished(connection, run, summary, event.at),
         _ => Ok(()),
@@ -129,6 +138,10 @@ fn host_state(
 fn host_finished(connection: &Connection, run: &str, host: &str, result: &HostResult) -> Result<(), Fault> {
     blob::seal(connection, run, host, Stream::Stdout, result.stdout_bytes)?;
     blob::seal(connection, run, host, Stream::Stderr, result.stderr_bytes)?;
+    let conflicts = match result.conflicts.as_slice() {
+        [] => None,
+        conflicts => Some(serde_json::to_string(conflicts)?),
+    };
     let columns = params![
         run,
         host,
@@ -148,13 +161,17 @@ fn host_finished(connection: &Connection, run: &str, host: &str, result: &HostRe
         result.trust.map(|trust| trust.as_str()),
         result.stub_digest,
         result.output.as_ref().map(ToString::to_string),
+        result.helper_reason,
+        conflicts,
+        result.condition,
     ];
     let known = connection
         .prepare_cached(
             "UPDATE results SET
                  attempt = ?3, status = ?4, exit_code = ?5, signal = ?6, phase = ?7, error = ?8,
                  started_at = ?9, finished_at = ?10, duration_ms = ?11, timings = ?12, cpu_ms = ?13,
-                 max_rss_kb = ?14, helper_mode = ?15, trust = ?16, stub_digest = ?17, output = ?18
+                 max_rss_kb = ?14, helper_mode = ?15, trust = ?16, stub_digest = ?17, output = ?18,
+                 helper_reason = ?19, conflicts = ?20, condition = ?21
              WHERE run_id = ?1 AND host = ?2 AND finished_at IS NULL",
         )?
         .execute(columns)?;
@@ -164,8 +181,9 @@ fn host_finished(connection: &Connection, run: &str, host: &str, result: &HostRe
                 "INSERT OR REPLACE INTO results
                      (run_id, host, attempt, status, exit_code, signal, phase, error, started_at,
                       finished_at, duration_ms, timings, cpu_ms, max_rss_kb, helper_mode, trust,
-                      stub_digest, output)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+                      stub_digest, output, helper_reason, conflicts, condition)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+                         ?19, ?20, ?21)",
             )?
             .execute(columns)?;
     }

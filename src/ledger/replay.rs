@@ -25,6 +25,8 @@ pub struct Events<'c> {
     last: i64,
     run: String,
     host: Option<String>,
+    /// A list as JSON; `None` for all.
+    kinds: Option<String>,
     connection: &'c Connection,
     path: PathBuf,
     done: bool,
@@ -50,6 +52,7 @@ impl<'c> Events<'c> {
         path: &Path,
         run: &str,
         host: Option<&str>,
+        kinds: Option<&[&str]>,
     ) -> Result<Self, Fault> {
         Ok(Self {
             streams: HashMap::new(),
@@ -57,6 +60,7 @@ impl<'c> Events<'c> {
             last: -1,
             run: run.to_owned(),
             host: host.map(str::to_owned),
+            kinds: kinds.map(serde_json::to_string).transpose()?,
             connection: snapshot.connection(),
             path: path.to_owned(),
             done: false,
@@ -69,10 +73,11 @@ impl<'c> Events<'c> {
             let mut rows = self.connection.prepare_cached(
                 "SELECT seq, at, kind, data FROM events
                  WHERE run_id = ?1 AND seq > ?2 AND (?3 IS NULL OR data ->> '$.host' = ?3)
+                   AND (?5 IS NULL OR kind IN (SELECT value FROM json_each(?5)))
                  ORDER BY seq LIMIT ?4",
             )?;
             self.page = rows
-                .query_map(params![self.run, self.last, self.host, PAGE], |row| {
+                .query_map(params![self.run, self.last, self.host, PAGE, self.kinds], |row| {
                     Ok(Row { seq: row.get(0)?, at: row.get(1)?, kind: row.get(2)?, data: row.get(3)? })
                 })?
                 .collect::<Result<_, _>>()?;

@@ -55,8 +55,10 @@ impl Sink for RunRecorder {
             EventKind::HostOutput { host, stream, data } => self.place(host, *stream, data.0.len()),
             _ => 0,
         };
+        let weight = event.kind.weight();
+        self.ledger.inner.shared.backlog.enter(weight);
         let (run, event) = (self.run.clone(), Box::new(event.clone()));
-        self.ledger.send(Message::Event { run, event, offset })
+        self.ledger.send(Message::Event { run, event, offset, weight })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::event::{
 
 mod contract;
 mod killed;
+mod migrated;
 mod output;
 mod replay;
 mod runs;
@@ -38,6 +39,14 @@ impl Place {
 
     fn reader(&self) -> Reader {
         Ledger::open_read(&self.path()).unwrap()
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.folder.path().join("config/variables.key")
+    }
+
+    fn variables(&self, ledger: &Ledger) -> Variables {
+        ledger.variables(self.key_file())
     }
 
     /// SQL as a user would type it.

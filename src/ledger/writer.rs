@@ -9,17 +9,18 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::backlog::Backlog;
 use super::fault::{Fault, again};
 use super::record;
 use super::run_lock::RunLock;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 
-/// How many messages may wait: with output in pieces of 64 KiB, 8 MiB.
+/// How many messages may wait; the [`Backlog`] says how many bytes of events.
 pub(super) const QUEUE: usize = 128;
 /// An event waits at most this long for others to share its transaction.
 const WINDOW: Duration = Duration::from_millis(25);
-/// A transaction is closed once it holds this many messages or bytes of output.
+/// A transaction is closed once it holds this many messages or bytes of events.
 const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -29,6 +30,8 @@ pub(super) enum Message {
         event: Box<Event>,
         /// Where a `host_output` begins in its stream.
         offset: u64,
+        /// What it takes of the [`Backlog`].
+        weight: usize,
     },
     /// Someone waits for the answer.
     Call(Call),
@@ -55,6 +58,7 @@ pub(super) struct Shared {
     pub(super) failed: OnceLock<Error>,
     /// Of the runs that this process records.
     pub(super) locks: Mutex<HashMap<String, RunLock>>,
+    pub(super) backlog: Backlog,
 }
 
 impl Shared {
@@ -78,23 +82,21 @@ impl Writer {
     /// Until every handle is gone and the queue is empty.
     pub(super) fn run(mut self) {
         while let Ok(first) = self.queue.recv() {
-            let batch = self.collect(first);
+            let (batch, bytes) = self.collect(first);
             self.write(batch);
+            self.shared.backlog.leave(bytes);
         }
     }
 
-    /// Takes what else is there. Waits for more only while nobody waits for an answer.
-    fn collect(&self, first: Message) -> Vec<Message> {
+    /// Takes what else is there, and says how many bytes of events that is. Waits for more only
+    /// while nobody waits for an answer.
+    fn collect(&self, first: Message) -> (Vec<Message>, usize) {
         let deadline = Instant::now() + WINDOW;
         let (mut batch, mut bytes, mut awaited) = (Vec::new(), 0, false);
         let mut next = Some(first);
         while let Some(message) = next {
             match &message {
-                Message::Event { event, .. } => {
-                    if let EventKind::HostOutput { data, .. } = &event.kind {
-                        bytes += data.0.len();
-                    }
-                }
+                Message::Event { weight, .. } => bytes += weight,
                 Message::Call(_) => awaited = true,
                 Message::Release { .. } => {}
             }
@@ -108,7 +110,7 @@ impl Writer {
                 self.queue.recv_timeout(left).map_err(|_: RecvTimeoutError| ()).ok()
             };
         }
-        batch
+        (batch, bytes)
     }
 
     /// One transaction for the batch. A call that fails is undone alone; an event that fails ends
@@ -123,7 +125,7 @@ impl Writer {
         };
         for message in batch {
             match message {
-                Message::Event { run, event, offset } => {
+                Message::Event { run, event, offset, .. } => {
                     if shared.failed.get().is_some() {
                         continue;
                     }
@@ -166,6 +168,13 @@ impl Writer {
         for answer in answers {
             (answer.tell)(committed.as_ref().copied());
         }
+    }
+}
+
+impl Drop for Writer {
+    /// However it ends, nobody waits for it.
+    fn drop(&mut self) {
+        self.shared.backlog.end();
     }
 }
 

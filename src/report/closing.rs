@@ -3,9 +3,13 @@ use std::collections::HashMap;
 use std::io;
 
 use super::fate::{self, Fate, Pattern};
-use super::{Reporter, fold, units};
+use super::fold::{self, who};
+use super::folded::Folded;
+use super::{Reporter, units};
 use crate::error::Error;
-use crate::event::{Event, EventKind, Failure, HostResult, Outcome, StopReason, Summary};
+use crate::event::{
+    Conflict, Event, EventKind, Failure, HelperMode, HostResult, Outcome, StopReason, Summary,
+};
 use crate::term::{Term, Tone, visible_line};
 
 /// How much is said at the end of a run.
@@ -13,24 +17,32 @@ use crate::term::{Term, Tone, visible_line};
 pub enum Extent {
     /// Warnings, errors, the summary and what to type next.
     Full,
-    /// Errors alone.
+    /// Errors alone, and writes that were refused: they are lost if nobody is told.
     Errors,
 }
 
 /// Different failures, and different warnings, that are told one by one. All of it fits a screen.
 const TOLD: usize = 10;
 
-/// Longest text of a set of hosts.
-const SET: usize = 60;
+/// Refused writes of one host that are told one by one.
+const REFUSED: usize = 3;
 
 /// The end of a run on stderr, and that it is being stopped: how many hosts ended how, each different failure once for all its
 /// hosts, and the commands to type next.
+///
+/// Of what scripts did with their helpers it says what an operator must know, alike hosts in one
+/// line: writes that were refused after the script had been told they were made (always, they
+/// change no exit code), hosts whose helpers could not ask the operator (where the mode is not
+/// `api`), and how many files were kept. What scripts told is for the reporter on stdout.
 pub struct Closing {
     term: Term,
     extent: Extent,
     run: String,
     fates: HashMap<Fate, Fated>,
-    warnings: HashMap<Pattern, Vec<String>>,
+    warnings: Folded,
+    conflicts: Folded,
+    modes: Folded,
+    artifacts: u64,
 }
 
 /// Hosts with the same fate, and the causes and hint of the first.
@@ -47,11 +59,22 @@ impl Closing {
             extent,
             run: String::new(),
             fates: HashMap::new(),
-            warnings: HashMap::new(),
+            warnings: Folded::default(),
+            conflicts: Folded::default(),
+            modes: Folded::default(),
+            artifacts: 0,
         }
     }
 
     fn ended(&mut self, host: &str, result: &HostResult) {
+        if !result.conflicts.is_empty() {
+            self.conflicts.say(host, &refused(&result.conflicts));
+        }
+        if let Some(mode @ (HelperMode::Tcp | HelperMode::Bundled)) = result.helper_mode {
+            let reason = result.helper_reason.as_ref().map(|reason| format!(": {reason}"));
+            let mode = mode.as_str();
+            self.modes.say(host, &format!("helpers answered in {mode} mode{}", reason.unwrap_or_default()));
+        }
         let fate = Fate::of(host, result);
         if fate.is_ok() {
             return;
@@ -76,6 +99,10 @@ impl Closing {
             fates.iter().find(|(fate, _)| ran(fate.outcome)).map(|(_, fated)| fated.hosts[0].clone());
         if full {
             self.tell_warnings();
+        }
+        self.tell_conflicts();
+        if full {
+            self.tell_modes();
             self.term.note(&self.summary(summary));
         }
         let (ours, failed): (Vec<_>, Vec<_>) = fates.into_iter().partition(|(fate, _)| fate.is_ours());
@@ -92,6 +119,10 @@ impl Closing {
         if full {
             let run = &self.run;
             self.term.note(&format!("run {run}: cronium-run show {run}"));
+            if self.artifacts > 0 {
+                let files = units::files(self.artifacts);
+                self.term.note(&format!("{files} kept: cronium-run artifacts {run} -o DIR"));
+            }
             if let Some(host) = with_logs {
                 let command = format!("cronium-run logs {run} {}", visible_line(&host));
                 self.term.note(&format!("{} {command}", self.term.paint_err(Tone::Good, "hint:")));
@@ -124,24 +155,45 @@ impl Closing {
     }
 
     fn tell_warnings(&mut self) {
-        let mut warnings: Vec<(Pattern, Vec<String>)> =
-            std::mem::take(&mut self.warnings).into_iter().collect();
-        for (_, hosts) in &mut warnings {
-            hosts.sort_unstable_by(|one, other| fold::natural(one, other));
-        }
-        warnings.sort_by(|(one, ones), (two, twos)| {
-            let by_text = || one.fill(&[&ones[0]]).cmp(&two.fill(&[&twos[0]]));
-            fold::natural(&ones[0], &twos[0]).then_with(by_text)
-        });
-        for (message, hosts) in warnings.iter().take(TOLD) {
-            let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-            let label = self.term.paint_err(Tone::Doubtful, "warning:");
-            self.term.note(&format!("{label} {}: {}", who(&hosts), message.fill(&hosts)));
+        let warnings = self.warnings.take();
+        for (hosts, message) in warnings.iter().take(TOLD) {
+            self.warn(hosts, message);
         }
         if warnings.len() > TOLD {
             let more = warnings.len() - TOLD;
             self.term.note(&format!("and {more} more warnings: cronium-run show {}", self.run));
         }
+    }
+
+    fn tell_conflicts(&mut self) {
+        let conflicts = self.conflicts.take();
+        for (hosts, message) in conflicts.iter().take(TOLD) {
+            self.warn(hosts, message);
+        }
+        if conflicts.len() > TOLD {
+            let more: usize = conflicts[TOLD..].iter().map(|(hosts, _)| hosts.len()).sum();
+            let label = self.term.paint_err(Tone::Doubtful, "warning:");
+            let (more, run) = (units::hosts(more), &self.run);
+            self.term
+                .note(&format!("{label} and writes of {more} more were refused: cronium-run show {run}"));
+        }
+    }
+
+    fn tell_modes(&mut self) {
+        let modes = self.modes.take();
+        for (hosts, message) in modes.iter().take(TOLD) {
+            self.term.note(&format!("{}: {message}", who(&names(hosts))));
+        }
+        if modes.len() > TOLD {
+            let more: usize = modes[TOLD..].iter().map(|(hosts, _)| hosts.len()).sum();
+            let (more, run) = (units::hosts(more), &self.run);
+            self.term.note(&format!("and helpers of {more} more: cronium-run show {run}"));
+        }
+    }
+
+    fn warn(&self, hosts: &[String], message: &str) {
+        let label = self.term.paint_err(Tone::Doubtful, "warning:");
+        self.term.note(&format!("{label} {}: {message}", who(&names(hosts))));
     }
 
     fn tell_failures(&self, failures: Vec<(Fate, Fated)>) {
@@ -177,12 +229,8 @@ impl Reporter for Closing {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match &event.kind {
             EventKind::RunStarted { run, .. } => self.run = visible_line(run),
-            EventKind::HostWarning { host, message } => {
-                let hosts = self.warnings.entry(Pattern::new(message, host)).or_default();
-                if !hosts.contains(host) {
-                    hosts.push(host.clone());
-                }
-            }
+            EventKind::HostWarning { host, message } => self.warnings.say(host, message),
+            EventKind::HostArtifact { .. } => self.artifacts += 1,
             EventKind::HostFinished { host, result } => self.ended(host, result),
             EventKind::RunStopping { reason } if self.extent == Extent::Full => {
                 let why = stop_word(*reason);
@@ -249,20 +297,29 @@ fn names(hosts: &[String]) -> Vec<&str> {
     hosts.iter().map(String::as_str).collect()
 }
 
-/// `web07`, `db[1-3] (3 hosts)`
-fn who(hosts: &[&str]) -> String {
-    let set = fold::fold_within(hosts.iter().copied(), SET);
-    if hosts.len() == 1 {
-        visible_line(&set)
-    } else {
-        visible_line(&format!("{set} ({})", units::hosts(hosts.len())))
-    }
+/// `2 writes were refused: 'k': it has version 5, the script wanted 3; 'j': …`
+fn refused(conflicts: &[Conflict]) -> String {
+    let told: Vec<String> = conflicts
+        .iter()
+        .take(REFUSED)
+        .map(|conflict| format!("'{}': {}", visible_line(&conflict.key), visible_line(&conflict.reason)))
+        .collect();
+    let count = match conflicts.len() {
+        1 => "1 write was refused".to_owned(),
+        count => format!("{count} writes were refused"),
+    };
+    let more = match conflicts.len() - told.len() {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!("{count}: {}{more}", told.join("; "))
 }
 
 fn stop_word(reason: StopReason) -> &'static str {
     match reason {
         StopReason::Interrupted => "interrupted",
         StopReason::Limit => "stopped by --canary or --max-fail",
+        StopReason::Gate => "stopped by --gate",
         StopReason::Ledger => "stopped: the ledger could not be written",
     }
 }

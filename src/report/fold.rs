@@ -8,6 +8,9 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
+use super::units;
+use crate::term::visible_line;
+
 /// The whole set in one text.
 pub fn fold<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     fold_within(names, usize::MAX)
@@ -28,6 +31,19 @@ pub fn fold_within<'a>(names: impl IntoIterator<Item = &'a str>, limit: usize) -
         word.write(&mut out, limit);
     }
     out
+}
+
+/// Longest text of a set of hosts in a line about them.
+const SET: usize = 60;
+
+/// Who a line is about: `web07`, `db[1-3] (3 hosts)`. What could steer a terminal is made visible.
+pub fn who(hosts: &[&str]) -> String {
+    let set = fold_within(hosts.iter().copied(), SET);
+    if hosts.len() == 1 {
+        visible_line(&set)
+    } else {
+        visible_line(&format!("{set} ({})", units::hosts(hosts.len())))
+    }
 }
 
 /// Natural order: numbers in names count as numbers.

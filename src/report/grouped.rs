@@ -3,10 +3,11 @@ use std::io;
 
 use super::fate::Fate;
 use super::recorder::{Recorder, Written};
+use super::remarks::Remarks;
 use super::spool::TextId;
 use super::{Reporter, fold, units};
 use crate::event::{Event, EventKind, Stream};
-use crate::term::{Term, Tone, Visible};
+use crate::term::{Term, Tone, Visible, visible_line};
 
 /// `-o grouped`: at the end of the run, what hosts wrote, once for all that ended alike and wrote
 /// the same, under a line such as `web[01-03,07] (4 hosts): ok`. Large groups come first, those
@@ -21,7 +22,9 @@ use crate::term::{Term, Tone, Visible};
 pub struct Grouped {
     term: Term,
     recorder: Recorder,
+    run: String,
     planned: usize,
+    remarks: Remarks,
     groups: HashMap<Key, Vec<String>>,
     /// Whether something was printed, on stdout and on stderr.
     printed: [bool; 2],
@@ -38,7 +41,9 @@ impl Grouped {
         Self {
             term: term.clone(),
             recorder: Recorder::default(),
+            run: String::new(),
             planned: 0,
+            remarks: Remarks::default(),
             groups: HashMap::new(),
             printed: [false; 2],
         }
@@ -74,6 +79,7 @@ impl Grouped {
         if self.one_page() && self.printed.contains(&true) {
             self.term.note("");
         }
+        self.remarks.tell(&self.run, &self.term);
         Ok(())
     }
 
@@ -136,7 +142,10 @@ impl Grouped {
 impl Reporter for Grouped {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match &event.kind {
-            EventKind::RunStarted { hosts, .. } => self.planned = hosts.len(),
+            EventKind::RunStarted { run, hosts, .. } => {
+                self.run = visible_line(run);
+                self.planned = hosts.len();
+            }
             EventKind::HostOutput { host, stream, data } => {
                 self.recorder.output(host, *stream, &data.0)?;
             }
@@ -145,7 +154,7 @@ impl Reporter for Grouped {
                 self.groups.entry(key).or_default().push(host.clone());
             }
             EventKind::RunFinished { .. } => self.print()?,
-            _ => {}
+            kind => self.remarks.hear(kind),
         }
         Ok(())
     }

@@ -3,10 +3,12 @@ use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
 use jiff::Timestamp;
+use serde::ser::SerializeSeq as _;
 use serde::{Serialize, Serializer};
 
 use super::Reporter;
 use super::recorder::{Recorder, Written};
+use super::spool::TextId;
 use crate::error::ExitCode;
 use crate::event::{Event, EventKind, HostResult, PayloadInfo, Summary};
 use crate::term::Term;
@@ -30,7 +32,11 @@ use text::Text;
 ///   "hosts": [
 ///     {"host": "web01", "outcome": "failed", "attempt": 1, "exit_code": 7, "duration_ms": 1800,
 ///      "failure": {"phase": "…", "kind": "…", "message": "…", "causes": [], "hint": "…"}, …,
-///      "warnings": [], "stdout": "text", "stderr": {"base64": "/w=="}}
+///      "helper_mode": "bundled", "helper_reason": "…", "condition": true,
+///      "conflicts": [{"key": "k", "reason": "it has version 5, the script wanted 3"}],
+///      "warnings": [], "told": [{"at": "…", "kind": "host_log", "level": "info", "message": "…"}],
+///      "artifacts": [{"path": "out/report.csv", "digest": "…", "bytes": 812}],
+///      "stdout": "text", "stderr": {"base64": "/w=="}}
 ///   ]
 /// }
 /// ```
@@ -38,12 +44,14 @@ use text::Text;
 /// `status` is `succeeded` where the exit code is 0, `stopped` where the run was stopped before
 /// its end, else `failed`. Hosts stand in the order of the plan; their fields are those of
 /// [`HostResult`], absent where unknown. `stdout` and `stderr` are text, or base64 where they
-/// are no UTF-8 as a whole.
+/// are no UTF-8 as a whole. `told` is what the script logged, notified and so on, in order: the
+/// events of `-o jsonl` without `seq` and `host`.
 pub struct Json {
     term: Term,
     run: Option<Run>,
     recorder: Recorder,
     warnings: HashMap<String, Vec<String>>,
+    artifacts: HashMap<String, Vec<Artifact>>,
     ended: HashMap<String, Ended>,
 }
 
@@ -59,6 +67,14 @@ struct Run {
 struct Ended {
     result: HostResult,
     written: Written,
+    told: Option<TextId>,
+}
+
+#[derive(Serialize)]
+struct Artifact {
+    path: String,
+    digest: String,
+    bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -81,6 +97,8 @@ struct Host<'a> {
     #[serde(flatten)]
     result: &'a HostResult,
     warnings: &'a [String],
+    told: Told<'a>,
+    artifacts: &'a [Artifact],
     stdout: Text<'a>,
     stderr: Text<'a>,
 }
@@ -92,6 +110,7 @@ impl Json {
             run: None,
             recorder: Recorder::default(),
             warnings: HashMap::new(),
+            artifacts: HashMap::new(),
             ended: HashMap::new(),
         }
     }
@@ -102,9 +121,16 @@ impl Json {
         let failed = RefCell::new(None);
         let text = |id| Text::new(&self.recorder.spool, id, &failed);
         let hosts = run.hosts.iter().filter_map(|host| {
-            let Ended { result, written } = self.ended.get(host)?;
-            let warnings = self.warnings.get(host).map_or(&[][..], Vec::as_slice);
-            Some(Host { host, result, warnings, stdout: text(written.stdout), stderr: text(written.stderr) })
+            let Ended { result, written, told } = self.ended.get(host)?;
+            Some(Host {
+                host,
+                result,
+                warnings: self.warnings.get(host).map_or(&[][..], Vec::as_slice),
+                told: Told { recorder: &self.recorder, id: *told, failed: &failed },
+                artifacts: self.artifacts.get(host).map_or(&[][..], Vec::as_slice),
+                stdout: text(written.stdout),
+                stderr: text(written.stderr),
+            })
         });
         let document = Document {
             run: &run.id,
@@ -135,6 +161,36 @@ impl Json {
     }
 }
 
+/// What a script told, one event in memory at a time. The first error of reading the spool is left
+/// in `failed`; the list ends there.
+struct Told<'a> {
+    recorder: &'a Recorder,
+    id: Option<TextId>,
+    failed: &'a RefCell<Option<io::Error>>,
+}
+
+impl Serialize for Told<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (mut list, mut refused) = (serializer.serialize_seq(None)?, None);
+        let read = self.recorder.each_told(self.id, |event| {
+            let mut value = serde_json::to_value(event)?;
+            if let Some(fields) = value.as_object_mut() {
+                fields.retain(|name, _| name != "seq" && name != "host");
+            }
+            list.serialize_element(&value).map_err(|error| {
+                refused = Some(error);
+                io::ErrorKind::Other.into()
+            })
+        });
+        match (refused, read) {
+            (Some(error), _) => return Err(error),
+            (None, Err(error)) => _ = self.failed.borrow_mut().get_or_insert(error),
+            (None, Ok(())) => {}
+        }
+        list.end()
+    }
+}
+
 impl Reporter for Json {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match &event.kind {
@@ -156,11 +212,16 @@ impl Reporter for Json {
             }
             EventKind::HostFinished { host, result } => {
                 let written = self.recorder.end(host)?;
-                let ended = Ended { result: (**result).clone(), written };
+                let told = self.recorder.end_told(host)?;
+                let ended = Ended { result: (**result).clone(), written, told };
                 self.ended.insert(host.clone(), ended);
             }
+            EventKind::HostArtifact { host, path, digest, bytes, .. } => {
+                let artifact = Artifact { path: path.clone(), digest: digest.clone(), bytes: *bytes };
+                self.artifacts.entry(host.clone()).or_default().push(artifact);
+            }
             EventKind::RunFinished { summary } => self.write(event.at, summary)?,
-            _ => {}
+            _ => self.recorder.hear(event)?,
         }
         Ok(())
     }

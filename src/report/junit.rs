@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::Path;
@@ -5,22 +6,29 @@ use std::path::Path;
 use super::Reporter;
 use super::fate::Fate;
 use super::recorder::{Recorder, Written};
+use super::remark::{Rank, Remark};
 use super::spool::{Spool, TextId};
 use crate::error::{OrFail, Result};
 use crate::event::{Event, EventKind, HostResult, Outcome, Summary};
-use crate::term::Visible;
+use crate::term::{Visible, visible_line};
 
 /// `--junit FILE`: the run as a test suite, each host a test case, as CI systems read it. A
 /// script's failure and a timeout are a `failure`; a host not reached, refused or not known is an
 /// `error`; one that was not started or was cancelled is `skipped`.
 ///
+/// What helpers did stands in each case's `properties`: `condition`, `helper_mode`,
+/// `helper_reason` and `artifacts` (how many files were kept), where known. Behind the host's own
+/// stderr, `system-err` has a line for each thing its script logged or notified (`debug` aside)
+/// and for each write that was refused: `conflict: 'k': it has version 5, the script wanted 3`.
+///
 /// The elements are those that Jenkins and GitLab agree on: `testsuites`, `testsuite`,
-/// `testcase`, `failure`, `error`, `skipped`, `system-out`, `system-err`.
+/// `testcase`, `properties`, `failure`, `error`, `skipped`, `system-out`, `system-err`.
 pub struct Junit {
     out: BufWriter<File>,
     run: String,
     payload: String,
     recorder: Recorder,
+    artifacts: HashMap<String, u64>,
     cases: Vec<Case>,
 }
 
@@ -28,6 +36,8 @@ struct Case {
     host: String,
     result: HostResult,
     written: Written,
+    told: Option<TextId>,
+    artifacts: u64,
 }
 
 impl Junit {
@@ -41,6 +51,7 @@ impl Junit {
             run: String::new(),
             payload: String::new(),
             recorder: Recorder::default(),
+            artifacts: HashMap::new(),
             cases: Vec::new(),
         })
     }
@@ -66,9 +77,12 @@ impl Junit {
             let time = seconds(case.result.duration_ms);
             let host = escape(&case.host);
             writeln!(out, r#"<testcase name="{host}" classname="{payload}" time="{time}">"#)?;
+            case.write_properties(out)?;
             case.write_end(out)?;
-            write_text(out, &self.recorder.spool, "system-out", case.written.stdout)?;
-            write_text(out, &self.recorder.spool, "system-err", case.written.stderr)?;
+            let spool = &self.recorder.spool;
+            write_text(out, spool, "system-out", case.written.stdout, "")?;
+            let lines = case.lines(&self.recorder.told(case.told)?);
+            write_text(out, spool, "system-err", case.written.stderr, &lines)?;
             writeln!(out, "</testcase>")?;
         }
         writeln!(out, "</testsuite>\n</testsuites>")?;
@@ -86,10 +100,14 @@ impl Reporter for Junit {
             EventKind::HostOutput { host, stream, data } => self.recorder.output(host, *stream, &data.0)?,
             EventKind::HostFinished { host, result } => {
                 let written = self.recorder.end(host)?;
-                self.cases.push(Case { host: host.clone(), result: (**result).clone(), written });
+                let told = self.recorder.end_told(host)?;
+                let artifacts = self.artifacts.remove(host).unwrap_or(0);
+                let result = (**result).clone();
+                self.cases.push(Case { host: host.clone(), result, written, told, artifacts });
             }
+            EventKind::HostArtifact { host, .. } => *self.artifacts.entry(host.clone()).or_default() += 1,
             EventKind::RunFinished { summary } => self.write(summary)?,
-            _ => {}
+            _ => self.recorder.hear(event)?,
         }
         Ok(())
     }
@@ -112,6 +130,42 @@ fn kind(outcome: Outcome) -> Option<Kind> {
 }
 
 impl Case {
+    fn write_properties(&self, out: &mut impl Write) -> io::Result<()> {
+        let result = &self.result;
+        let properties: Vec<(&str, String)> = [
+            ("condition", result.condition.map(|condition| condition.to_string())),
+            ("helper_mode", result.helper_mode.map(|mode| mode.as_str().to_owned())),
+            ("helper_reason", result.helper_reason.as_deref().map(visible_line)),
+            ("artifacts", (self.artifacts > 0).then(|| self.artifacts.to_string())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect();
+        if properties.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "<properties>")?;
+        for (name, value) in properties {
+            writeln!(out, r#"<property name="{name}" value="{}"/>"#, escape(&value))?;
+        }
+        writeln!(out, "</properties>")
+    }
+
+    /// What the script told, and what became of its writes, a line each.
+    fn lines(&self, told: &[Event]) -> String {
+        let mut lines = String::new();
+        for (_, remark) in told.iter().filter_map(|event| Remark::of(&event.kind)) {
+            if remark.rank != Rank::Quiet {
+                lines += &format!("{}\n", remark.line());
+            }
+        }
+        for conflict in &self.result.conflicts {
+            let (key, reason) = (visible_line(&conflict.key), visible_line(&conflict.reason));
+            lines += &format!("conflict: '{key}': {reason}\n");
+        }
+        lines
+    }
+
     fn write_end(&self, out: &mut impl Write) -> io::Result<()> {
         let message = escape(&Fate::of(&self.host, &self.result).text(&[&self.host]));
         let element = match kind(self.result.outcome) {
@@ -129,19 +183,35 @@ impl Case {
     }
 }
 
-fn write_text(out: &mut impl Write, spool: &Spool, element: &str, id: Option<TextId>) -> io::Result<()> {
-    let Some(id) = id else { return Ok(()) };
+/// The text `id`, if there is one, then whole lines of our own.
+fn write_text(
+    out: &mut impl Write,
+    spool: &Spool,
+    element: &str,
+    id: Option<TextId>,
+    lines: &str,
+) -> io::Result<()> {
+    if id.is_none() && lines.is_empty() {
+        return Ok(());
+    }
     write!(out, "<{element}>")?;
-    // XML has no place for most control characters, not even escaped.
-    let mut visible = Visible::default();
-    spool.read(id, |piece| {
-        let mut text = String::new();
-        visible.push(piece, &mut text);
-        out.write_all(escape(&text).as_bytes())
-    })?;
-    let mut rest = String::new();
-    visible.finish(&mut rest);
-    out.write_all(escape(&rest).as_bytes())?;
+    if let Some(id) = id {
+        let (mut visible, mut last) = (Visible::default(), None);
+        // XML has no place for most control characters, not even escaped.
+        spool.read(id, |piece| {
+            last = piece.last().copied();
+            let mut text = String::new();
+            visible.push(piece, &mut text);
+            out.write_all(escape(&text).as_bytes())
+        })?;
+        let mut rest = String::new();
+        visible.finish(&mut rest);
+        if last != Some(b'\n') && !lines.is_empty() {
+            rest.push('\n');
+        }
+        out.write_all(escape(&rest).as_bytes())?;
+    }
+    out.write_all(escape(lines).as_bytes())?;
     writeln!(out, "</{element}>")
 }
 

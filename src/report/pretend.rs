@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
 use crate::event::{
-    Bytes, Event, EventKind, Failure, HostResult, HostState, Outcome, PayloadInfo, Phase, Stream, Summary,
+    Bytes, Conflict, Event, EventKind, Failure, HelperMode, HostResult, HostState, Outcome, PayloadInfo,
+    Phase, Stream, Summary,
 };
 
 /// What a pretend host does.
@@ -17,6 +19,50 @@ pub struct Host {
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
     pub failure: Option<Failure>,
+    /// What its script tells, without the host.
+    pub tells: Vec<Tells>,
+    pub helpers: Option<(HelperMode, Option<&'static str>)>,
+    /// Key and reason.
+    pub conflicts: Vec<(&'static str, &'static str)>,
+}
+
+/// What a script tells beside its output. `HOST` in a message of a log stands for the host's name.
+pub enum Tells {
+    Log(&'static str, &'static str, Value),
+    Progress(f64, Option<&'static str>),
+    Notify(&'static str, &'static str),
+    Condition(bool),
+    Artifact(&'static str, u64),
+}
+
+impl Tells {
+    pub fn of(&self, host: &str) -> EventKind {
+        let host = host.to_owned();
+        match self {
+            Self::Log(level, message, context) => EventKind::HostLog {
+                level: (*level).to_owned(),
+                message: message.replace("HOST", &host),
+                host,
+                context: context.clone(),
+            },
+            Self::Progress(percent, step) => {
+                EventKind::HostProgress { host, percent: *percent, step: step.map(str::to_owned) }
+            }
+            Self::Notify(audience, message) => EventKind::HostNotify {
+                host,
+                audience: (*audience).to_owned(),
+                message: (*message).to_owned(),
+            },
+            Self::Condition(condition) => EventKind::HostCondition { host, condition: *condition },
+            Self::Artifact(path, bytes) => EventKind::HostArtifact {
+                host,
+                path: (*path).to_owned(),
+                digest: "cd".repeat(32),
+                bytes: *bytes,
+                mode: 0o644,
+            },
+        }
+    }
 }
 
 pub fn answers(name: &'static str, stdout: impl Into<Vec<u8>>) -> Host {
@@ -28,6 +74,9 @@ pub fn answers(name: &'static str, stdout: impl Into<Vec<u8>>) -> Host {
         exit_code: Some(0),
         signal: None,
         failure: None,
+        tells: Vec::new(),
+        helpers: None,
+        conflicts: Vec::new(),
     }
 }
 
@@ -52,6 +101,43 @@ pub fn refused(name: &'static str) -> Host {
         Outcome::Unreachable,
         failure(Phase::Tcp, "refused", &message, &["connection refused"], "cronium-run doctor HOST"),
     )
+}
+
+/// A host whose script tells all there is to tell, as hosts do that mean no good.
+pub fn tells(name: &'static str) -> Host {
+    Host {
+        tells: vec![
+            Tells::Progress(12.5, Some("reading\x1b[2J")),
+            Tells::Log("info", "begin", Value::Null),
+            Tells::Log("debug", "not for people", Value::Null),
+            Tells::Log("warn", "disk of HOST is full\nreally", json!({"disk": "/srv", "used": 0.98})),
+            Tells::Notify("ops\x1b[31m", "please \u{202e}look"),
+            Tells::Log("error", "cannot mount \u{9b}31m", Value::Null),
+            Tells::Condition(false),
+            Tells::Progress(100.0, None),
+            Tells::Condition(true),
+            Tells::Artifact("out/report.csv", 1_234_567),
+            Tells::Artifact("out/a\x1b[2Jb", 0),
+        ],
+        helpers: Some((HelperMode::Api, None)),
+        ..answers(name, "")
+    }
+}
+
+/// A host that answered its helpers itself, and promised what it could not keep.
+pub fn conflicts(name: &'static str) -> Host {
+    Host {
+        tells: vec![
+            Tells::Log("warn", "disk of HOST is full\nreally", Value::Null),
+            Tells::Artifact("out/report.csv", 5),
+        ],
+        helpers: Some((HelperMode::Bundled, Some("its sshd forwards nothing\x1b[2J"))),
+        conflicts: vec![
+            ("k", "it has version 5, the script wanted 3"),
+            ("a\x1b]0;b", "it is \"x\", no number"),
+        ],
+        ..answers(name, "")
+    }
 }
 
 /// The table: every host's fate, said once.
@@ -89,6 +175,9 @@ pub fn table() -> Vec<Host> {
         fails("job2", Outcome::Rejected, rejected),
         answers("long", [vec![b'x'; 100].as_slice(), b"\n"].concat()),
         answers("bin", b"\x1b[31mred\xff\r\n".as_slice()),
+        tells("tell1"),
+        conflicts("tell2"),
+        conflicts("tell3"),
     ]
 }
 
@@ -133,6 +222,12 @@ pub fn events(table: &[Host]) -> Vec<Event> {
             }
         }
     }
+    // Script by script a step at a time, all hosts at once.
+    for step in 0..table.iter().map(|host| host.tells.len()).max().unwrap_or(0) {
+        for host in table {
+            kinds.extend(host.tells.get(step).map(|tells| tells.of(host.name)));
+        }
+    }
     let mut summary = Summary { hosts: table.len() as u64, duration_ms: 30_120, ..Summary::default() };
     for host in table {
         summary.add(host.outcome);
@@ -143,6 +238,17 @@ pub fn events(table: &[Host]) -> Vec<Event> {
             started_at: Some(at(5)),
             duration_ms: 1_200,
             timings: BTreeMap::from([("running".to_owned(), 1_100)]),
+            helper_mode: host.helpers.map(|(mode, _)| mode),
+            helper_reason: host.helpers.and_then(|(_, reason)| reason).map(str::to_owned),
+            conflicts: host
+                .conflicts
+                .iter()
+                .map(|(key, reason)| Conflict { key: (*key).to_owned(), reason: (*reason).to_owned() })
+                .collect(),
+            condition: host.tells.iter().rev().find_map(|tells| match tells {
+                Tells::Condition(condition) => Some(*condition),
+                _ => None,
+            }),
             stdout_bytes: host.stdout.len() as u64,
             stderr_bytes: host.stderr.len() as u64,
             ..HostResult::bare(host.outcome, at(1_205))

@@ -22,7 +22,8 @@ const LINE: Duration = Duration::from_secs(10);
 
 /// How far a run is, on stderr while it goes on: on a terminal a bar and at most a dozen hosts,
 /// else a line every 10 seconds naming who is pending. A thread of its own draws, so that time
-/// passes for hosts that say nothing.
+/// passes for hosts that say nothing. What a script tells of its progress stands beside its host;
+/// the line names the few that are least far.
 pub struct Progress {
     term: Term,
     shared: Arc<Shared>,
@@ -108,6 +109,9 @@ impl Reporter for Progress {
             }
             EventKind::HostState { host, state } => {
                 self.shared.board().entered(host, *state, Instant::now());
+            }
+            EventKind::HostProgress { host, percent, step } => {
+                self.shared.board().progressed(host, *percent, step.as_deref());
             }
             EventKind::HostFinished { host, result } => self.shared.board().finished(host, result.outcome),
             EventKind::RunStopping { .. } => self.shared.board().stopping(),

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::io;
 
 use super::Reporter;
+use super::remark::{Rank, Remark};
 use crate::event::{Event, EventKind, Stream};
 use crate::term::{Term, Tone, visible};
 
@@ -15,6 +16,11 @@ const LONGEST_HELD: usize = 64 << 10;
 /// one line as long as no other host comes between, otherwise it is broken and goes on behind a
 /// new prefix. A last line without a newline is ended when its host ends. Bytes are passed on
 /// unchanged, except on a terminal, where control characters are made visible.
+///
+/// What scripts log and whom they notify goes to stderr as it comes, at the level's tone:
+/// `web1: warn: disk is full {"disk":"/srv"}`, `web1: notify ops: please look`. A line of `debug`
+/// or `trace`, progress (it stands in the live display), conditions and artifacts (counted at the
+/// end) are not shown; `-o jsonl`, `--events` and the ledger have them.
 pub struct Streamed {
     term: Term,
     hosts: HashMap<String, usize>,
@@ -72,6 +78,30 @@ impl Streamed {
         Ok(())
     }
 
+    /// What a script told is a line of its own, whatever line of output is open.
+    fn remark(&mut self, host: &str, remark: &Remark) -> io::Result<()> {
+        let mut out = String::new();
+        if self.open[Stream::Stderr as usize].take().is_some() {
+            out.push('\n');
+        }
+        out += &self.prefix(host, Stream::Stderr);
+        match remark.rank.tone() {
+            Some(tone) => out += &self.term.paint_err(tone, &remark.label),
+            None => out += &remark.label,
+        }
+        out += &format!(" {}\n", remark.text);
+        self.write(Stream::Stderr, out.as_bytes())
+    }
+
+    fn prefix(&self, host: &str, stream: Stream) -> String {
+        let label = format!("{:<width$} ", format!("{host}:"), width = self.widest + 1);
+        let tone = Tone::Host(self.hosts.get(host).copied().unwrap_or_default());
+        match stream {
+            Stream::Stdout => self.term.paint_out(tone, &label),
+            Stream::Stderr => self.term.paint_err(tone, &label),
+        }
+    }
+
     /// Appends a line, or a part of one, to `out`.
     fn piece(&mut self, host: &str, stream: Stream, text: &[u8], out: &mut Vec<u8>) {
         let open = &mut self.open[stream as usize];
@@ -79,13 +109,7 @@ impl Streamed {
             if open.take().is_some() {
                 out.push(b'\n');
             }
-            let label = format!("{:<width$} ", format!("{host}:"), width = self.widest + 1);
-            let tone = Tone::Host(self.hosts.get(host).copied().unwrap_or_default());
-            let prefix = match stream {
-                Stream::Stdout => self.term.paint_out(tone, &label),
-                Stream::Stderr => self.term.paint_err(tone, &label),
-            };
-            out.extend_from_slice(prefix.as_bytes());
+            out.extend_from_slice(self.prefix(host, stream).as_bytes());
         }
         let is_tty = match stream {
             Stream::Stdout => self.term.out_is_tty(),
@@ -140,7 +164,10 @@ impl Reporter for Streamed {
             }
             EventKind::HostOutput { host, stream, data } => self.output(host, *stream, &data.0),
             EventKind::HostFinished { host, .. } => self.end(host),
-            _ => Ok(()),
+            kind => match Remark::of(kind) {
+                Some((host, remark)) if remark.rank != Rank::Quiet => self.remark(host, &remark),
+                _ => Ok(()),
+            },
         }
     }
 }

@@ -7,6 +7,9 @@ use super::*;
 use crate::event::{Bytes, EventKind, Outcome, Phase, StopReason, Stream};
 use crate::term::Captured;
 
+mod anything;
+mod data;
+
 fn tell(mut reporters: Reporters, events: &[Event]) {
     for event in events {
         crate::event::Sink::event(&mut reporters, event).unwrap();
@@ -38,7 +41,7 @@ fn shown(captured: &Captured) -> String {
 
 #[test]
 fn grouped() {
-    insta::assert_snapshot!(told(Output::Grouped), @r"
+    insta::assert_snapshot!(told(Output::Grouped), @r#"
     --- stdout
     web[01-03,05] (4 hosts): ok
     6.1.0
@@ -61,15 +64,22 @@ fn grouped() {
     job1 (1 host): unknown: the connection broke while the job ran
     started
     --- stderr
+    tell[1-3],web06 (4 hosts): ok, no output
+
     web04 (1 host): ok, stderr
     deprecated
 
-    web06 (1 host): ok, no output
-
     web07 (1 host): exit 7, stderr
     no such file
+    tell1: error: cannot mount \u{9b}31m
+    tell1: notify ops\x1b[31m: please \u{202e}look
+    tell[2-3] (2 hosts): warn: disk of tell[2-3] is full\nreally
+    tell1: warn: disk of tell1 is full\nreally {"disk":"/srv","used":0.98}
+    tell1: info: begin
     warning: web[01-02] (2 hosts): web[01-02] has no clock
-    16 hosts: 8 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
+    warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
+    tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
+    19 hosts: 11 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -87,15 +97,17 @@ fn grouped() {
     error: job1: unknown: the connection broke while the job ran
     error: job2: rejected: the payload's signature is not by a pinned key
     run 01JRUN: cronium-run show 01JRUN
+    4 files kept: cronium-run artifacts 01JRUN -o DIR
     hint: cronium-run logs 01JRUN web07
-    ");
+    "#);
     assert_eq!(told(Output::Auto), told(Output::Grouped));
 }
 
 #[test]
 fn grouped_on_a_terminal() {
-    insta::assert_snapshot!(told_on_terminal(Output::Grouped), @r"
+    insta::assert_snapshot!(told_on_terminal(Output::Grouped), @r#"
     --- stdout
+
     web[01-03,05] (4 hosts): ok
     6.1.0
 
@@ -117,15 +129,21 @@ fn grouped_on_a_terminal() {
     job1 (1 host): unknown: the connection broke while the job ran
     started
     --- stderr
+    tell[1-3],web06 (4 hosts): ok, no output
     web04 (1 host): ok, stderr
     deprecated
-
-    web06 (1 host): ok, no output
     web07 (1 host): exit 7, stderr
     no such file
 
+    tell1: error: cannot mount \u{9b}31m
+    tell1: notify ops\x1b[31m: please \u{202e}look
+    tell[2-3] (2 hosts): warn: disk of tell[2-3] is full\nreally
+    tell1: warn: disk of tell1 is full\nreally {"disk":"/srv","used":0.98}
+    tell1: info: begin
     warning: web[01-02] (2 hosts): web[01-02] has no clock
-    16 hosts: 8 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
+    warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
+    tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
+    19 hosts: 11 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -143,13 +161,14 @@ fn grouped_on_a_terminal() {
     error: job1: unknown: the connection broke while the job ran
     error: job2: rejected: the payload's signature is not by a pinned key
     run 01JRUN: cronium-run show 01JRUN
+    4 files kept: cronium-run artifacts 01JRUN -o DIR
     hint: cronium-run logs 01JRUN web07
-    ");
+    "#);
 }
 
 #[test]
 fn stream() {
-    insta::assert_snapshot!(told(Output::Stream), @r"
+    insta::assert_snapshot!(told(Output::Stream), @r#"
     --- stdout
     web01:         6.1.0
     web02:         6.1.0
@@ -164,8 +183,16 @@ fn stream() {
     --- stderr
     web04:         deprecated
     web07:         no such file
+    tell2:         warn: disk of tell2 is full\nreally
+    tell3:         warn: disk of tell3 is full\nreally
+    tell1:         info: begin
+    tell1:         warn: disk of tell1 is full\nreally {"disk":"/srv","used":0.98}
+    tell1:         notify ops\x1b[31m: please \u{202e}look
+    tell1:         error: cannot mount \u{9b}31m
     warning: web[01-02] (2 hosts): web[01-02] has no clock
-    16 hosts: 8 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
+    warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
+    tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
+    19 hosts: 11 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -183,13 +210,14 @@ fn stream() {
     error: job1: unknown: the connection broke while the job ran
     error: job2: rejected: the payload's signature is not by a pinned key
     run 01JRUN: cronium-run show 01JRUN
+    4 files kept: cronium-run artifacts 01JRUN -o DIR
     hint: cronium-run logs 01JRUN web07
-    ");
+    "#);
 }
 
 #[test]
 fn stream_on_a_terminal() {
-    insta::assert_snapshot!(told_on_terminal(Output::Stream), @r"
+    insta::assert_snapshot!(told_on_terminal(Output::Stream), @r#"
     --- stdout
     web01:         6.1.0
     web02:         6.1.0
@@ -204,8 +232,16 @@ fn stream_on_a_terminal() {
     --- stderr
     web04:         deprecated
     web07:         no such file
+    tell2:         warn: disk of tell2 is full\nreally
+    tell3:         warn: disk of tell3 is full\nreally
+    tell1:         info: begin
+    tell1:         warn: disk of tell1 is full\nreally {"disk":"/srv","used":0.98}
+    tell1:         notify ops\x1b[31m: please \u{202e}look
+    tell1:         error: cannot mount \u{9b}31m
     warning: web[01-02] (2 hosts): web[01-02] has no clock
-    16 hosts: 8 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
+    warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
+    tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
+    19 hosts: 11 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -223,147 +259,17 @@ fn stream_on_a_terminal() {
     error: job1: unknown: the connection broke while the job ran
     error: job2: rejected: the payload's signature is not by a pinned key
     run 01JRUN: cronium-run show 01JRUN
+    4 files kept: cronium-run artifacts 01JRUN -o DIR
     hint: cronium-run logs 01JRUN web07
-    ");
-}
-
-/// Those of the table that differ most.
-fn a_few() -> Vec<Event> {
-    let differ = ["web07", "db1", "bin"];
-    events(&table().into_iter().filter(|host| differ.contains(&host.name)).collect::<Vec<_>>())
-}
-
-#[test]
-fn json() {
-    let few = a_few();
-    insta::assert_snapshot!(shown(&told_on(Output::Json, &few, Term::captured(), Term::captured())), @r#"
-    --- stdout
-    {
-      "run": "01JRUN",
-      "command": "cronium-run exec @all -- uname -r",
-      "version": "0.1.0",
-      "payload": {
-        "name": "command",
-        "digest": "abababababababababababababababababababababababababababababababab",
-        "bytes": 512,
-        "release": null,
-        "signer": null
-      },
-      "started_at": "2026-11-05T10:00:00Z",
-      "finished_at": "2026-11-05T10:00:00.015Z",
-      "status": "failed",
-      "exit_code": 4,
-      "summary": {
-        "hosts": 3,
-        "outcomes": {
-          "succeeded": 1,
-          "failed": 1,
-          "unreachable": 1
-        },
-        "duration_ms": 30120
-      },
-      "hosts": [
-        {
-          "host": "web07",
-          "outcome": "failed",
-          "attempt": 1,
-          "exit_code": 7,
-          "started_at": "2026-11-05T10:00:00.005Z",
-          "finished_at": "2026-11-05T10:00:01.205Z",
-          "duration_ms": 1200,
-          "timings": {
-            "running": 1100
-          },
-          "stdout_bytes": 9,
-          "stderr_bytes": 13,
-          "warnings": [
-            "web07 has no clock"
-          ],
-          "stdout": "half a li",
-          "stderr": "no such file\n"
-        },
-        {
-          "host": "db1",
-          "outcome": "unreachable",
-          "attempt": 1,
-          "failure": {
-            "phase": "tcp",
-            "kind": "refused",
-            "message": "cannot connect to db1:22",
-            "causes": [
-              "connection refused"
-            ],
-            "hint": "cronium-run doctor HOST"
-          },
-          "started_at": "2026-11-05T10:00:00.005Z",
-          "finished_at": "2026-11-05T10:00:01.205Z",
-          "duration_ms": 1200,
-          "timings": {
-            "running": 1100
-          },
-          "stdout_bytes": 0,
-          "stderr_bytes": 0,
-          "warnings": [
-            "db1 has no clock"
-          ],
-          "stdout": "",
-          "stderr": ""
-        },
-        {
-          "host": "bin",
-          "outcome": "succeeded",
-          "attempt": 1,
-          "exit_code": 0,
-          "started_at": "2026-11-05T10:00:00.005Z",
-          "finished_at": "2026-11-05T10:00:01.205Z",
-          "duration_ms": 1200,
-          "timings": {
-            "running": 1100
-          },
-          "stdout_bytes": 11,
-          "stderr_bytes": 0,
-          "warnings": [],
-          "stdout": {
-            "base64": "G1szMW1yZWT/DQo="
-          },
-          "stderr": ""
-        }
-      ]
-    }
-    --- stderr
-    "#);
-}
-
-#[test]
-fn jsonl() {
-    let few = a_few();
-    insta::assert_snapshot!(shown(&told_on(Output::Jsonl, &few, Term::captured(), Term::captured())), @r#"
-    --- stdout
-    {"seq":0,"at":"2026-11-05T10:00:00Z","kind":"run_started","run":"01JRUN","command":"cronium-run exec @all -- uname -r","version":"0.1.0","payload":{"name":"command","digest":"abababababababababababababababababababababababababababababababab","bytes":512,"release":null,"signer":null},"hosts":["web07","db1","bin"]}
-    {"seq":1,"at":"2026-11-05T10:00:00.001Z","kind":"host_state","host":"web07","state":"running"}
-    {"seq":2,"at":"2026-11-05T10:00:00.002Z","kind":"host_state","host":"db1","state":"running"}
-    {"seq":3,"at":"2026-11-05T10:00:00.003Z","kind":"host_state","host":"bin","state":"running"}
-    {"seq":4,"at":"2026-11-05T10:00:00.004Z","kind":"host_warning","host":"web07","message":"web07 has no clock"}
-    {"seq":5,"at":"2026-11-05T10:00:00.005Z","kind":"host_warning","host":"db1","message":"db1 has no clock"}
-    {"seq":6,"at":"2026-11-05T10:00:00.006Z","kind":"host_output","host":"web07","stream":"stdout","text":"hal"}
-    {"seq":7,"at":"2026-11-05T10:00:00.007Z","kind":"host_output","host":"web07","stream":"stderr","text":"no "}
-    {"seq":8,"at":"2026-11-05T10:00:00.008Z","kind":"host_output","host":"bin","stream":"stdout","text":"\u001b[3"}
-    {"seq":9,"at":"2026-11-05T10:00:00.009Z","kind":"host_output","host":"web07","stream":"stdout","text":"f a li"}
-    {"seq":10,"at":"2026-11-05T10:00:00.01Z","kind":"host_output","host":"web07","stream":"stderr","text":"such file\n"}
-    {"seq":11,"at":"2026-11-05T10:00:00.011Z","kind":"host_output","host":"bin","stream":"stdout","base64":"MW1yZWT/DQo="}
-    {"seq":12,"at":"2026-11-05T10:00:00.012Z","kind":"host_finished","host":"web07","outcome":"failed","attempt":1,"exit_code":7,"started_at":"2026-11-05T10:00:00.005Z","finished_at":"2026-11-05T10:00:01.205Z","duration_ms":1200,"timings":{"running":1100},"stdout_bytes":9,"stderr_bytes":13}
-    {"seq":13,"at":"2026-11-05T10:00:00.013Z","kind":"host_finished","host":"db1","outcome":"unreachable","attempt":1,"failure":{"phase":"tcp","kind":"refused","message":"cannot connect to db1:22","causes":["connection refused"],"hint":"cronium-run doctor HOST"},"started_at":"2026-11-05T10:00:00.005Z","finished_at":"2026-11-05T10:00:01.205Z","duration_ms":1200,"timings":{"running":1100},"stdout_bytes":0,"stderr_bytes":0}
-    {"seq":14,"at":"2026-11-05T10:00:00.014Z","kind":"host_finished","host":"bin","outcome":"succeeded","attempt":1,"exit_code":0,"started_at":"2026-11-05T10:00:00.005Z","finished_at":"2026-11-05T10:00:01.205Z","duration_ms":1200,"timings":{"running":1100},"stdout_bytes":11,"stderr_bytes":0}
-    {"seq":15,"at":"2026-11-05T10:00:00.015Z","kind":"run_finished","hosts":3,"outcomes":{"succeeded":1,"failed":1,"unreachable":1},"duration_ms":30120}
-    --- stderr
     "#);
 }
 
 #[test]
 fn quiet() {
-    insta::assert_snapshot!(told(Output::Quiet), @r"
+    insta::assert_snapshot!(told(Output::Quiet), @r#"
     --- stdout
     --- stderr
+    warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -380,7 +286,7 @@ fn quiet() {
 
     error: job1: unknown: the connection broke while the job ran
     error: job2: rejected: the payload's signature is not by a pinned key
-    ");
+    "#);
 }
 
 #[test]
@@ -499,42 +405,6 @@ fn files_of_hosts_and_events() {
     let mut reporters = Reporters::default();
     assert!(reporters.output_dir(&folder.path().join("events.jsonl/x")).is_err());
     assert!(reporters.events_file(&folder.path().join("none/events.jsonl")).is_err());
-}
-
-#[test]
-fn junit() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let mut reporters = Reporters::default();
-    reporters.junit(file.path()).unwrap();
-    let mut told = a_few();
-    let quoted = |host: &mut String| *host = host.replace("bin", "<bin> & \"co\"");
-    for event in &mut told {
-        match &mut event.kind {
-            EventKind::HostOutput { host, .. } | EventKind::HostFinished { host, .. } => quoted(host),
-            _ => {}
-        }
-    }
-    tell(reporters, &told);
-    insta::assert_snapshot!(std::fs::read_to_string(file.path()).unwrap(), @r#"
-    <?xml version="1.0" encoding="UTF-8"?>
-    <testsuites name="cronium-run 01JRUN" tests="3" failures="1" errors="1" skipped="0" time="30.120">
-    <testsuite name="command" tests="3" failures="1" errors="1" skipped="0" time="30.120">
-    <testcase name="web07" classname="command" time="1.200">
-    <failure message="exit 7" type="exit"></failure>
-    <system-out>half a li</system-out>
-    <system-err>no such file
-    </system-err>
-    </testcase>
-    <testcase name="db1" classname="command" time="1.200">
-    <error message="unreachable: cannot connect to db1:22" type="refused">connection refused</error>
-    </testcase>
-    <testcase name="&lt;bin&gt; &amp; &quot;co&quot;" classname="command" time="1.200">
-    <system-out>\x1b[31mred�
-    </system-out>
-    </testcase>
-    </testsuite>
-    </testsuites>
-    "#);
 }
 
 #[test]

@@ -38,6 +38,11 @@ pub fn hosts(count: usize) -> String {
     if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") }
 }
 
+/// `1 file`, `12 files`.
+pub fn files(count: u64) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

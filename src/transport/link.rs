@@ -50,7 +50,7 @@ pub struct Link {
 impl Link {
     /// `behind`: bytes that came behind the greeting; `sent`: frames that are on their way already.
     pub fn new(carrier: Carrier, behind: &[u8], sent: u64, stderr: Tail) -> Self {
-        let mut decoder = Decoder::default();
+        let mut decoder = Decoder::limited(MESSAGE_MAX);
         decoder.push(behind);
         Self { carrier, decoder, next_seq: sent, seen_seq: 0, stderr }
     }
@@ -93,11 +93,6 @@ impl Link {
             return Err(Fault::lost("the runner's frames are out of order").cause(message));
         }
         self.seen_seq += 1;
-        // Ours sends no larger ones; a host that does wants our memory.
-        if frame.body.len() > MESSAGE_MAX {
-            let message = format!("{} bytes, more than {MESSAGE_MAX}", frame.body.len());
-            return Err(Fault::lost("the runner sends too large a message").cause(message));
-        }
         FromStub::decode(frame).map(Some).map_err(|error| foreign(&error))
     }
 }

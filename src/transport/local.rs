@@ -16,7 +16,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use super::greet::{Answer, greet};
 use super::inbox::{Hear, Inbox, Piece};
 use super::link::{Carrier, Link};
-use super::{Fault, Flight, Phase, Tunnel, bootstrap};
+use super::{Entrance, Fault, Flight, Phase, Tunnel, bootstrap};
 use crate::inventory::Account;
 
 /// What the stub on this machine gets of our environment.
@@ -76,7 +76,10 @@ impl Local {
         }
     }
 
-    pub fn open_tunnel(&self, path: &str) -> Result<Tunnel, Fault> {
+    pub fn open_tunnel(&self, at: &Entrance) -> Result<Tunnel, Fault> {
+        let Entrance::Socket(path) = at else {
+            return Err(Fault::new(Phase::Upload, "forward", "this machine needs no port"));
+        };
         // The socket lies in the run's private folder.
         UnixListener::bind(path).map(Tunnel::Local).map_err(|error| {
             Fault::new(Phase::Tempdir, "socket", format!("cannot listen on {path}")).because(&error)

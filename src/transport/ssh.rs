@@ -1,12 +1,20 @@
 //! SSH, over russh. Nothing outside this module names it.
 
+mod algorithms;
 mod auth;
+mod bastion;
 mod client;
 mod connector;
+mod endpoint;
 mod exec;
+mod handshake;
 pub mod known_hosts;
+mod proxy_command;
+mod relay;
 pub mod server;
+mod tcp;
 mod watched;
 
+pub use auth::{locked_keys, opens_key};
 pub use connector::{Connection, Connector};
 pub use exec::Exec;

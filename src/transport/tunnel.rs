@@ -13,6 +13,15 @@ pub enum Tunnel {
     Local(UnixListener),
 }
 
+/// Where connections of helpers come in on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entrance {
+    /// A Unix socket of this path.
+    Socket(String),
+    /// A port of 127.0.0.1; 0 before the host has chosen one.
+    Port(u16),
+}
+
 impl Tunnel {
     /// The next connection; `None` when there can be no more. Safe to drop and call again.
     pub async fn accept(&mut self) -> Option<Box<dyn Stream>> {

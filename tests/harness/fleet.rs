@@ -18,7 +18,13 @@ const WATCHDOG: &str = r#"
 sshd=$1 folder=$2; shift 2
 roots=
 for conf in "$@"; do
-    "$sshd" -D -e -f "$conf" 2>"${conf%.conf}.log" </dev/null &
+    if [ -e "${conf%.conf}.shadow" ]; then
+        # A password for this one alone: nobody else sees the file that stands in for /etc/shadow.
+        unshare -m sh -c 'mount --bind "$1" /etc/shadow && exec "$2" -D -e -f "$3"' \
+            sh "${conf%.conf}.shadow" "$sshd" "$conf" 2>"${conf%.conf}.log" </dev/null &
+    else
+        "$sshd" -D -e -f "$conf" 2>"${conf%.conf}.log" </dev/null &
+    fi
     roots="$roots $!"
 done
 cat >/dev/null
@@ -56,13 +62,35 @@ pub struct HostTraits {
     pub login: String,
     /// `AllowStreamLocalForwarding` and `AllowTcpForwarding`.
     pub forwarding: bool,
+    /// `AllowStreamLocalForwarding` where `forwarding` is on.
+    pub streamlocal: bool,
+    /// `GatewayPorts`: forwarded ports are open to the network.
+    pub gateway_ports: bool,
+    /// The user's password is [`PASSWORD`] there; needs root.
+    pub password: bool,
+    /// Lines of sshd_config that win over those of the harness.
+    pub config: String,
 }
 
 impl Default for HostTraits {
     fn default() -> Self {
-        Self { recorded: Recorded::Right, authorized: true, login: String::new(), forwarding: true }
+        Self {
+            recorded: Recorded::Right,
+            authorized: true,
+            login: String::new(),
+            forwarding: true,
+            streamlocal: true,
+            gateway_ports: false,
+            password: false,
+            config: String::new(),
+        }
     }
 }
+
+/// What logs in where [`HostTraits::password`] is on.
+pub const PASSWORD: &str = "Horse-battery-9";
+const SEALED: &str =
+    "$6$abcdefgh$/g8NNGDDk7XMVFksHHzBC9qqBPb7jrtxjeOeNgFyyZjVW1mj4b2Uff9i3xHJa5nn31suDuqHr7i2IZW7lFVdF/";
 
 /// Hosts to be: host n listens on `127.A.B.n`, all on one port.
 #[derive(Default)]
@@ -205,6 +233,11 @@ impl Fleet {
         self.folder.join("known_hosts")
     }
 
+    /// Where keys and configurations are; `FLEET` in lines of a configuration.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The home of the user on host `number`.
     pub fn home(&self, number: u8) -> PathBuf {
         home(&self.folder, number)
@@ -224,6 +257,11 @@ impl Fleet {
     /// How many connections of host `number` were authenticated.
     pub fn logins(&self, number: u8) -> usize {
         self.log(number).matches("Accepted publickey").count()
+    }
+
+    /// How many connections host `number` has taken, let in or not.
+    pub fn connections(&self, number: u8) -> usize {
+        self.log(number).matches("Connection from ").count()
     }
 
     /// The run folders on host `number`: empty once every run is over.
@@ -365,15 +403,19 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
     fs::write(&shell, script).unwrap();
     fs::set_permissions(&shell, fs::Permissions::from_mode(0o755)).unwrap();
     let authorized = if traits.authorized { "authorized" } else { "nobody" };
-    let forwarding = if traits.forwarding { "yes" } else { "no" };
+    let yes_no = |allowed| if allowed { "yes" } else { "no" };
+    let (tcp, streamlocal) = (yes_no(traits.forwarding), yes_no(traits.forwarding && traits.streamlocal));
+    let gateway = yes_no(traits.gateway_ports);
     let penalties = if has_penalties() { "PerSourcePenalties no\n" } else { "" };
     let text = format!(
-        "ListenAddress {address}:{port}\n\
+        "{config}\n\
+         ListenAddress {address}:{port}\n\
          HostKey {folder_text}/host{number}\n\
          AuthorizedKeysFile {folder_text}/{authorized}\n\
          ForceCommand {shell}\n\
-         AllowTcpForwarding {forwarding}\n\
-         AllowStreamLocalForwarding {forwarding}\n\
+         AllowTcpForwarding {tcp}\n\
+         AllowStreamLocalForwarding {streamlocal}\n\
+         GatewayPorts {gateway}\n\
          {penalties}\
          PidFile none\n\
          PermitRootLogin yes\n\
@@ -384,11 +426,19 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
          UseDNS no\n\
          PrintMotd no\n\
          PrintLastLog no\n\
-         MaxStartups 1000\n\
+         {startups}\
          MaxSessions 100\n\
          LogLevel VERBOSE\n",
+        config = traits.config.replace("FLEET", &folder_text.to_string()),
         shell = shell.display(),
+        // Of this one the last counts.
+        startups = if traits.config.contains("MaxStartups") { "" } else { "MaxStartups 1000\n" },
     );
+    if traits.password {
+        let shadow = folder.join(format!("host{number}.shadow"));
+        fs::write(&shadow, format!("{}:{SEALED}:20000:0:99999:7:::\n", user())).unwrap();
+        fs::set_permissions(&shadow, fs::Permissions::from_mode(0o600)).unwrap();
+    }
     let conf = folder.join(format!("host{number}.conf"));
     fs::write(&conf, text).unwrap();
     conf

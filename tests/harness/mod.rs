@@ -17,7 +17,7 @@ mod stub;
 pub use archive::{Archive, MANIFEST, gzip};
 pub use environment::{Environment, Invocation, Running};
 pub use events::{bytes_of, check_grammar, finished};
-pub use fleet::{Fleet, FleetPlan, HostTraits, Recorded, user};
+pub use fleet::{Fleet, FleetPlan, HostTraits, PASSWORD, Recorded, user};
 pub use ledger::{Ledger, ResultRow};
 pub use outcome::Outcome;
 pub use pretend::{black_hole, garbage, relay};

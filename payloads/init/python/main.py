@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
-"""Runs on every host. Try it here first:  cronium-run exec local ."""
+"""Runs on every host. Try it here first:  cronium-run exec local . --input '{"name": "Ada"}'"""
 
-import json
 import os
 import platform
-import subprocess
+from pathlib import Path
 
+import cronium
 
-def cronium(*arguments):
-    """Calls a helper and returns what it prints."""
-    done = subprocess.run(["cronium", *arguments], check=True, stdout=subprocess.PIPE)
-    return done.stdout.decode()
+# What was given with --input; a path picks inside it.
+name = cronium.input(".name", default="world")
 
+# A variable, kept on your side: no addition is lost, however many hosts add at once.
+visits = cronium.incr("visits/" + os.environ["CRONIUM_HOST"])
+print(f"hello {name} from {platform.node()}, visit {visits}, level {os.environ['LEVEL']}")
 
-# What was given with --input; None when nothing was.
-given = json.loads(cronium("input"))
-print(f"hello from {platform.node()}, level {os.environ['LEVEL']}, input {given}", flush=True)
+# What is put here comes back:  cronium-run artifacts last -o out
+Path(os.environ["CRONIUM_OUT"], "platform.txt").write_text(platform.platform() + "\n")
 
-# What stands here is the host's result.
-cronium("output", json.dumps({"host": platform.node(), "kernel": platform.release()}))
+# The host's result, in the ledger and in -o json.
+cronium.output({"kernel": platform.release(), "visits": visits})

@@ -11,7 +11,14 @@ pub fn pick<'a>(value: &'a Value, path: &str) -> Result<Option<&'a Value>, Strin
     let mut rest = path.strip_prefix('.').unwrap_or(path);
     while !rest.is_empty() {
         if let Some(inside) = rest.strip_prefix('[') {
-            let (step, behind) = bracket(inside).ok_or_else(|| format!("'{path}': '[' without its ']'"))?;
+            let (step, behind) = bracket(inside).ok_or_else(|| {
+                let what = if inside.contains(']') {
+                    "between [ and ] stands a number or a \"name\""
+                } else {
+                    "'[' without its ']'"
+                };
+                format!("'{path}': {what}")
+            })?;
             found = match &step {
                 Step::Index(index) => found.and_then(|value| value.get(index)),
                 Step::Name(name) => found.and_then(|value| value.get(name)),
@@ -67,6 +74,7 @@ mod tests {
             (".a.none.deeper", Ok(None)),
             (".a..b", Err("'.a..b': an empty name".to_owned())),
             (".a.b[0", Err("'.a.b[0': '[' without its ']'".to_owned())),
+            (".a[x]", Err("'.a[x]': between [ and ] stands a number or a \"name\"".to_owned())),
         ];
         for (path, want) in table {
             assert_eq!(pick(&value, path).map(|found| found.cloned()), want, "{path}");

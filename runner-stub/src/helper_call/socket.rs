@@ -4,19 +4,24 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use std::{fs, io, thread};
 
-use serde_json::{Value, json};
-
-use super::protocol::{MAX_LINE, Reply, Request};
+use super::protocol::{MAX_LINE, Reply};
+use crate::desk::Desk;
+use crate::door::Answer;
 use crate::session::spawn;
-use crate::tunnel::Tunnel;
 
-/// More helper commands at once than this wait in the kernel's queue: the operator serves as many
-/// connections of a host.
-const AT_ONCE: usize = 32;
+/// Programs that keep their connection: far fewer than the files a process may have open. Where there
+/// are more, those that have been idle make room; a program that finds its connection closed makes
+/// another.
+const CONNECTIONS: usize = 256;
+/// How often an idle connection looks whether others wait.
+const IDLE: Duration = Duration::from_secs(1);
+/// After a failure to accept: no more files, say.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A path the kernel takes for a socket however deep the folder lies: through our descriptor of it.
 pub fn short(path: &Path) -> io::Result<(fs::File, PathBuf)> {
@@ -27,30 +32,32 @@ pub fn short(path: &Path) -> io::Result<(fs::File, PathBuf)> {
 }
 
 /// Answers helper commands on `path` until the process ends.
-pub fn listen(path: &Path, tunnel: Arc<Tunnel>) -> io::Result<()> {
+pub fn listen(path: &Path, desk: Arc<Desk>) -> io::Result<()> {
     let (_dir, short) = short(path)?;
     let listener = UnixListener::bind(short)?;
-    let desk = Arc::new(Desk { tunnel, output: Mutex::new(Value::Null) });
-    let busy = Arc::new(AtomicUsize::new(0));
+    let connections = Arc::new(AtomicUsize::new(0));
     spawn(move || {
-        for stream in listener.incoming().flatten() {
-            while busy.load(Ordering::Acquire) >= AT_ONCE {
-                thread::sleep(std::time::Duration::from_millis(1));
-            }
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else {
+                thread::sleep(PAUSE);
+                continue;
+            };
             if !is_ours(&stream) {
                 continue;
             }
-            let desk = Arc::clone(&desk);
-            busy.fetch_add(1, Ordering::AcqRel);
-            let done = Arc::clone(&busy);
+            let (desk, done) = (Arc::clone(&desk), Arc::clone(&connections));
+            connections.fetch_add(1, Ordering::AcqRel);
             let started = spawn(move || {
                 // A helper command that goes away in the middle is no concern of ours.
-                let _ = converse(&stream, &desk);
+                let _ = converse(&stream, &desk, || done.load(Ordering::Acquire) >= CONNECTIONS);
                 done.fetch_sub(1, Ordering::AcqRel);
             });
             if started.is_err() {
                 // Too many processes: the stream is closed, and the helper command says so.
-                busy.fetch_sub(1, Ordering::AcqRel);
+                connections.fetch_sub(1, Ordering::AcqRel);
+            }
+            while connections.load(Ordering::Acquire) >= CONNECTIONS {
+                thread::sleep(PAUSE);
             }
         }
     })
@@ -62,11 +69,20 @@ fn is_ours(stream: &UnixStream) -> bool {
     rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid == ours || peer.uid.is_root())
 }
 
-fn converse(stream: &UnixStream, desk: &Desk) -> io::Result<()> {
+fn converse(stream: &UnixStream, desk: &Desk, is_crowded: impl Fn() -> bool) -> io::Result<()> {
+    stream.set_read_timeout(Some(IDLE))?;
     let mut reader = BufReader::new(stream);
     loop {
+        while let Err(error) = reader.fill_buf() {
+            if error.kind() != io::ErrorKind::WouldBlock || is_crowded() {
+                return Err(error);
+            }
+        }
+        // Whoever has begun a request may take its time over it.
+        stream.set_read_timeout(None)?;
         let mut line = Vec::new();
         let count = (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line)?;
+        stream.set_read_timeout(Some(IDLE))?;
         if count == 0 {
             return Ok(());
         }
@@ -85,77 +101,5 @@ fn converse(stream: &UnixStream, desk: &Desk) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(&reply)?;
         bytes.push(b'\n');
         (&mut &*stream).write_all(&bytes)?;
-    }
-}
-
-/// Answers calls by asking the operator.
-struct Desk {
-    tunnel: Arc<Tunnel>,
-    /// What the run's output is so far; the lock keeps appends in order.
-    output: Mutex<Value>,
-}
-
-impl Desk {
-    fn answer(&self, request: Request) -> Reply {
-        match request {
-            Request::Input => self.tunnel.call("GET", "input", None),
-            Request::Output { value, append } => {
-                let mut output = self.output.lock().expect("no thread panics while it calls");
-                let value = if append { appended(output.clone(), value) } else { value };
-                let reply = self.tunnel.call("POST", "output", Some(&json!({"data": value})));
-                // What was refused may be tried again, and must not stand there twice then.
-                if reply.is_ok() {
-                    *output = value;
-                }
-                reply
-            }
-            Request::GetVariable { key } => self.tunnel.call("GET", &variable(&key), None),
-            Request::SetVariable { key, value, if_version } => {
-                let mut body = json!({"value": value});
-                if let Some(version) = if_version {
-                    body["ifVersion"] = version.into();
-                }
-                self.tunnel.call("PUT", &variable(&key), Some(&body))
-            }
-        }
-    }
-}
-
-fn appended(before: Value, value: Value) -> Value {
-    match before {
-        Value::Null => json!([value]),
-        Value::Array(mut list) => {
-            list.push(value);
-            Value::Array(list)
-        }
-        single => json!([single, value]),
-    }
-}
-
-/// The path of a variable, with everything but unreserved characters percent-encoded (RFC 3986).
-fn variable(key: &str) -> String {
-    key.bytes().fold("variables/".to_owned(), |mut path, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => path.push(byte as char),
-            _ => path.push_str(&format!("%{byte:02X}")),
-        }
-        path
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_become_one_path_segment() {
-        assert_eq!(variable("a/b ?#%ü"), "variables/a%2Fb%20%3F%23%25%C3%BC");
-    }
-
-    #[test]
-    fn appending_makes_a_list() {
-        assert_eq!(appended(Value::Null, json!(1)), json!([1]));
-        assert_eq!(appended(json!([1]), json!(2)), json!([1, 2]));
-        assert_eq!(appended(json!("x"), json!(2)), json!(["x", 2]));
     }
 }

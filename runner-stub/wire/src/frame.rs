@@ -35,13 +35,13 @@ impl Frame {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FrameError {
-    TooLong { length: usize },
+    TooLong { length: usize, max: usize },
 }
 
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong { length } => write!(f, "a frame of {length} bytes, more than {MAX_BODY}"),
+            Self::TooLong { length, max } => write!(f, "a frame of {length} bytes, more than {max}"),
         }
     }
 }
@@ -50,13 +50,26 @@ impl std::error::Error for FrameError {}
 
 /// Turns a byte stream, cut anywhere, into frames. Holds at most one incomplete frame and what
 /// was pushed behind it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Decoder {
     buffer: Vec<u8>,
     start: usize,
+    max_body: usize,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::limited(MAX_BODY)
+    }
 }
 
 impl Decoder {
+    /// Takes no frame with a longer body: one from a host that wants our memory is refused by its
+    /// header.
+    pub fn limited(max_body: usize) -> Self {
+        Self { buffer: Vec::new(), start: 0, max_body }
+    }
+
     pub fn push(&mut self, bytes: &[u8]) {
         if self.start > 0 {
             self.buffer.drain(..self.start);
@@ -72,8 +85,8 @@ impl Decoder {
         let rest = &self.buffer[self.start..];
         let Some((header, rest)) = rest.split_at_checked(HEADER) else { return Ok(None) };
         let length = u32::from_le_bytes(header[..4].try_into().expect("four bytes")) as usize;
-        if length > MAX_BODY {
-            return Err(FrameError::TooLong { length });
+        if length > self.max_body {
+            return Err(FrameError::TooLong { length, max: self.max_body });
         }
         let Some(body) = rest.get(..length) else { return Ok(None) };
         let seq = u64::from_le_bytes(header[5..].try_into().expect("eight bytes"));
@@ -106,7 +119,7 @@ mod tests {
         let mut decoder = Decoder::default();
         decoder.push(&u32::MAX.to_le_bytes());
         decoder.push(&[0; 9]);
-        let error = FrameError::TooLong { length: u32::MAX as usize };
+        let error = FrameError::TooLong { length: u32::MAX as usize, max: MAX_BODY };
         assert_eq!(decoder.next(), Err(error.clone()));
         assert_eq!(decoder.next(), Err(error));
     }

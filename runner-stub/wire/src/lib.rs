@@ -15,3 +15,4 @@ pub mod greeting;
 pub mod key;
 pub mod manifest;
 pub mod message;
+pub mod number;

@@ -9,15 +9,21 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+pub mod artifacts;
 pub mod duration;
 mod error;
 mod field;
+pub mod glob;
+pub mod helpers;
 mod interpreter;
 mod name;
 mod node;
+pub mod size;
 mod write;
 
+pub use artifacts::Artifacts;
 pub use error::{ManifestError, Place};
+pub use helpers::Helpers;
 pub use interpreter::Interpreter;
 pub use name::{is_name, sanitise_name};
 
@@ -29,8 +35,19 @@ pub const FILE_NAME: &str = "manifest.yaml";
 pub const MAX_BYTES: usize = 1 << 20;
 
 /// Every key of a manifest, in the order they are best written in.
-pub const KEYS: [&str; 9] =
-    ["version", "name", "release", "interpreter", "entrypoint", "args", "environment", "timeout", "metadata"];
+pub const KEYS: [&str; 11] = [
+    "version",
+    "name",
+    "release",
+    "interpreter",
+    "entrypoint",
+    "args",
+    "environment",
+    "timeout",
+    "metadata",
+    "helpers",
+    "artifacts",
+];
 
 /// A manifest whose every value has been checked.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -52,6 +69,10 @@ pub struct Manifest {
     #[serde(with = "duration::optional", skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
     pub metadata: BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "Helpers::is_default")]
+    pub helpers: Helpers,
+    #[serde(skip_serializing_if = "Artifacts::is_default")]
+    pub artifacts: Artifacts,
 }
 
 impl Manifest {
@@ -67,6 +88,8 @@ impl Manifest {
             environment: BTreeMap::new(),
             timeout: None,
             metadata: BTreeMap::new(),
+            helpers: Helpers::default(),
+            artifacts: Artifacts::default(),
         }
     }
 
@@ -75,7 +98,7 @@ impl Manifest {
         let mut fields = Fields::new(node::parse(bytes)?)?;
         fields.required("version", field::version)?;
         let name = fields.optional("name", field::name)?;
-        let release = fields.optional("release", field::release)?;
+        let release = fields.optional("release", field::whole_number)?;
         let interpreter = fields.required("interpreter", field::interpreter)?;
         let entrypoint = fields.required("entrypoint", field::entrypoint)?;
         Ok(Self {
@@ -85,6 +108,8 @@ impl Manifest {
             environment: fields.optional("environment", field::environment)?.unwrap_or_default(),
             timeout: fields.optional("timeout", field::timeout)?,
             metadata: fields.optional("metadata", field::metadata)?.unwrap_or_default(),
+            helpers: fields.optional("helpers", Helpers::from_node)?.unwrap_or_default(),
+            artifacts: fields.optional("artifacts", Artifacts::from_node)?.unwrap_or_default(),
             ..Self::new(interpreter, entrypoint)
         })
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::frame::Frame;
 
@@ -66,8 +67,47 @@ pub struct Job {
     /// For the helper API; stays in the stub.
     pub token: String,
     pub execution: String,
+    /// Where the script's variables are looked for, nearest first: `run:ID`, `host:NAME`,
+    /// `group:NAME`, `project:NAME`, `global`.
+    pub scopes: Vec<String>,
     /// Open the tunnel at once, not at the first helper call.
     pub tunnel_now: bool,
+    /// Bytes of the run's input as JSON, which come behind this message ([`ToStub::Input`]); 0: null.
+    pub input_size: u64,
+    /// What `cronium event` tells: the `data` of the helper API's `…/context`.
+    pub context: Value,
+    /// What helpers are answered from where the operator cannot be asked.
+    pub snapshot: Snapshot,
+    /// The manifest's `artifacts.inputs`: put into the work folder before the script starts.
+    pub files: Vec<InputFile>,
+}
+
+/// The variables a script may read, as they were when its job left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub variables: Vec<SnapshotVariable>,
+    /// Whether a key that is not here has no value at the operator either.
+    pub complete: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotVariable {
+    pub key: String,
+    pub value: Value,
+    pub version: u64,
+    /// `host:web1`, `global` and so on.
+    pub scope: String,
+}
+
+/// A file for the script, kept by content in the host's cache.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// Inside the work folder.
+    pub path: String,
+    /// SHA-256, lower-case hex.
+    pub digest: String,
+    pub size: u64,
+    pub executable: bool,
 }
 
 /// Operator → stub.
@@ -76,8 +116,10 @@ pub enum ToStub {
     Job(Box<Job>),
     /// The next bytes of the payload, in order, until [`Job::size`] have come.
     Payload(Vec<u8>),
-    /// The socket named in [`FromStub::OpenTunnel`] is served.
-    TunnelOpen,
+    /// The socket named in [`FromStub::OpenTunnel`] is served, or this port of 127.0.0.1.
+    TunnelOpen {
+        port: Option<u16>,
+    },
     TunnelRefused {
         reason: String,
     },
@@ -85,6 +127,8 @@ pub enum ToStub {
     Cancel,
     /// Put a payload, keys or nothing in place without running anything (`deploy`).
     Deploy(Box<Deploy>),
+    /// The next bytes of the run's input, in order, until [`Job::input_size`] have come.
+    Input(Vec<u8>),
 }
 
 /// What `deploy` puts on a host beside the stub itself.
@@ -104,15 +148,127 @@ pub enum FromStub {
     Started(Started),
     Stdout(Vec<u8>),
     Stderr(Vec<u8>),
-    /// Forward a Unix socket of this path to the helper API.
+    /// Forward a Unix socket of this path to the helper API; without one, a port of 127.0.0.1.
     OpenTunnel {
-        path: String,
+        path: Option<String>,
     },
     Warning {
         message: String,
     },
     /// The last message. The run folder is gone when it is sent.
     Finished(Finished),
+    Told(Told),
+    /// The next bytes of the journal: [`Write`]s as JSON, a line each, in the order they were made.
+    Journal(Vec<u8>),
+    /// A file of [`Job::files`] is not in the cache; its bytes come as [`ToStub::Payload`].
+    NeedFile {
+        digest: String,
+    },
+    /// A file that the script left; its bytes follow.
+    Artifact(Artifact),
+    ArtifactPiece(Vec<u8>),
+    /// The file is over.
+    ArtifactEnd {
+        /// SHA-256 of its bytes, lower-case hex. Empty: they could not be read to the end.
+        digest: String,
+    },
+}
+
+/// Bytes of a [`Told`] as it stands in its frame. As many as wait for the ledger fit into memory.
+pub const MAX_TOLD: usize = 32 << 10;
+/// Bytes of a log's context, as JSON.
+pub const MAX_CONTEXT: usize = 4 << 10;
+
+/// What a script tells beside its output.
+///
+/// [`MAX_TOLD`] bytes of JSON at most.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    Log {
+        /// As the script wrote it: `info`, `warn` and so on.
+        level: String,
+        message: String,
+        /// JSON text: parsed it would take up to 40 times the memory. Empty where there is none.
+        context: String,
+    },
+    Progress {
+        /// 0 to 100.
+        percent: f64,
+        step: Option<String>,
+    },
+    Notify {
+        audience: String,
+        message: String,
+    },
+    Condition {
+        condition: bool,
+    },
+}
+
+/// A write of a helper call. Made twice, it counts once: that is what `id` is for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Write {
+    /// Unique on the host of the run.
+    pub id: String,
+    pub op: Op,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// What the run's output is from now on.
+    Output {
+        value: Value,
+    },
+    Set {
+        key: String,
+        value: Value,
+        if_version: Option<u64>,
+        /// Instead of `if_version`, for a version that this host made itself while the operator could
+        /// not be asked: the [`Write::id`] of the write that made it.
+        #[serde(default)]
+        after: Option<String>,
+        /// `run`, `host`, `project` or `global`; without one, the nearest that has the key.
+        scope: Option<String>,
+    },
+    Unset {
+        key: String,
+        scope: Option<String>,
+    },
+    Increment {
+        key: String,
+        by: serde_json::Number,
+        scope: Option<String>,
+    },
+}
+
+/// A file that a script left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Below `$CRONIUM_OUT` or the work folder: of two with one path that of `$CRONIUM_OUT` is sent.
+    /// `/` between its parts, no `..`, no control characters.
+    pub path: String,
+    /// As announced: no more bytes follow, but fewer may.
+    pub size: u64,
+    /// The permission bits.
+    pub mode: u32,
+}
+
+/// How helper calls were answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Helpers {
+    pub mode: Mode,
+    /// Why it is not `api`.
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    Api,
+    Tcp,
+    Bundled,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,8 +293,8 @@ pub struct Finished {
     pub cpu_ms: Option<u64>,
     /// The largest resident set of one process of the script.
     pub max_rss_kb: Option<u64>,
-    /// Whether a helper call was answered through the tunnel.
-    pub tunnel_used: bool,
+    /// `None` where no helper was called.
+    pub helpers: Option<Helpers>,
 }
 
 /// How the job ended on the host.
@@ -176,7 +332,17 @@ struct Reason {
 
 #[derive(Serialize, Deserialize)]
 struct Path {
-    path: String,
+    path: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Port {
+    port: Option<u16>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Digest {
+    digest: String,
 }
 
 fn json<T: Serialize>(value: &T) -> Vec<u8> {
@@ -193,10 +359,11 @@ impl Message for ToStub {
         match self {
             Self::Job(job) => (1, json(job)),
             Self::Payload(bytes) => (2, bytes.clone()),
-            Self::TunnelOpen => (3, Vec::new()),
+            Self::TunnelOpen { port } => (3, json(&Port { port: *port })),
             Self::TunnelRefused { reason } => (4, json(&Reason { reason: reason.clone() })),
             Self::Cancel => (5, Vec::new()),
             Self::Deploy(deploy) => (6, json(deploy)),
+            Self::Input(bytes) => (7, bytes.clone()),
         }
     }
 
@@ -204,10 +371,11 @@ impl Message for ToStub {
         Ok(match frame.kind {
             1 => Self::Job(parse(&frame)?),
             2 => Self::Payload(frame.body),
-            3 => Self::TunnelOpen,
+            3 => Self::TunnelOpen { port: parse::<Port>(&frame)?.port },
             4 => Self::TunnelRefused { reason: parse::<Reason>(&frame)?.reason },
             5 => Self::Cancel,
             6 => Self::Deploy(parse(&frame)?),
+            7 => Self::Input(frame.body),
             kind => return Err(MessageError::UnknownKind(kind)),
         })
     }
@@ -224,6 +392,12 @@ impl Message for FromStub {
             Self::OpenTunnel { path } => (106, json(&Path { path: path.clone() })),
             Self::Warning { message } => (107, json(&Reason { reason: message.clone() })),
             Self::Finished(finished) => (108, json(finished)),
+            Self::Told(told) => (109, json(told)),
+            Self::Journal(bytes) => (110, bytes.clone()),
+            Self::NeedFile { digest } => (111, json(&Digest { digest: digest.clone() })),
+            Self::Artifact(artifact) => (112, json(artifact)),
+            Self::ArtifactPiece(bytes) => (113, bytes.clone()),
+            Self::ArtifactEnd { digest } => (114, json(&Digest { digest: digest.clone() })),
         }
     }
 
@@ -237,6 +411,16 @@ impl Message for FromStub {
             106 => Self::OpenTunnel { path: parse::<Path>(&frame)?.path },
             107 => Self::Warning { message: parse::<Reason>(&frame)?.reason },
             108 => Self::Finished(parse(&frame)?),
+            kind @ 109 if frame.body.len() > MAX_TOLD => {
+                let reason = format!("{} bytes, more than {MAX_TOLD}", frame.body.len());
+                return Err(MessageError::Body { kind, reason });
+            }
+            109 => Self::Told(parse(&frame)?),
+            110 => Self::Journal(frame.body),
+            111 => Self::NeedFile { digest: parse::<Digest>(&frame)?.digest },
+            112 => Self::Artifact(parse(&frame)?),
+            113 => Self::ArtifactPiece(frame.body),
+            114 => Self::ArtifactEnd { digest: parse::<Digest>(&frame)?.digest },
             kind => return Err(MessageError::UnknownKind(kind)),
         })
     }
@@ -260,20 +444,28 @@ mod tests {
     fn every_message_survives_the_wire() {
         there_and_back(ToStub::Job(Box::default()), 1);
         there_and_back(ToStub::Payload(vec![0, 255]), 2);
-        there_and_back(ToStub::TunnelOpen, 3);
+        there_and_back(ToStub::TunnelOpen { port: Some(1) }, 3);
         there_and_back(ToStub::TunnelRefused { reason: "no".into() }, 4);
         there_and_back(ToStub::Cancel, 5);
         there_and_back(ToStub::Deploy(Box::default()), 6);
+        there_and_back(ToStub::Input(b"null".to_vec()), 7);
         there_and_back(FromStub::Hello(Hello::default()), 101);
         there_and_back(FromStub::NeedPayload, 102);
         there_and_back(FromStub::Started(Started { pid: 1, pinned: true }), 103);
         there_and_back(FromStub::Stdout(b"\0\n".to_vec()), 104);
         there_and_back(FromStub::Stderr(Vec::new()), 105);
-        there_and_back(FromStub::OpenTunnel { path: "/x".into() }, 106);
+        there_and_back(FromStub::OpenTunnel { path: Some("/x".into()) }, 106);
         there_and_back(FromStub::Warning { message: "w".into() }, 107);
         let end = End::Exited { code: 7 };
-        let finished = Finished { end, cpu_ms: Some(1), max_rss_kb: None, tunnel_used: false };
+        let helpers = Some(Helpers { mode: Mode::Tcp, reason: Some("r".into()) });
+        let finished = Finished { end, cpu_ms: Some(1), max_rss_kb: None, helpers };
         there_and_back(FromStub::Finished(finished), 108);
+        there_and_back(FromStub::Told(Told::Condition { condition: true }), 109);
+        there_and_back(FromStub::Journal(b"{}".to_vec()), 110);
+        there_and_back(FromStub::NeedFile { digest: "d".into() }, 111);
+        there_and_back(FromStub::Artifact(Artifact::default()), 112);
+        there_and_back(FromStub::ArtifactPiece(vec![0]), 113);
+        there_and_back(FromStub::ArtifactEnd { digest: "d".into() }, 114);
     }
 
     #[test]

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use super::*;
+use crate::config::Layer;
 
 #[derive(Debug, Parser)]
 #[command(name = "try")]
@@ -24,6 +25,8 @@ enum Sub {
         #[arg(long)]
         private_key: Vec<PathBuf>,
         #[arg(long)]
+        ssh_config: Option<PathBuf>,
+        #[arg(long)]
         r#become: bool,
         #[arg(long, value_parser = ["auto", "grouped"], default_value = "auto")]
         output: String,
@@ -42,7 +45,7 @@ fn settings(text: &str) -> Settings {
     let path = folder.path().join("cronium.toml");
     std::fs::write(&path, text).unwrap();
     let command = Cli::command();
-    Settings::of_file(&path, &keys(&command)).unwrap()
+    Settings::of_file(&path, Layer::User, &keys(&command)).unwrap()
 }
 
 fn parse(text: &str, words: &[&str]) -> (Cli, impl Fn(&str) -> String) {
@@ -84,14 +87,42 @@ fn a_flag_wins_over_the_environment_and_that_over_files_and_these_over_defaults(
 
 #[test]
 fn switches_and_lists_can_be_configured() {
-    let file = "become = true\nprivate-key = ['a', 'b']\n";
+    let file = "become = true\nprivate-key = ['/a', '/b']\n";
     let (cli, _) = parse(file, &["exec"]);
     let Sub::Exec { private_key, r#become, .. } = cli.command else { panic!() };
     assert!(r#become);
-    assert_eq!(private_key, [PathBuf::from("a"), "b".into()]);
+    assert_eq!(private_key, [PathBuf::from("/a"), "/b".into()]);
     let (cli, _) = parse(file, &["exec", "--private-key", "c"]);
     let Sub::Exec { private_key, .. } = cli.command else { panic!() };
     assert_eq!(private_key, [PathBuf::from("c")]);
+}
+
+#[test]
+fn a_relative_path_begins_in_the_folder_of_its_file() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("config.toml");
+    for (text, expected) in [
+        ("private-key = 'keys/./a'", folder.path().join("keys/a")),
+        ("private-key = '../a'", folder.path().join("../a")),
+        ("private-key = '/etc/a'", "/etc/a".into()),
+        ("private-key = '~/.ssh/a'", "~/.ssh/a".into()),
+        ("ssh-config = 'none'", "none".into()),
+        ("ssh-config = './none'", folder.path().join("none")),
+        // No path.
+        ("serial = '10%'", "10%".into()),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let command = Cli::command();
+        let settings = Settings::of_file(&path, Layer::User, &keys(&command)).unwrap();
+        let matches = apply(Cli::command(), &settings).unwrap().get_matches_from(["try", "exec"]);
+        let Sub::Exec { private_key, ssh_config, serial, .. } =
+            Cli::from_arg_matches(&matches).unwrap().command
+        else {
+            panic!()
+        };
+        let mut found = private_key.into_iter().chain(ssh_config).chain(serial.map(PathBuf::from));
+        assert_eq!(found.next(), Some(expected), "{text}");
+    }
 }
 
 #[test]
@@ -129,6 +160,28 @@ fn a_value_that_no_flag_takes_is_an_error_with_its_place() {
 #[test]
 fn keys_are_the_long_names_of_flags_that_say_how() {
     let command = Cli::command();
-    let expected = ["become", "forks", "from-path", "ledger", "output", "private-key", "serial"];
+    let expected =
+        ["become", "forks", "from-path", "ledger", "output", "private-key", "serial", "ssh-config"];
     assert_eq!(keys(&command), expected);
+}
+
+/// The file of a project that somebody else wrote must not make us run programs.
+#[test]
+fn no_file_makes_us_run_a_program() {
+    let command = crate::cli::Cli::command();
+    let keys = keys(&command);
+    assert!(keys.contains(&"output-dir"));
+    for flag in ["on-condition", "on-notify"] {
+        assert!(!flags(&command, flag).is_empty(), "there is --{flag}");
+        assert!(!keys.contains(&flag), "{flag}");
+    }
+}
+
+/// Every flag is decided upon: what stands here, the file of a project cannot set.
+#[test]
+fn what_a_project_cannot_set() {
+    let command = crate::cli::Cli::command();
+    let refused: Vec<&str> =
+        keys(&command).into_iter().filter(|key| project_refusal(key).is_some()).collect();
+    insta::assert_snapshot!(refused.join(" "), @"ask-pass bundle env events format group host host-key if-version input into json junit key known-hosts ledger log-file output-dir output-file password-file quiet raw run secret ssh-config ssh-option status stream string told trust verify-key");
 }

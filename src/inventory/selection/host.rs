@@ -11,6 +11,14 @@ pub struct Host {
     pub port: Option<u16>,
 }
 
+impl Host {
+    /// Whether `other`, of the same name, is this host: where this one has no user or no port, any
+    /// will do.
+    pub fn leaves_open(&self, other: &Self) -> bool {
+        (self.user.is_none() || self.user == other.user) && (self.port.is_none() || self.port == other.port)
+    }
+}
+
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(user) = &self.user {
@@ -34,10 +42,17 @@ pub enum Selected {
 
 impl Selected {
     /// However it was written: a host that prints as `local` is this machine.
-    pub(super) fn of(host: Host) -> Self {
+    pub fn of(host: Host) -> Self {
         match &host {
             Host { user: None, name, port: None } if name == "local" => Self::Local,
             _ => Self::Ssh(host),
+        }
+    }
+
+    pub fn ssh(&self) -> Option<&Host> {
+        match self {
+            Self::Local => None,
+            Self::Ssh(host) => Some(host),
         }
     }
 }

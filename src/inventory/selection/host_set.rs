@@ -69,6 +69,12 @@ impl Element {
 }
 
 impl HostSet {
+    /// This machine, which [`Selected::of`](super::Selected::of) knows by its name.
+    pub(super) fn local() -> Self {
+        let name = "local".to_owned();
+        Self { text: name.clone(), user: None, name: vec![Piece::Text(name)], port: None }
+    }
+
     /// How many names it stands for; `u64::MAX` for more than that.
     pub fn count(&self) -> u64 {
         self.name.iter().fold(1, |product: u64, piece| match piece {
@@ -84,6 +90,12 @@ impl HostSet {
         self.name.iter().any(|piece| matches!(piece, Piece::Text(text) if wildcard::is_pattern(text)))
     }
 
+    /// The same names without a port, and the port: where an inventory counts it among the settings.
+    pub fn split_port(mut self) -> (Self, Option<u16>) {
+        let port = self.port.take();
+        (self, port)
+    }
+
     /// The length of its longest name in bytes.
     pub(super) fn longest(&self) -> usize {
         self.name.iter().fold(0, |sum, piece| match piece {
@@ -94,6 +106,9 @@ impl HostSet {
 
     /// Every host; the last set of a name counts fastest. Look at [`count`](Self::count) first.
     pub fn expand(&self) -> Vec<Host> {
+        if let [Piece::Text(name)] = &self.name[..] {
+            return vec![Host { user: self.user.clone(), name: name.clone(), port: self.port }];
+        }
         let mut names = vec![String::new()];
         for piece in &self.name {
             match piece {

@@ -14,10 +14,10 @@ const MAX_DIGITS: usize = 18;
 
 /// What is wrong, where (a byte offset), and what would be right.
 #[derive(Debug)]
-pub(super) struct SyntaxError {
-    at: usize,
-    message: String,
-    hint: String,
+pub struct SyntaxError {
+    pub at: usize,
+    pub message: String,
+    pub hint: String,
 }
 
 impl SyntaxError {
@@ -109,7 +109,7 @@ impl<'a> Parser<'a> {
             None | Some(',' | '!' | '&') => Err(SyntaxError::new(
                 start,
                 "expected a host",
-                "name a host, a range such as web[01-20], a list ^FILE, - for stdin, or local",
+                "name a host, a range such as web[01-20], a group @NAME, a list ^FILE, - for stdin, or local",
             )),
             Some('^') => {
                 self.at += 1;
@@ -123,14 +123,15 @@ impl<'a> Parser<'a> {
                 }
                 Ok(Item::List(PathBuf::from(path)))
             }
-            Some('@') => Err(SyntaxError::new(
-                start,
-                "groups come with inventories, which are not there yet",
-                "keep each group in a list of hosts and name it: ^web.txt",
-            )),
+            Some('@') => {
+                self.at += 1;
+                let name = self.word()?;
+                group(name, start + 1)
+            }
             Some(_) => match self.word()? {
                 "-" => Ok(Item::Stdin),
                 "local" => Ok(Item::Local),
+                "all" => Ok(Item::All),
                 word => host_set(word, start).map(Item::Hosts),
             },
         }
@@ -164,6 +165,48 @@ impl<'a> Parser<'a> {
         }
         Ok(word)
     }
+}
+
+/// Text without blanks around it that names one host or a range of hosts.
+pub fn host_set_of(text: &str) -> Parsed<HostSet> {
+    let mut parser = Parser { text, at: 0 };
+    let word = parser.word()?;
+    if parser.at < text.len() {
+        return Err(SyntaxError::new(
+            parser.at,
+            "expected one host",
+            "write one host or one range such as web[01-20]",
+        ));
+    }
+    host_set(word, 0)
+}
+
+/// What stands between the commas of `text` that are in no brackets.
+pub fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_usize;
+    text.split(move |character| {
+        match character {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        character == ',' && depth == 0
+    })
+}
+
+/// The name behind an `@`: one group, a pattern or a range.
+fn group(name: &str, start: usize) -> Parsed<Item> {
+    const HINT: &str = "name a group of the inventory: @web, @web*, @rack[1-3]";
+    if name.is_empty() {
+        return Err(SyntaxError::new(start, "expected the name of a group after @", HINT));
+    }
+    let name_of_group = |error: SyntaxError| SyntaxError {
+        message: error.message.replace("host", "group"),
+        hint: HINT.to_owned(),
+        ..error
+    };
+    let pieces = pieces(name, start).map_err(name_of_group)?;
+    Ok(Item::Group(HostSet { text: format!("@{name}"), user: None, name: pieces, port: None }))
 }
 
 /// One host, or a name with sets; `start` is its place in the text.
@@ -302,7 +345,7 @@ fn elements(inside: &str, start: usize) -> Parsed<Vec<Element>> {
         return Err(SyntaxError::new(
             start,
             format!("a set of one word, \"{}\"", word.escape_debug()),
-            "write the name without brackets; sections of an INI inventory cannot be read yet",
+            "write the name without brackets; an INI inventory is read with -i FILE",
         ));
     }
     Ok(elements)

@@ -4,6 +4,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::inventory::format;
 
 /// Lists by name; stdin is the one called `-`.
 struct Lists(HashMap<&'static str, &'static str>);
@@ -34,7 +35,7 @@ fn hosts(expr: &str) -> Result<String> {
     select(expr, None)
 }
 
-fn select(expr: &str, inventory: Option<&[Selected]>) -> Result<String> {
+fn select(expr: &str, inventory: Option<&Inventory>) -> Result<String> {
     let hosts = resolve(&parse(expr)?, &mut lists(), inventory)?;
     Ok(hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
 }
@@ -115,7 +116,7 @@ fn what_a_selection_names() {
 
 #[test]
 fn an_inventory_is_where_patterns_look() {
-    let inventory = resolve(&parse("web[1-3],root@db1:2222,local").unwrap(), &mut lists(), None).unwrap();
+    let inventory = format::read_text(Path::new("hosts.txt"), "web[1-3],root@db1:2222,local").unwrap();
     for (expr, expected) in [
         ("*", "web1 web2 web3 root@db1:2222"),
         ("web?", "web1 web2 web3"),
@@ -136,6 +137,59 @@ fn an_inventory_is_where_patterns_look() {
 }
 
 #[test]
+fn groups_are_chosen_like_hosts() {
+    let text = "
+groups:
+  web: {hosts: \"web[1-4]\", children: [canary]}
+  canary: {hosts: [web2, c1]}
+  webdb: {hosts: [ann@db1:2222]}
+  rack1: {hosts: web1}
+  rack2: {hosts: web2}
+hosts: {lone: , web9: {groups: late}, local: }
+";
+    let inventory = format::read_text(Path::new("hosts.yaml"), text).unwrap();
+    for (expr, expected) in [
+        ("@web", "web1 web2 web3 web4 c1"),
+        ("@canary", "web2 c1"),
+        ("@web,!web2", "web1 web3 web4 c1"),
+        ("@web!@canary", "web1 web3 web4"),
+        ("@web&@canary", "web2 c1"),
+        ("@web&web[2-3]", "web2 web3"),
+        ("web[1-9]&@canary", "web2"),
+        ("@web*", "web1 web2 web3 web4 c1 ann@db1:2222"),
+        ("@rack[1-2]", "web1 web2"),
+        ("@rack?,lone", "web1 web2 lone"),
+        ("@all", "web1 web2 web3 web4 c1 ann@db1:2222 lone web9 local"),
+        ("all,!@web*", "lone web9 local"),
+        ("a[ll,x]!web*", "c1 ann@db1:2222 lone local ax"),
+        ("@ungrouped", "lone local"),
+        ("!@web", "ann@db1:2222 lone web9 local"),
+        ("@late,other", "web9 other"),
+        // Somebody else's login, and still the host of the group.
+        ("bob@web2,bob@db1&@web*", "bob@web2 bob@db1"),
+        ("db1", "ann@db1:2222"),
+        ("db1:2222,ann@db1", "ann@db1:2222"),
+        ("db1:22", "db1:22"),
+        ("web1,&all", "web1"),
+        ("@web,!all", ""),
+    ] {
+        match select(expr, Some(&inventory)) {
+            Ok(found) => assert_eq!(found, expected, "{expr}"),
+            Err(error) => panic!("{expr}: {error}"),
+        }
+    }
+    for (expr, message, hint) in [
+        ("@wbe", "the inventory has no group wbe", "did you mean @web?"),
+        ("web1,!@nothing", "the inventory has no group nothing", "--groups"),
+        ("@x*", "no group of the inventory matches @x*", "--groups"),
+    ] {
+        let error = select(expr, Some(&inventory)).unwrap_err();
+        assert_eq!(error.message, message);
+        assert!(error.hints[0].contains(hint), "{error}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_shown_in_its_place() {
     for (expr, at, message) in [
         ("", 1, "expected a host"),
@@ -151,7 +205,9 @@ fn what_is_wrong_is_shown_in_its_place() {
         ("-x@web", 1, "expected the name of a user before @"),
         ("a,r/t@web", 4, "this character cannot be part of a user's name"),
         ("root@", 6, "expected the name of a host"),
-        ("a,@web", 3, "groups come with inventories, which are not there yet"),
+        ("a,@", 4, "expected the name of a group after @"),
+        ("a,@we/b", 6, "this character cannot be part of a group's name"),
+        ("@web[", 5, "this bracket has no partner"),
         ("^", 2, "expected a file after ^"),
         ("web:0", 5, "a port is a number from 1 to 65535"),
         ("web:65536", 5, "a port is a number from 1 to 65535"),
@@ -287,7 +343,7 @@ proptest! {
         name in prop_oneof!["[a-z0-9][a-z0-9._-]{0,20}", "fe80::[0-9a-f]{1,4}(%eth0)?"],
         port in prop::option::of(1u16..),
     ) {
-        prop_assume!(user.is_some() || port.is_some() || name != "local");
+        prop_assume!(user.is_some() || port.is_some() || !["local", "all"].contains(&name.as_str()));
         let host = Selected::Ssh(Host { user, name, port });
         let again = resolve(&parse(&host.to_string()).unwrap(), &mut Nothing, None).unwrap();
         prop_assert_eq!(again, vec![host]);

@@ -36,6 +36,24 @@ impl Names<'_> {
         })?))
     }
 
+    /// A command for the shell, or a jump host: tokens alone mean something there, and what they
+    /// stand for must be no shell's.
+    pub fn proxy(&self, text: &str) -> Result<String, String> {
+        let shell = |c: char| c.is_whitespace() || c.is_control() || "'`\"$\\;&<>|(){}*?!#~".contains(c);
+        let mut unsafe_value = None;
+        let parts = tokens(text, |token| {
+            let value = self.token(token).filter(|_| "hnpr".contains(token))?;
+            if value.starts_with('-') || value.contains(shell) {
+                unsafe_value = Some(value.clone());
+            }
+            Some(value)
+        })?;
+        match unsafe_value {
+            Some(value) => Err(format!("'{}' may mean something to a shell", value.escape_debug())),
+            None => Ok(joined(parts)),
+        }
+    }
+
     /// A path in which only `~` means something.
     pub fn home(&self, text: &str) -> Result<PathBuf, String> {
         self.account
@@ -83,13 +101,15 @@ impl Names<'_> {
 /// `HostName`, in which `%h` is the host as typed.
 pub fn host_name(text: &str, typed: &str) -> Result<String, String> {
     let parts = tokens(text, |token| (token == 'h').then(|| typed.to_owned()))?;
-    Ok(parts
-        .into_iter()
-        .map(|part| match part {
-            Part::Text(text) => text.to_owned(),
-            Part::Value(value) => value,
-        })
-        .collect())
+    Ok(joined(parts))
+}
+
+fn joined(parts: Vec<Part<'_>>) -> String {
+    let text = |part| match part {
+        Part::Text(text) => text.to_owned(),
+        Part::Value(value) => value,
+    };
+    parts.into_iter().map(text).collect()
 }
 
 enum Part<'a> {
@@ -97,7 +117,7 @@ enum Part<'a> {
     Value(String),
 }
 
-fn tokens(text: &str, value: impl Fn(char) -> Option<String>) -> Result<Vec<Part<'_>>, String> {
+fn tokens(text: &str, mut value: impl FnMut(char) -> Option<String>) -> Result<Vec<Part<'_>>, String> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('%') {
@@ -143,6 +163,30 @@ mod tests {
         }
         for wrong in ["/%", "/%C", "/${NONE}", "/${KEYS", "~ann/key"] {
             assert!(names.path(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_takes_no_shell_from_a_name() {
+        let account = Account::pretend(Path::new("/home/me"));
+        let names = |typed, user| Names {
+            account: &account,
+            typed,
+            host: "web.example.com",
+            port: 2222,
+            user,
+            host_key_alias: None,
+        };
+        let proxy = |typed, user, text| names(typed, user).proxy(text);
+        assert_eq!(
+            proxy("web", "ann", "nc -X '%%' %h %p %r@%n"),
+            Ok("nc -X '%' web.example.com 2222 ann@web".into())
+        );
+        assert_eq!(proxy("a;b", "ann", "nc %h"), Ok("nc web.example.com".into()));
+        for (typed, user, text) in
+            [("a;b", "ann", "nc %n"), ("web", "$(x)", "nc %r"), ("-o", "ann", "x %n"), ("web", "ann", "x %d")]
+        {
+            assert!(proxy(typed, user, text).is_err(), "{typed} {user} {text}");
         }
     }
 

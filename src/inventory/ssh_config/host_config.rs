@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Place;
-use super::keyword::{PROXY_COMMAND, PROXY_JUMP, Setting, Unsupported, Weight};
-use crate::inventory::HostKeyPolicy;
+use super::keyword::{Setting, Unsupported};
+use crate::inventory::{HostKeyPolicy, Jump, Protocol};
 
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub struct HostConfig {
     pub port: Option<u16>,
     pub user: Option<String>,
     pub identity_files: Vec<Placed<String>>,
+    pub certificate_files: Vec<Placed<String>>,
     pub identities_only: Option<bool>,
     pub identity_agent: Option<Placed<String>>,
     pub user_known_hosts: Option<Placed<Vec<String>>>,
@@ -27,6 +28,11 @@ pub struct HostConfig {
     pub host_key: Option<HostKeyPolicy>,
     pub host_key_alias: Option<String>,
     pub connect_timeout: Option<Duration>,
+    /// Never there together with a `proxy_command` that is one.
+    pub proxy_jump: Option<Placed<Jump>>,
+    /// Empty for `none`.
+    pub proxy_command: Option<Placed<String>>,
+    pub protocol: Protocol,
     pub unsupported: Vec<Placed<Unsupported>>,
 }
 
@@ -50,6 +56,11 @@ impl HostConfig {
                     self.identity_files.push(placed(file, place));
                 }
             }
+            Setting::CertificateFile(file) => {
+                if !self.certificate_files.iter().any(|known| known.value == *file) {
+                    self.certificate_files.push(placed(file, place));
+                }
+            }
             Setting::IdentitiesOnly(only) => first(&mut self.identities_only, || *only),
             Setting::IdentityAgent(agent) => first(&mut self.identity_agent, || placed(agent, place)),
             Setting::UserKnownHostsFile(files) => first(&mut self.user_known_hosts, || placed(files, place)),
@@ -59,16 +70,20 @@ impl HostConfig {
             Setting::HostKey(policy) => first(&mut self.host_key, || *policy),
             Setting::HostKeyAlias(alias) => first(&mut self.host_key_alias, || alias.clone()),
             Setting::ConnectTimeout(timeout) => first(&mut self.connect_timeout, || *timeout),
+            // Of these two the first counts, but a jump through nothing is no jump.
+            Setting::ProxyJump(jump) => {
+                if self.proxy_command.is_none() {
+                    first(&mut self.proxy_jump, || placed(jump, place));
+                }
+            }
+            Setting::ProxyCommand(command) => {
+                if self.proxy_jump.as_ref().is_none_or(|jump| jump.value.0.is_empty()) {
+                    first(&mut self.proxy_command, || placed(command, place));
+                }
+            }
+            Setting::Protocol(setting) => self.protocol.add(setting),
             Setting::Unsupported(setting) => {
-                let is_taken = self.unsupported.iter().map(|known| &known.value).any(|known| {
-                    known.keyword == setting.keyword
-                        // Of these two the first counts, but a jump through nothing is no jump.
-                        || known.keyword == PROXY_COMMAND && setting.keyword == PROXY_JUMP
-                        || known.keyword == PROXY_JUMP
-                            && known.weight != Weight::None
-                            && setting.keyword == PROXY_COMMAND
-                });
-                if !is_taken {
+                if !self.unsupported.iter().any(|known| known.value.keyword == setting.keyword) {
                     self.unsupported.push(placed(setting, place));
                 }
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::time;
-use crate::inventory::HostKeyPolicy;
+use crate::inventory::{HostKeyPolicy, Jump, Spoken};
 
 /// A keyword with its arguments, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,7 @@ pub enum Setting {
     Port(u16),
     User(String),
     IdentityFile(String),
+    CertificateFile(String),
     IdentitiesOnly(bool),
     IdentityAgent(String),
     /// Empty for `none`.
@@ -20,6 +21,10 @@ pub enum Setting {
     HostKey(HostKeyPolicy),
     HostKeyAlias(String),
     ConnectTimeout(Duration),
+    ProxyJump(Jump),
+    /// Empty for `none`.
+    ProxyCommand(String),
+    Protocol(Spoken),
     Unsupported(Unsupported),
 }
 
@@ -90,6 +95,7 @@ pub fn understand(keyword: &str, arguments: &[String]) -> Result<Meaning, String
         "user" => S::User(one()?.to_owned()),
         "port" => S::Port(port(one()?)?),
         "identityfile" => S::IdentityFile(one()?.to_owned()),
+        "certificatefile" => S::CertificateFile(one()?.to_owned()),
         "identitiesonly" => S::IdentitiesOnly(yes_no(keyword, one()?)?),
         "identityagent" => S::IdentityAgent(one()?.to_owned()),
         "userknownhostsfile" => S::UserKnownHostsFile(files(keyword, arguments)?),
@@ -107,6 +113,27 @@ pub fn understand(keyword: &str, arguments: &[String]) -> Result<Meaning, String
             "none" => return Ok(Meaning::Cosmetic),
             text => time::parse(text).ok_or_else(|| format!("{text} is no length of time"))?,
         }),
+        "proxyjump" => S::ProxyJump(one()?.parse()?),
+        "proxycommand" => match arguments {
+            [only] if only.eq_ignore_ascii_case("none") => S::ProxyCommand(String::new()),
+            words => S::ProxyCommand(words.join(" ")),
+        },
+        "serveraliveinterval" => match time::parse(one()?) {
+            // OpenSSH's default, and no reason to wait for ever for a host that is gone.
+            Some(time) if time.is_zero() => return Ok(Meaning::Cosmetic),
+            Some(time) => S::Protocol(Spoken::Keepalive(time)),
+            None => return Err(format!("{} is no length of time", one()?)),
+        },
+        "serveralivecountmax" => match one()?.parse() {
+            Ok(0) => return Ok(Meaning::Cosmetic),
+            Ok(count) => S::Protocol(Spoken::KeepaliveMax(count)),
+            Err(_) => return Err(format!("{keyword} is a number, not {}", one()?)),
+        },
+        "compression" => S::Protocol(Spoken::Compression(yes_no(keyword, one()?)?)),
+        "ciphers" => S::Protocol(Spoken::Ciphers(one()?.to_owned())),
+        "macs" => S::Protocol(Spoken::Macs(one()?.to_owned())),
+        "kexalgorithms" => S::Protocol(Spoken::Kex(one()?.to_owned())),
+        "hostkeyalgorithms" => S::Protocol(Spoken::HostKeys(one()?.to_owned())),
         _ => match unsupported(keyword, arguments) {
             Some(unsupported) => S::Unsupported(unsupported),
             None => return Ok(Meaning::Cosmetic),
@@ -146,20 +173,15 @@ fn is_off(value: &str) -> bool {
     ["no", "none", "false"].iter().any(|off| value.eq_ignore_ascii_case(off))
 }
 
-pub const PROXY_JUMP: &str = "ProxyJump";
-pub const PROXY_COMMAND: &str = "ProxyCommand";
-
 /// Keywords that change how OpenSSH connects and that we do not follow.
 fn unsupported(keyword: &str, arguments: &[String]) -> Option<Unsupported> {
     use Weight::{Refuse, Warn};
     let value = arguments[0].as_str();
     let off = is_off(value);
     let (keyword, heavy, neutral) = match keyword {
-        "proxyjump" => (PROXY_JUMP, Refuse, off),
-        "proxycommand" => (PROXY_COMMAND, Refuse, off),
         "revokedhostkeys" => ("RevokedHostKeys", Refuse, off),
+        "proxyusefdpass" => ("ProxyUseFdpass", Refuse, off),
         "refuseconnection" => ("RefuseConnection", Refuse, false),
-        "certificatefile" => ("CertificateFile", Warn, off),
         "addressfamily" => ("AddressFamily", Warn, value.eq_ignore_ascii_case("any")),
         "bindaddress" => ("BindAddress", Warn, off),
         "bindinterface" => ("BindInterface", Warn, off),
@@ -171,10 +193,7 @@ fn unsupported(keyword: &str, arguments: &[String]) -> Option<Unsupported> {
         "securitykeyprovider" => ("SecurityKeyProvider", Warn, off || value == "internal"),
         "pubkeyauthentication" => ("PubkeyAuthentication", Warn, !off),
         "preferredauthentications" => ("PreferredAuthentications", Warn, value.contains("publickey")),
-        "ciphers" | "cipher" => ("Ciphers", Warn, false),
-        "macs" => ("MACs", Warn, false),
-        "kexalgorithms" => ("KexAlgorithms", Warn, false),
-        "hostkeyalgorithms" => ("HostKeyAlgorithms", Warn, false),
+        "setenv" => ("SetEnv", Warn, off),
         "casignaturealgorithms" => ("CASignatureAlgorithms", Warn, false),
         "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" => ("PubkeyAcceptedAlgorithms", Warn, false),
         "requiredrsasize" => ("RequiredRSASize", Warn, false),
@@ -349,10 +368,9 @@ mod tests {
     #[test]
     fn what_is_configured_as_we_do_anyway_weighs_nothing() {
         for (keyword, value, weight) in [
-            ("proxyjump", "bastion", Weight::Refuse),
-            ("proxyjump", "none", Weight::None),
+            ("refuseconnection", "out of service", Weight::Refuse),
             ("revokedhostkeys", "/etc/ssh/revoked", Weight::Refuse),
-            ("certificatefile", "~/.ssh/cert.pub", Weight::Warn),
+            ("verifyhostkeydns", "yes", Weight::Warn),
             ("addressfamily", "inet6", Weight::Warn),
             ("addressfamily", "any", Weight::None),
             ("pubkeyauthentication", "no", Weight::Warn),
@@ -378,6 +396,8 @@ mod tests {
             ("connecttimeout", "soon"),
             ("user", ""),
             ("host", ""),
+            ("proxyjump", "bastion:port"),
+            ("proxyjump", "a,,b"),
         ] {
             assert!(meaning(keyword, value).is_err(), "{keyword} {value}");
         }

@@ -1,9 +1,10 @@
 //! Asking the installed OpenSSH: `ssh -G` prints what it would do for a host.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::keyword::{self, Meaning};
 use super::{HostConfig, Place, Question, Source};
@@ -26,29 +27,42 @@ const DEFAULT_IDENTITIES: &[&str] = &[
 pub struct OpenSsh {
     /// The line that only OpenSSH understands.
     because: Place,
-    arguments: Vec<OsString>,
+    /// Which files are read.
+    files: Vec<OsString>,
+    options: Vec<OsString>,
+    /// What it prints where nobody configured anything.
+    defaults: OnceLock<HashSet<String>>,
 }
 
 impl OpenSsh {
     pub fn because_of(place: Place) -> Self {
-        Self { because: place, arguments: Vec::new() }
+        Self { because: place, files: Vec::new(), options: Vec::new(), defaults: OnceLock::new() }
     }
 
     /// What every question is asked with.
     pub fn ask_with(&mut self, source: &Source, options: &[String]) {
         match source {
             Source::Standard => {}
-            Source::File(path) => self.arguments.extend(["-F".into(), path.into()]),
-            Source::Nothing => self.arguments.extend(["-F".into(), "none".into()]),
+            Source::File(path) => self.files.extend(["-F".into(), path.into()]),
+            Source::Nothing => self.files.extend(["-F".into(), "none".into()]),
         }
         for option in options {
-            self.arguments.extend(["-o".into(), option.into()]);
+            self.options.extend(["-o".into(), option.into()]);
         }
     }
 
     pub fn ask(&self, question: Question<'_>) -> Result<HostConfig> {
+        self.ask_with_options(question, &self.options)
+    }
+
+    /// What the files alone say.
+    pub fn ask_files(&self, question: Question<'_>) -> Result<HostConfig> {
+        self.ask_with_options(question, &[])
+    }
+
+    fn ask_with_options(&self, question: Question<'_>, options: &[OsString]) -> Result<HostConfig> {
         let mut command = Command::new("ssh");
-        command.arg("-G").args(&self.arguments);
+        command.arg("-G").args(&self.files).args(options);
         if let Some(user) = question.user {
             command.args(["-l", user]);
         }
@@ -83,13 +97,23 @@ impl OpenSsh {
         })
     }
 
+    /// Lists of algorithms differ from version to version, and are printed whoever set them.
+    fn defaults(&self) -> &HashSet<String> {
+        self.defaults.get_or_init(|| {
+            let output =
+                Command::new("ssh").args(["-G", "-F", "none", "--", "host"]).stdin(Stdio::null()).output();
+            let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+            text.unwrap_or_default().lines().map(str::to_owned).collect()
+        })
+    }
+
     /// The answer: a keyword in lower case and a value without quotes on each line.
     fn read(&self, answer: &str) -> Result<HostConfig, String> {
         let place = Place { file: Arc::from(format!("ssh -G, asked because of {}", self.because)), line: 0 };
         let mut found = HostConfig::default();
         for line in answer.lines() {
             let Some((keyword, value)) = line.split_once(' ') else { continue };
-            if keyword::is_always_printed(keyword) {
+            if keyword::is_always_printed(keyword) && self.defaults().contains(line) {
                 continue;
             }
             let arguments: Vec<String> = match keyword {

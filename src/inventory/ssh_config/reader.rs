@@ -19,13 +19,20 @@ const SYSTEM_FOLDER: &str = "/etc/ssh";
 
 pub(super) fn read(source: &Source, options: &[String], account: &Account) -> Result<Config> {
     let mut reader = Reader {
-        config: Config { sections: Vec::new(), scopes: Vec::new(), openssh: None, warnings: Vec::new() },
+        config: Config {
+            sections: Vec::new(),
+            options: 0,
+            scopes: Vec::new(),
+            openssh: None,
+            warnings: Vec::new(),
+        },
         account,
         ignored: Vec::new(),
     };
     for option in options {
         reader.option(option)?;
     }
+    reader.config.options = reader.config.sections.len();
     let user = File { of_user: true, depth: 0 };
     match source {
         Source::Nothing => {}
@@ -154,8 +161,14 @@ impl Reader<'_> {
     ) -> Result<Next> {
         let parsed = line::split(text).map_err(|message| wrong(place, message))?;
         let Some(line) = parsed else { return Ok(Next::Go) };
+        // A command is for the shell, with its quotes.
+        let raw = [line.raw];
+        let arguments = match line.keyword.as_str() {
+            "proxycommand" if !line.arguments.is_empty() => &raw[..],
+            _ => &line.arguments,
+        };
         let meaning =
-            keyword::understand(&line.keyword, &line.arguments).map_err(|message| wrong(place, message))?;
+            keyword::understand(&line.keyword, arguments).map_err(|message| wrong(place, message))?;
         match meaning {
             Meaning::Setting(setting) => {
                 self.config.sections[section].settings.push((setting, place.clone()));

@@ -45,14 +45,14 @@ fn meaning(config: &HostConfig, typed: &str) -> Vec<String> {
         let files = files.as_ref().map_or(default.map(str::to_owned).to_vec(), |files| files.value.clone());
         files.iter().map(path).collect::<Vec<_>>().join(" ")
     };
-    let proxy = |setting: &&Placed<Unsupported>| {
-        setting.value.keyword.starts_with("Proxy") && setting.value.weight == Weight::Refuse
-    };
+    let jump = config.proxy_jump.as_ref().map(|jump| jump.value.clone()).unwrap_or_default();
+    let command = config.proxy_command.as_ref().map(|command| command.value.clone()).unwrap_or_default();
     vec![
         host.clone(),
         port.to_string(),
         user.clone(),
         config.identity_files.iter().map(|file| file.value.as_str()).collect::<Vec<_>>().join(" "),
+        config.certificate_files.iter().map(|file| file.value.as_str()).collect::<Vec<_>>().join(" "),
         config.identities_only.unwrap_or(false).to_string(),
         config.identity_agent.as_ref().map(|agent| path(&agent.value)).unwrap_or_default(),
         files(&config.user_known_hosts, ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]),
@@ -60,7 +60,8 @@ fn meaning(config: &HostConfig, typed: &str) -> Vec<String> {
         format!("{:?}", config.host_key.unwrap_or_default()),
         config.host_key_alias.clone().unwrap_or_default().to_lowercase(),
         format!("{:?}", config.connect_timeout),
-        config.unsupported.iter().find(proxy).map_or("", |setting| setting.value.keyword).to_owned(),
+        format!("{jump:?}"),
+        command,
     ]
 }
 
@@ -120,6 +121,7 @@ fn awkward_files_mean_what_openssh_says() {
             "identities",
             "IdentityFile a\nIdentityFile b\nHost web*\nIdentityFile c\nIdentityFile a\nIdentityFile %d/%h\n",
         )],
+        &[("certificates", "CertificateFile ~/a\nHost web*\nCertificateFile %d/b\nCertificateFile ~/a\n")],
         &[(
             "none",
             "IdentityFile none\nIdentityAgent none\nUserKnownHostsFile none\nGlobalKnownHostsFile NONE\n",
@@ -146,6 +148,16 @@ fn awkward_files_mean_what_openssh_says() {
             "proxy",
             "Host web01\nProxyJump none\nHost web*\nProxyCommand nc %h %p\nHost db1\nProxyCommand none\nHost *\nProxyJump bastion:22\n",
         )],
+        &[(
+            "jump forms",
+            "Host web01\nProxyJump ann@[::1]:2222,b\nHost web02*\nProxyJump ssh://u@h:7\nHost db1\nProxyJump 10.0.0.1\nHost 10*\nProxyJump=a@b@c\nHost ::1\nProxyJump a,b:1,c\n",
+        )],
+        &[(
+            "commands",
+            "Host web01\nProxyCommand=ssh -W '[%h]:%p' \"a b\" # x\nHost web02*\nProxyCommand   exec  nc   %h %%  \nHost db1\nProxyCommand = nc\n",
+        )],
+        &[("jump port", "ProxyJump a:x\n")],
+        &[("jump name", "ProxyJump a,,b\n")],
         &[("alias", "Host web*\nHostKeyAlias Fleet\n")],
         &[(
             "jump",
@@ -267,7 +279,7 @@ fn resolve(
         &mut selection::Files::new(std::io::empty()),
         None,
     );
-    reach.resolve(&selected.unwrap(), config, account)
+    reach.resolve(&selected.unwrap(), None, config, account)
 }
 
 fn load(text: &str, options: &[&str]) -> (TempDir, crate::error::Result<Config>) {
@@ -311,10 +323,38 @@ fn a_configuration_with_match_is_answered_by_openssh() {
 }
 
 #[test]
+fn how_the_protocol_is_spoken_is_taken_over() {
+    let spoken = "Ciphers aes256-ctr\nMACs hmac-sha2-256\nKexAlgorithms curve25519-sha256\n\
+        HostKeyAlgorithms ssh-ed25519\nServerAliveInterval 5\nServerAliveCountMax 7\nCompression yes\n";
+    for (text, is_said) in [
+        (spoken.to_owned(), true),
+        (format!("Match host web1\n{spoken}"), true),
+        ("Match host web1\nUser ann\n".to_owned(), false),
+    ] {
+        let (_folder, config) = load(&text, &[]);
+        let found = resolve(&Reach::default(), "web1", &config.unwrap(), &account()).unwrap();
+        assert_eq!(found.warnings, [""; 0], "{text}");
+        let crate::inventory::Address::Ssh(ssh) = &found.targets[0].address else { panic!("local") };
+        let protocol = &ssh.protocol;
+        let list = |text: &str| is_said.then(|| text.to_owned());
+        assert_eq!(protocol.ciphers, list("aes256-ctr"), "{text}");
+        assert_eq!(protocol.macs, list("hmac-sha2-256"));
+        assert_eq!(protocol.kex, list("curve25519-sha256"));
+        assert_eq!(protocol.host_keys, list("ssh-ed25519"));
+        assert_eq!(protocol.keepalive, is_said.then_some(std::time::Duration::from_secs(5)));
+        assert_eq!(protocol.keepalive_max.unwrap_or(3), if is_said { 7 } else { 3 });
+        assert_eq!(protocol.compression.unwrap_or(false), is_said);
+    }
+    let (_folder, config) = load("SetEnv A=b\nServerAliveInterval 0\n", &[]);
+    let found = resolve(&Reach::default(), "web1", &config.unwrap(), &account()).unwrap();
+    assert!(found.warnings[0].contains("SetEnv is not supported yet"), "{:?}", found.warnings);
+}
+
+#[test]
 fn what_openssh_says_of_a_match_is_refused_too() {
-    let (_folder, config) = load("Match host web1\nProxyJump bastion\n", &[]);
+    let (_folder, config) = load("Match host web1\nRevokedHostKeys /x\n", &[]);
     let error = resolve(&Reach::default(), "web[1-2]", &config.unwrap(), &account()).unwrap_err();
-    assert_eq!(error.message, "cannot reach web1 as configured: ProxyJump is not supported yet");
+    assert_eq!(error.message, "cannot reach web1 as configured: RevokedHostKeys is not supported yet");
     let (_folder, config) = load("Match host web1\nNoSuchKeyword x\n", &[]);
     let error = resolve(&Reach::default(), "web1", &config.unwrap(), &account()).unwrap_err();
     assert_eq!(error.message, "ssh -G cannot answer for web1");
@@ -323,23 +363,23 @@ fn what_openssh_says_of_a_match_is_refused_too() {
 
 #[test]
 fn a_host_that_needs_what_we_lack_is_refused_with_the_line_that_says_so() {
-    let text = "Host web[1-9]\nPort 1\n\nHost db*\n  ProxyJump bastion\nHost *\n  CertificateFile ~/x\n";
+    let text = "Host web[1-9]\nPort 1\n\nHost db*\n  RevokedHostKeys /x\nHost *\n  VerifyHostKeyDNS yes\n";
     let (folder, config) = load(text, &[]);
     let config = config.unwrap();
     let error = resolve(&Reach::default(), "db[1-5],web1", &config, &account()).unwrap_err();
     let shown = error.to_string().replace(folder.path().to_str().unwrap(), "DIR");
     insta::assert_snapshot!(shown, @r"
-    error: cannot reach db1, db2, db3 and 2 more as configured: ProxyJump is not supported yet
-    caused by: DIR/config:5: ProxyJump applies to db1, db2, db3 and 2 more
+    error: cannot reach db1, db2, db3 and 2 more as configured: RevokedHostKeys is not supported yet
+    caused by: DIR/config:5: RevokedHostKeys applies to db1, db2, db3 and 2 more
 
-    hint: --ssh-option ProxyJump=none  goes without it
+    hint: --ssh-option RevokedHostKeys=none  goes without it
     hint: --exclude db1,db2,db3,db4,db5  leaves them out
     ");
     let found = resolve(&Reach::default(), "web1,web2", &config, &account()).unwrap();
     let warnings = found.warnings.join("\n").replace(folder.path().to_str().unwrap(), "DIR");
-    assert_eq!(warnings, "DIR/config:7: CertificateFile is not supported yet, left out for web1, web2");
+    assert_eq!(warnings, "DIR/config:7: VerifyHostKeyDNS is not supported yet, left out for web1, web2");
 
-    let (_folder, config) = load(text, &["ProxyJump=none"]);
+    let (_folder, config) = load(text, &["RevokedHostKeys=none"]);
     assert_eq!(resolve(&Reach::default(), "db1", &config.unwrap(), &account()).unwrap().targets.len(), 1);
 }
 
@@ -415,6 +455,7 @@ fn a_target_wins_over_a_flag_and_a_flag_over_the_file() {
         known_hosts: Some("known".into()),
         host_key: Some(HostKeyPolicy::AcceptNew),
         connect_timeout: Some(std::time::Duration::from_secs(3)),
+        jump: None,
     };
     let flagged = ssh(&reach, "web1");
     assert_eq!((flagged.user.as_str(), flagged.port), ("flag", 2));

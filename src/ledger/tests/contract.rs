@@ -13,16 +13,17 @@ const TABLES: &[(&str, &str)] = &[
     (
         "results",
         "run_id host attempt status exit_code signal phase error started_at finished_at duration_ms timings \
-         cpu_ms max_rss_kb helper_mode trust stub_digest output",
+         cpu_ms max_rss_kb helper_mode trust stub_digest output helper_reason conflicts condition",
     ),
     ("outputs", "run_id host stream blob bytes truncated"),
     ("blobs", "digest bytes data"),
     ("events", "run_id seq at kind data"),
-    ("variables", "scope key value version updated_at updated_by"),
-    ("variable_history", "id scope key version op value at by"),
+    ("variables", "scope key version secret updated_at updated_by value"),
+    ("variable_history", "id scope key version op value at by run_id host write_id secret"),
+    ("refused_writes", "run_id host write_id answer"),
     ("payloads", "digest name release bytes signer first_used_at last_used_at"),
     ("deployments", "host stub_digest arch deployed_at last_used_at"),
-    ("artifacts", "run_id host path blob bytes mode"),
+    ("artifacts", "run_id host path digest bytes mode"),
     ("chunks", "run_id host stream seq data"),
 ];
 
@@ -43,7 +44,7 @@ fn tables_and_columns() {
         assert_eq!(found, *columns, "{table}");
     }
     assert_eq!(place.sql::<String>("PRAGMA journal_mode"), "wal");
-    assert_eq!(place.sql::<i64>("PRAGMA user_version"), 1);
+    assert_eq!(place.sql::<i64>("PRAGMA user_version"), 3);
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn files_that_are_no_ledger_of_ours_are_refused() {
                 drop(Ledger::open(path).unwrap());
                 sqlite("PRAGMA user_version = 99")(path);
             }),
-            "has schema 99, this cronium-run knows 1 and older",
+            "has schema 99, this cronium-run knows 3 and older",
         ),
         (Box::new(sqlite("CREATE TABLE bookmarks (url)")), "is a SQLite file of another program"),
         (Box::new(|path| fs::write(path, "a".repeat(4096)).unwrap()), "cannot open the ledger"),

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{HelperMode, StopReason, Trust};
+use crate::event::{Conflict, HelperMode, StopReason, Trust};
 
 /// What may happen to one of three hosts; applied in order where the grammar allows it.
 #[derive(Debug, Clone)]
@@ -9,6 +9,7 @@ enum Step {
     State(HostState),
     Output(Stream, Vec<u8>),
     Warning(String),
+    Told(u8, String),
     Finished(Outcome, bool),
     Stopping,
     Later,
@@ -21,6 +22,7 @@ fn step() -> impl Strategy<Value = (usize, Step)> {
         6 => (prop::sample::select(Stream::ALL.to_vec()), prop::collection::vec(any::<u8>(), 0..40))
             .prop_map(|(stream, data)| Step::Output(stream, data)),
         1 => ".*".prop_map(Step::Warning),
+        2 => (0..5u8, ".*").prop_map(|(kind, text)| Step::Told(kind, text)),
         1 => (prop::sample::select(Outcome::ALL.to_vec()), any::<bool>())
             .prop_map(|(outcome, rich)| Step::Finished(outcome, rich)),
         1 => Just(Step::Stopping),
@@ -42,12 +44,27 @@ fn result(outcome: Outcome, rich: bool) -> HostResult {
         cpu_ms: Some(u64::from(u32::MAX) + 1),
         max_rss_kb: Some(1),
         helper_mode: Some(HelperMode::Tcp),
+        helper_reason: Some("no streamlocal".into()),
+        conflicts: vec![Conflict { key: "k".into(), reason: "gone".into() }],
+        condition: Some(true),
         trust: Some(Trust::Session),
         stub_digest: Some("s".repeat(64)),
         arch: Some("linux/arm64".into()),
         output: Some(json!({"a": [1, null, "b"], "c": 1.5})),
         finished_at: Timestamp::from_nanosecond(1_795_000_000_123_456_789).unwrap(),
         ..refused()
+    }
+}
+
+/// One of what a script tells beside its output.
+fn script_told(host: &str, kind: u8, text: String) -> EventKind {
+    let host = host.to_owned();
+    match kind {
+        0 => EventKind::HostLog { host, level: "info".into(), message: text, context: json!({"a": 1}) },
+        1 => EventKind::HostProgress { host, percent: 12.5, step: Some(text) },
+        2 => EventKind::HostNotify { host, audience: "ops".into(), message: text },
+        3 => EventKind::HostCondition { host, condition: true },
+        _ => EventKind::HostArtifact { host, path: text, digest: "d".repeat(64), bytes: 7, mode: 0o755 },
     }
 }
 
@@ -83,6 +100,7 @@ proptest! {
                 Step::State(state) => teller.state(name, state),
                 Step::Output(stream, data) => teller.print(name, stream, &data),
                 Step::Warning(message) => teller.tell(EventKind::HostWarning { host: name.into(), message }),
+                Step::Told(kind, text) => teller.tell(script_told(name, kind, text)),
                 Step::Finished(outcome, rich) => {
                     ends[host] = true;
                     teller.end(name, result(outcome, rich));

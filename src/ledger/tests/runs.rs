@@ -1,15 +1,28 @@
 use super::*;
+use crate::event::Conflict;
 
 /// Three hosts, one of each kind of end.
 fn mixed(ledger: &Ledger, id: &str) {
     let mut teller = Teller::new(ledger, new_run(id, &["web1", "web2", "web3"]));
     teller.state("web1", HostState::Running);
     teller.print("web1", Stream::Stdout, b"hello\n");
+    let artifact = |bytes| EventKind::HostArtifact {
+        host: "web1".into(),
+        path: "out/report.txt".into(),
+        digest: "a".repeat(64),
+        bytes,
+        mode: 0o640,
+    };
+    teller.tell(artifact(1));
+    teller.tell(artifact(5));
     let done = HostResult {
         exit_code: Some(0),
         stub_digest: Some("s".repeat(64)),
         arch: Some("linux/amd64".into()),
         output: Some(json!({"free": 7})),
+        helper_reason: Some("sshd forbids forwarding".into()),
+        conflicts: vec![Conflict { key: "n".into(), reason: "it has version 5, the script wanted 3".into() }],
+        condition: Some(false),
         timings: [("running".to_owned(), 12)].into(),
         stdout_bytes: 6,
         ..ended(Outcome::Succeeded)
@@ -41,7 +54,7 @@ fn a_finished_run_can_be_queried_in_sql() {
     let place = Place::new();
     mixed(&place.ledger(), "R1");
     let table = [
-        ("SELECT status || ' ' || exit_code || ' ' || finished_at FROM runs", "failed 4 2026-11-18T11:06:46.000Z"),
+        ("SELECT status || ' ' || exit_code || ' ' || finished_at FROM runs", "failed 4 2026-11-18T11:06:48.000Z"),
         (
             "SELECT group_concat(host || ' ' || status || ' ' || coalesce(exit_code, '-'), ', ' ORDER BY rowid)
              FROM results",
@@ -49,6 +62,16 @@ fn a_finished_run_can_be_queried_in_sql() {
         ),
         ("SELECT phase || ': ' || error FROM results WHERE host = 'web2'", "tcp: connection refused"),
         ("SELECT json_extract(output, '$.free') || json_extract(timings, '$.running') FROM results", "712"),
+        (
+            "SELECT helper_reason || ', ' || json_extract(conflicts, '$[0].key') || ' ' || condition FROM results
+             WHERE host = 'web1'",
+            "sshd forbids forwarding, n 0",
+        ),
+        ("SELECT count(*) || '' FROM results WHERE conflicts IS NULL AND condition IS NULL", "2"),
+        (
+            "SELECT group_concat(host || ' ' || path || ' ' || digest || ' ' || bytes || ' ' || mode) FROM artifacts",
+            &format!("web1 out/report.txt {} 5 416", "a".repeat(64)),
+        ),
         ("SELECT host || ' ' || arch || ' ' || deployed_at FROM deployments", "web1 linux/amd64 2026-11-18T11:06:41.000Z"),
         ("SELECT stream || ' ' || bytes || ' ' || truncated FROM outputs", "stdout 6 0"),
         ("SELECT count(*) || ' chunks' FROM chunks", "0 chunks"),
@@ -65,7 +88,7 @@ fn queries() {
     let reader = place.reader();
     let run = reader.run("R1").unwrap();
     assert_eq!((run.status, run.exit_code, run.release), (RunStatus::Failed, Some(4), Some(7)));
-    assert_eq!(run.duration_ms(), Some(6000));
+    assert_eq!(run.duration_ms(), Some(8000));
     assert_eq!(
         run.hosts,
         [("failed", 1), ("succeeded", 1), ("unreachable", 1)].map(|(k, n)| (k.to_owned(), n)).into()
@@ -92,7 +115,7 @@ fn runs_are_listed_newest_first() {
     drop(ledger.recorder("B"));
     drop(ledger.recorder("C"));
     // Answered behind what came before it.
-    ledger.variables().list(None).unwrap();
+    ledger.call(|_| Ok(())).unwrap();
     let list = |filter: RunFilter| -> String {
         place.reader().runs(&filter).unwrap().into_iter().map(|run| run.id).collect()
     };
@@ -148,7 +171,14 @@ fn a_writer_that_fails_says_so_from_then_on() {
     assert!(teller.recorder.event(&event).is_err());
     assert_eq!(place.sql::<i64>("SELECT count(*) FROM events"), 1);
     // What does not hang on a gapless record goes on.
-    ledger.variables().set("s", "k", &json!(1), None, "me").unwrap();
+    let write = Write {
+        key: "k".into(),
+        scope: None,
+        act: Act::Set { value: json!(1), if_version: None, after: None },
+        secret: false,
+    };
+    let global = ["global".to_owned()];
+    place.variables(&ledger).write(&global, write, Author::Operator("me".into())).unwrap();
 }
 
 /// 1,000 hosts with 20 events each. Less than a second in the dev profile; the

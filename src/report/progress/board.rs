@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use crate::event::{HostState, Outcome, Summary};
+use crate::report::remark::percent_text;
 use crate::report::{fate, fold, units};
 use crate::term::{Term, Tone, visible_line};
 
@@ -10,6 +11,12 @@ const NAMED: usize = 12;
 
 /// Longest text of a set of hosts in a line.
 const SET: usize = 60;
+
+/// Hosts whose progress a line names.
+const SLOWEST: usize = 3;
+
+/// Longest step in a line, in characters.
+const STEP: usize = 40;
 
 /// Columns of the bar.
 const BAR: usize = 24;
@@ -31,11 +38,30 @@ struct Place {
     name: String,
     state: HostState,
     started: Option<Instant>,
+    /// What its script told last: percent and step.
+    progress: Option<(f64, Option<String>)>,
+}
+
+impl Place {
+    /// `40%`, `40% copying`.
+    fn progress_text(&self) -> Option<String> {
+        let (percent, step) = self.progress.as_ref()?;
+        let percent = percent_text(*percent);
+        Some(match step {
+            Some(step) => format!("{percent} {}", cut(&visible_line(step), STEP)),
+            None => percent,
+        })
+    }
 }
 
 impl Board {
     pub fn new(hosts: &[String], now: Instant) -> Self {
-        let place = |name: &String| Place { name: name.clone(), state: HostState::Queued, started: None };
+        let place = |name: &String| Place {
+            name: name.clone(),
+            state: HostState::Queued,
+            started: None,
+            progress: None,
+        };
         Self {
             begun: now,
             index: hosts.iter().enumerate().map(|(index, host)| (host.clone(), index)).collect(),
@@ -60,6 +86,17 @@ impl Board {
                 place.started = Some(now);
                 self.at_work.insert((now, index));
             }
+        }
+    }
+
+    /// What the script of a host said of how far it is.
+    pub fn progressed(&mut self, host: &str, percent: f64, step: Option<&str>) {
+        let Some(index) = self.index.get(host).copied() else { return };
+        let place = &mut self.hosts[index];
+        if place.state != HostState::Ended {
+            // Far more of a step than is ever shown, far less than a host could send.
+            let step = step.map(|step| step.chars().take(4 * STEP).collect());
+            place.progress = Some((percent, step));
         }
     }
 
@@ -121,12 +158,16 @@ impl Board {
         let name = |index: usize| cut(&visible_line(&self.hosts[index].name), width / 2);
         let column = shown.iter().map(|(_, index)| name(*index).chars().count()).max().unwrap_or(0);
         for (started, index) in shown {
-            let text = format!(
+            let place = &self.hosts[*index];
+            let mut text = format!(
                 "  {:<column$}  {:<14} {}",
                 name(*index),
-                self.hosts[*index].state.as_str(),
+                place.state.as_str(),
                 clock(now.saturating_duration_since(*started)),
             );
+            if let Some(progress) = place.progress_text() {
+                text += &format!("  {progress}");
+            }
             lines.push(cut(&text, width));
         }
         if self.at_work.len() > named {
@@ -165,7 +206,8 @@ impl Board {
         )
     }
 
-    /// `20 s: 61 of 64 hosts done, 2 failed; running: web[07-09]; queued: db1`
+    /// `20 s: 61 of 64 hosts done, 2 failed; running: web[07-09] (3); slowest: web08 12% copying;
+    /// queued: db1`: of the hosts that tell their progress, the three that are least far.
     pub fn line(&self, now: Instant) -> String {
         let mut line =
             format!("{}: {} of {} done", clock(self.age(now)), self.done(), units::hosts(self.hosts.len()));
@@ -183,8 +225,31 @@ impl Board {
             let set = fold::fold_within(names.iter().copied(), SET);
             let count = if names.len() > 1 { format!(" ({})", names.len()) } else { String::new() };
             line += &format!("; {}: {}{count}", state.as_str(), visible_line(&set));
+            if state == HostState::Running {
+                line += &self.slowest();
+            }
         }
         line
+    }
+
+    fn slowest(&self) -> String {
+        let mut told: Vec<(f64, &Place)> = self
+            .hosts
+            .iter()
+            .filter(|place| place.state == HostState::Running)
+            .filter_map(|place| Some((place.progress.as_ref()?.0, place)))
+            .collect();
+        told.sort_by(|(one, ones), (other, others)| {
+            one.total_cmp(other).then_with(|| fold::natural(&ones.name, &others.name))
+        });
+        let named: Vec<String> = told
+            .iter()
+            .take(SLOWEST)
+            .filter_map(|(_, place)| {
+                Some(format!("{} {}", visible_line(&place.name), place.progress_text()?))
+            })
+            .collect();
+        if named.is_empty() { String::new() } else { format!("; slowest: {}", named.join(", ")) }
     }
 }
 
@@ -251,6 +316,28 @@ mod tests {
         board.entered("web21", HostState::Connecting, begun);
         board.stopping();
         insta::assert_snapshot!(board.line(begun + Duration::from_secs(20)), @r"20 s: 18 of 40 hosts done, stopping; running: web[19-20] (2); connecting: web21; queued: web[22-40] (19)");
+    }
+
+    #[test]
+    fn what_scripts_say_of_their_progress() {
+        let (mut board, begun) = board(6, 5);
+        board.progressed("web02", 55.5, Some("copying\x1b[2J files"));
+        board.progressed("web03", 7.0, None);
+        board.progressed("web04", 20.0, Some(&"x".repeat(1000)));
+        board.progressed("web04", 99.9, Some("ending"));
+        board.progressed("web05", 98.0, Some(&"x".repeat(1000)));
+        board.progressed("web99", 1.0, None);
+        board.finished("web01", Outcome::Succeeded);
+        board.progressed("web01", 1.0, None);
+        let (term, _) = Term::captured();
+        insta::assert_snapshot!(board.frame(&term, begun + Duration::from_secs(8)).join("\n"), @r"
+        ━━━━──────────────────── 1/6 hosts, 1 queued, 8 s
+          web02  running        7 s  55% copying\x1b[2J files
+          web03  running        6 s  7%
+          web04  running        5 s  99% ending
+          web05  running        4 s  98% xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
+        ");
+        insta::assert_snapshot!(board.line(begun + Duration::from_secs(20)), @r"20 s: 1 of 6 hosts done; running: web[02-05] (4); slowest: web03 7%, web02 55% copying\x1b[2J files, web05 98% xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…; queued: web06");
     }
 
     #[test]

@@ -1,226 +1,261 @@
-//! Who we are: keys from files and from the agent.
+//! Who we are: keys and certificates from files and from the agent, and a password.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
-use russh::AgentAuthError;
 use russh::client::{AuthResult, Handle};
-use russh::keys::agent::AgentIdentity;
-use russh::keys::agent::client::AgentClient;
-use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_secret_key};
-use tokio::net::UnixStream;
-use tokio::sync::{Mutex, Semaphore};
-use tokio::time::timeout;
+use russh::keys::ssh_key::public::KeyData;
+use russh::{MethodKind, MethodSet};
+use tokio::sync::Mutex;
 
 use super::client::Client;
-use crate::inventory::Ssh;
+use crate::inventory::{Passphrases, Secret, Ssh};
 use crate::transport::{Fault, Phase};
+
+mod agent;
+mod candidate;
+mod key_file;
+mod password;
+
+use agent::Agent;
+use candidate::Candidate;
+use key_file::KeyFile;
 
 /// OpenSSH's MaxAuthTries is 6: one more try and the server hangs up.
 const TRIES: usize = 5;
-
-/// An agent that does not answer is no agent.
-const AGENT_WITHIN: Duration = Duration::from_secs(5);
-/// Signatures asked of an agent at once: it makes them one by one anyway.
-const SIGNING: usize = 8;
+/// Tries that are kept for a password.
+const PASSWORD_TRIES: usize = 2;
+/// Keys that let us in somewhere, remembered for other hosts.
+const REMEMBERED: usize = 8;
 
 /// Private keys and agents, each opened once for all hosts of a run.
 #[derive(Default)]
 pub struct Keys {
-    files: std::sync::Mutex<HashMap<PathBuf, File>>,
-    agents: Mutex<HashMap<PathBuf, Arc<Opened>>>,
+    files: std::sync::Mutex<HashMap<PathBuf, KeyFile>>,
+    agents: Mutex<HashMap<PathBuf, Arc<Agent>>>,
+    /// The one that worked last is first.
+    worked: std::sync::Mutex<Vec<(KeyData, bool)>>,
 }
 
-/// A private key, or why there is none.
-type File = Result<Arc<PrivateKey>, String>;
-
-/// An agent and what it holds: nothing where nobody answers.
-struct Opened {
-    socket: PathBuf,
-    keys: Vec<PublicKey>,
-    turns: Semaphore,
-}
-
-enum Candidate {
-    File(Arc<PrivateKey>),
-    Agent(Arc<Opened>, PublicKey),
-}
-
-impl Candidate {
-    fn is_rsa(&self) -> bool {
-        match self {
-            Self::File(key) => key.algorithm().is_rsa(),
-            Self::Agent(_, key) => key.algorithm().is_rsa(),
-        }
-    }
+/// What there is to try, and why the rest is not.
+#[derive(Default)]
+struct Candidates {
+    keys: Vec<Candidate>,
+    unusable: Vec<(PathBuf, String)>,
 }
 
 impl Keys {
-    /// Tries keys until the host lets us in: those of files that the agent holds or that are not
-    /// encrypted, then the agent's others, unless only the named ones may be used.
+    /// Tries keys until the host lets us in: those that worked elsewhere in this run, those of
+    /// files, then the agent's others, unless only the named ones may be used; a password last.
     pub async fn authenticate(&self, handle: &mut Handle<Client>, address: &Ssh) -> Result<(), Fault> {
-        let (candidates, unusable) = self.candidates(address).await;
-        let tried = candidates.len().min(TRIES);
-        for candidate in candidates.into_iter().take(TRIES) {
-            let result = try_one(handle, &address.user, &candidate).await?;
-            if result.success() {
-                return Ok(());
-            }
-            if handle.is_closed() {
-                return Err(Fault::new(
-                    Phase::Auth,
-                    "closed",
-                    "the host closed the connection while we authenticated",
-                )
-                .hint("ssh -v HOST true"));
+        let Candidates { keys, unusable } = self.candidates(address).await;
+        let room = if address.password.is_some() { TRIES - PASSWORD_TRIES } else { TRIES };
+        let (found, tried) = (keys.len(), keys.len().min(room));
+        // What the server takes, once it has said so.
+        let mut offered: Option<MethodSet> = None;
+        for candidate in keys.into_iter().take(room) {
+            match candidate.attempt(handle, &address.user).await? {
+                AuthResult::Success => {
+                    self.remember(candidate.id());
+                    return Ok(());
+                }
+                AuthResult::Failure { remaining_methods, partial_success: true } => {
+                    self.remember(candidate.id());
+                    if !takes_password(&remaining_methods) || address.password.is_none() {
+                        return Err(wants_more("the key", &remaining_methods));
+                    }
+                    offered = Some(remaining_methods);
+                    break;
+                }
+                AuthResult::Failure { remaining_methods, .. } => {
+                    if handle.is_closed() {
+                        return Err(closed().cause(format!("after {tried} keys at most")));
+                    }
+                    // An agent that does not sign says nothing of the server.
+                    if !remaining_methods.is_empty() {
+                        let takes_keys = remaining_methods.contains(&MethodKind::PublicKey);
+                        offered = Some(remaining_methods);
+                        if !takes_keys {
+                            break;
+                        }
+                    }
+                }
             }
         }
-        let mut fault = Fault::new(
-            Phase::Auth,
-            "refused",
-            format!("the host let '{}' in with none of {tried} keys", address.user),
-        );
-        if tried == 0 {
-            fault =
-                Fault::new(Phase::Auth, "no-key", format!("there is no key to try for '{}'", address.user));
+        if let Some(password) = &address.password {
+            return password::authenticate(handle, &address.user, password, offered.as_ref()).await;
         }
+        let user = &address.user;
+        let mut fault = match (tried, found) {
+            (0, _) => Fault::new(Phase::Auth, "no-key", format!("there is no key to try for '{user}'")),
+            (tried, found) if tried < found => {
+                let message =
+                    format!("the host let '{user}' in with none of the first {tried} of {found} keys");
+                Fault::new(Phase::Auth, "refused", message)
+                    .cause("servers hang up after six tries (MaxAuthTries), so no more were made")
+            }
+            (tried, _) => {
+                let message = format!("the host let '{user}' in with none of {tried} keys");
+                Fault::new(Phase::Auth, "refused", message)
+            }
+        };
         for (path, reason) in unusable {
             fault = fault.cause(format!("{}: {reason}", path.display()));
         }
-        Err(fault.hint("--private-key FILE, --user NAME, or ssh-add FILE"))
+        Err(fault.hint(match (found > tried, offered.is_some_and(|offered| takes_password(&offered))) {
+            (true, _) => "--private-key FILE, with IdentitiesOnly yes in ssh_config",
+            (false, true) => "--private-key FILE, --user NAME, ssh-add FILE, or --ask-pass",
+            (false, false) => "--private-key FILE, --user NAME, or ssh-add FILE",
+        }))
     }
 
-    async fn candidates(&self, address: &Ssh) -> (Vec<Candidate>, Vec<(PathBuf, String)>) {
+    async fn candidates(&self, address: &Ssh) -> Candidates {
         let agent = match &address.agent {
             Some(socket) => Some(self.agent(socket).await),
             None => None,
         };
-        let mut held: Vec<PublicKey> = agent.iter().flat_map(|agent| agent.keys.clone()).collect();
-        let (mut candidates, mut unusable) = (Vec::new(), Vec::new());
+        let (certificates, unusable) = key_file::certificates(&address.certificates, &address.identities);
+        let mut found = Candidates { keys: Vec::new(), unusable };
+        let mut held = agent.as_ref().map(|agent| agent.keys.clone()).unwrap_or_default();
         for path in &address.identities {
             // An agent's key needs no passphrase: its public half beside the file names it.
-            let public = public_half(path);
+            let public = key_file::public_half(path);
             let in_agent = held
                 .iter()
                 .position(|key| public.as_ref().is_some_and(|public| public.key_data() == key.key_data()));
-            match (in_agent, &agent, self.file(path)) {
-                (Some(index), Some(agent), _) => {
-                    candidates.push(Candidate::Agent(Arc::clone(agent), held.remove(index)))
+            let file = || self.file(path, &address.passphrases);
+            match (in_agent, &agent) {
+                (Some(index), Some(agent)) => {
+                    let key = held.remove(index);
+                    let of_key = |certificate: &&_| is_for(certificate, key.key_data());
+                    for certificate in certificates.iter().filter(of_key) {
+                        let certificate = Box::new(certificate.clone());
+                        found.keys.push(Candidate::AgentCertified(
+                            Arc::clone(agent),
+                            certificate,
+                            Some(key.clone()),
+                        ));
+                    }
+                    found.keys.push(Candidate::Agent(Arc::clone(agent), key));
                 }
-                (_, _, Ok(key)) => candidates.push(Candidate::File(key)),
-                (_, _, Err(reason)) => unusable.push((path.clone(), reason)),
+                _ => match file() {
+                    Ok(key) => {
+                        let of_key = |certificate: &&_| is_for(certificate, key.public_key().key_data());
+                        for certificate in certificates.iter().filter(of_key) {
+                            let certificate = Box::new(certificate.clone());
+                            found.keys.push(Candidate::Certified(Arc::clone(&key), certificate));
+                        }
+                        found.keys.push(Candidate::File(key));
+                    }
+                    Err(reason) => found.unusable.push((path.clone(), reason)),
+                },
             }
         }
-        if let Some(agent) = agent.filter(|_| !address.identities_only) {
-            candidates.extend(held.into_iter().map(|key| Candidate::Agent(Arc::clone(&agent), key)));
+        if let Some(agent) = agent {
+            // A certificate that is named may be for a key that only the agent has.
+            for certificate in &certificates {
+                let key = held.iter().find(|key| is_for(certificate, key.key_data()));
+                if let Some(key) = key {
+                    let certificate = Box::new(certificate.clone());
+                    found.keys.push(Candidate::AgentCertified(
+                        Arc::clone(&agent),
+                        certificate,
+                        Some(key.clone()),
+                    ));
+                }
+            }
+            if !address.identities_only {
+                let own = agent.certificates.iter().filter(|own| !certificates.contains(own));
+                let own =
+                    own.map(|own| Candidate::AgentCertified(Arc::clone(&agent), Box::new(own.clone()), None));
+                found.keys.extend(own);
+                found.keys.extend(held.into_iter().map(|key| Candidate::Agent(Arc::clone(&agent), key)));
+            }
         }
-        (candidates, unusable)
+        let worked = self.worked.lock().unwrap_or_else(PoisonError::into_inner);
+        let rank = |id| worked.iter().position(|worked| *worked == id).unwrap_or(usize::MAX);
+        found.keys.sort_by_key(|candidate| rank(candidate.id()));
+        found
     }
 
-    fn file(&self, path: &Path) -> File {
+    fn remember(&self, id: (KeyData, bool)) {
+        let mut worked = self.worked.lock().unwrap_or_else(PoisonError::into_inner);
+        if worked.first() != Some(&id) {
+            worked.retain(|known| *known != id);
+            worked.insert(0, id);
+            worked.truncate(REMEMBERED);
+        }
+    }
+
+    fn file(&self, path: &Path, passphrases: &Passphrases) -> KeyFile {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let load = || match load_secret_key(path, None) {
-            Ok(key) => Ok(Arc::new(key)),
-            Err(russh::keys::Error::KeyIsEncrypted) => Err("it has a passphrase; ssh-add it".to_owned()),
-            Err(error) => Err(error.to_string()),
-        };
-        files.entry(path.to_owned()).or_insert_with(load).clone()
+        files.entry(path.to_owned()).or_insert_with(|| key_file::load(path, passphrases)).clone()
     }
 
-    async fn agent(&self, socket: &Path) -> Arc<Opened> {
+    async fn agent(&self, socket: &Path) -> Arc<Agent> {
         let mut agents = self.agents.lock().await;
         if let Some(agent) = agents.get(socket) {
             return Arc::clone(agent);
         }
-        let keys = timeout(AGENT_WITHIN, identities(socket)).await;
-        let keys = match keys {
-            Ok(Ok(keys)) => keys,
-            Ok(Err(error)) => {
-                tracing::warn!(socket = %socket.display(), %error, "ssh-agent not used");
-                Vec::new()
-            }
-            Err(_) => {
-                tracing::warn!(socket = %socket.display(), "ssh-agent does not answer");
-                Vec::new()
-            }
-        };
-        let opened = Arc::new(Opened { socket: socket.to_owned(), keys, turns: Semaphore::new(SIGNING) });
-        agents.insert(socket.to_owned(), Arc::clone(&opened));
-        opened
+        let agent = Arc::new(Agent::open(socket).await);
+        agents.insert(socket.to_owned(), Arc::clone(&agent));
+        agent
     }
 }
 
-async fn identities(socket: &Path) -> Result<Vec<PublicKey>, russh::keys::Error> {
-    let mut client = AgentClient::connect(UnixStream::connect(socket).await?);
-    let identities = client.request_identities().await?;
-    let keys = identities.into_iter().filter_map(|identity| match identity {
-        AgentIdentity::PublicKey { key, .. } => Some(key),
-        AgentIdentity::Certificate { .. } => None,
-    });
-    Ok(keys.collect())
-}
-
-/// Signs over a connection of its own: one that is shared would be held through round trips to
-/// hosts, and a request that is given up would leave its answer to the next.
-struct Signing<'a>(&'a Opened);
-
-impl russh::Signer for Signing<'_> {
-    type Error = AgentAuthError;
-
-    async fn auth_sign(
-        &mut self,
-        key: &AgentIdentity,
-        hash: Option<HashAlg>,
-        data: Vec<u8>,
-    ) -> Result<Vec<u8>, AgentAuthError> {
-        // Closed by nobody.
-        let _turn = self.0.turns.acquire().await;
-        let stream = UnixStream::connect(&self.0.socket).await.map_err(russh::keys::Error::from)?;
-        AgentClient::connect(stream).auth_sign(key, hash, data).await
-    }
-}
-
-fn public_half(path: &Path) -> Option<PublicKey> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".pub");
-    PublicKey::read_openssh_file(Path::new(&name)).ok()
-}
-
-async fn try_one(
-    handle: &mut Handle<Client>,
-    user: &str,
-    candidate: &Candidate,
-) -> Result<AuthResult, Fault> {
-    let broke = |error: &dyn std::error::Error| {
-        Fault::new(Phase::Auth, "closed", "the host closed the connection while we authenticated")
-            .because(error)
-            .hint("ssh -v HOST true")
-    };
-    // Waits for the server's list, so it is asked for RSA alone.
-    let hash = match candidate.is_rsa() {
-        true => handle.best_supported_rsa_hash().await.map_err(|error| broke(&error))?.flatten(),
-        false => None,
-    };
-    match candidate {
-        Candidate::File(key) => {
-            let key = PrivateKeyWithHashAlg::new(Arc::clone(key), hash);
-            handle.authenticate_publickey(user, key).await.map_err(|error| broke(&error))
+/// The keys that would be tried at these hosts and that nobody can use without a passphrase. One
+/// that nobody named counts only where there is nothing else to try.
+pub async fn locked_keys<'a>(addresses: impl IntoIterator<Item = &'a Ssh>) -> Vec<PathBuf> {
+    let (keys, mut locked, mut seen) = (Keys::default(), Vec::new(), HashSet::new());
+    for address in addresses {
+        let way = (&address.identities, &address.agent, address.identities_only, &address.password);
+        if !seen.insert(way) {
+            continue;
         }
-        Candidate::Agent(agent, key) => {
-            match handle.authenticate_publickey_with(user, key.clone(), hash, &mut Signing(agent)).await {
-                Ok(result) => Ok(result),
-                // The agent may refuse one key (a touch not given) and have another.
-                Err(error) => {
-                    tracing::warn!(%error, "ssh-agent did not sign");
-                    Ok(refused())
-                }
+        let candidates = keys.candidates(address).await;
+        let is_alone = candidates.keys.is_empty() && address.password.is_none();
+        for (path, _) in candidates.unusable {
+            let is_wanted = is_alone || !is_default(&path);
+            if is_wanted && !locked.contains(&path) && key_file::is_locked(&path) {
+                locked.push(path);
             }
         }
     }
+    locked
 }
 
-fn refused() -> AuthResult {
-    AuthResult::Failure { remaining_methods: russh::MethodSet::empty(), partial_success: false }
+/// Whether the passphrase is that of the private key in the file.
+pub fn opens_key(path: &Path, passphrase: &Secret) -> bool {
+    key_file::opens(path, passphrase.expose())
+}
+
+/// One of the files that are tried where nobody names any.
+fn is_default(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.starts_with("id_") && path.parent().is_some_and(|folder| folder.ends_with(".ssh"))
+}
+
+fn is_for(certificate: &russh::keys::Certificate, key: &KeyData) -> bool {
+    certificate.public_key() == key
+}
+
+fn takes_password(methods: &MethodSet) -> bool {
+    methods.contains(&MethodKind::Password) || methods.contains(&MethodKind::KeyboardInteractive)
+}
+
+fn closed() -> Fault {
+    Fault::new(Phase::Auth, "closed", "the host closed the connection while we authenticated")
+        .hint("ssh -v HOST true")
+}
+
+fn broke(error: &dyn std::error::Error) -> Fault {
+    closed().because(error)
+}
+
+fn wants_more(than: &str, methods: &MethodSet) -> Fault {
+    let methods: Vec<String> = methods.iter().map(|method| <&str>::from(method).to_owned()).collect();
+    let message = format!("the host took {than} and wants {} as well", methods.join(" or "));
+    Fault::new(Phase::Auth, "partial", message)
+        .hint("--ask-pass, or AuthenticationMethods in its sshd_config")
 }

@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 use super::known_hosts::{KnownHosts, Verdict};
 use crate::inventory::{HostKeyPolicy, Ssh};
 use crate::transport::tunnel::Stream;
-use crate::transport::{Fault, Phase};
+use crate::transport::{Entrance, Fault, Phase};
 
-/// The one socket this connection may forward to us, once it is asked for.
-pub type Forwarded = Arc<Mutex<Option<(String, mpsc::Sender<Box<dyn Stream>>)>>>;
+/// The one entrance this connection may forward to us, once it is asked for.
+pub type Forwarded = Arc<Mutex<Option<(Entrance, mpsc::Sender<Box<dyn Stream>>)>>>;
 
 pub struct Client {
     pub address: Ssh,
@@ -51,11 +51,43 @@ impl Handler for Client {
         reply: russh::client::ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), ClientError> {
+        self.forward(|asked| *asked == Entrance::Socket(path.to_owned()), channel, reply).await;
+        Ok(())
+    }
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        _: &str,
+        port: u32,
+        _: &str,
+        _: u32,
+        reply: russh::client::ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), ClientError> {
+        // Between our request and the host's answer its port is not known to us; nobody but the
+        // one we asked for can be meant.
+        let is_ours = |asked: &Entrance| match asked {
+            Entrance::Port(asked) => *asked == 0 || u32::from(*asked) == port,
+            Entrance::Socket(_) => false,
+        };
+        self.forward(is_ours, channel, reply).await;
+        Ok(())
+    }
+}
+
+impl Client {
+    /// A host that opens what nobody asked for, or faster than we serve, gets a refusal.
+    async fn forward(
+        &self,
+        is_asked: impl Fn(&Entrance) -> bool,
+        channel: Channel<Msg>,
+        reply: russh::client::ChannelOpenHandle,
+    ) {
         let slot = {
             let forwarded = self.forwarded.lock().unwrap_or_else(PoisonError::into_inner);
-            forwarded.as_ref().filter(|(asked, _)| asked == path).map(|(_, streams)| streams.clone())
+            forwarded.as_ref().filter(|(asked, _)| is_asked(asked)).map(|(_, streams)| streams.clone())
         };
-        // A host that opens what nobody asked for, or faster than we serve, gets a refusal.
         match slot.as_ref().map(mpsc::Sender::try_reserve) {
             Some(Ok(permit)) => {
                 reply.accept().await;
@@ -63,11 +95,8 @@ impl Handler for Client {
             }
             _ => reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await,
         }
-        Ok(())
     }
-}
 
-impl Client {
     fn check(&self, shown: &PublicKeyOrCertificate) -> Result<(), Fault> {
         let (name, port) = lookup(&self.address);
         let (verdict, key) = match shown {

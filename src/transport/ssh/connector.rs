@@ -3,48 +3,116 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use russh::client::{self, Handle};
-use russh::{Disconnect, Preferred};
-use tokio::net::TcpStream;
+use russh::client::{Handle, Msg};
+use russh::{Channel, Disconnect};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::auth::Keys;
-use super::client::{Client, ClientError, Forwarded, lookup};
+use super::bastion::{Bastion, Bastions};
+use super::client::{Client, Forwarded};
+use super::endpoint::{Endpoints, Patience};
 use super::exec::Exec;
+use super::handshake::{handshake, is_drop, seconds};
 use super::known_hosts::KnownHosts;
-use super::watched::{Opening, Watched};
-use crate::inventory::Ssh;
-use crate::transport::{Fault, Phase, Step, Tunnel};
+use super::proxy_command::ProxyCommand;
+use super::tcp;
+use crate::inventory::{Proxy, Ssh};
+use crate::transport::tunnel::Stream;
+use crate::transport::{Entrance, Fault, Phase, Step, Tunnel};
 
-/// A host that is silent for the first, three times, is gone.
-const KEEPALIVE: Duration = Duration::from_secs(15);
-/// What a host may have on its way to us on one channel.
-const WINDOW: u32 = 1 << 20;
-/// How many messages of a channel wait for us before the connection does.
-const CHANNEL_BUFFER: usize = 16;
 /// Helper connections that wait to be served.
 const TUNNEL_BACKLOG: usize = 32;
 /// How long a goodbye may take.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 
-/// Connects; reads keys, agents and known_hosts files once for all hosts.
+/// Connects; reads keys, agents and known_hosts files once for all hosts, and has one connection
+/// to each jump host.
 #[derive(Default)]
 pub struct Connector {
     keys: Keys,
     known: Mutex<HashMap<Vec<PathBuf>, Arc<KnownHosts>>>,
+    endpoints: Endpoints,
+    bastions: Bastions,
+}
+
+/// Where the stream to a host comes from.
+enum Way<'a> {
+    Tcp(Vec<SocketAddr>),
+    Jump(&'a Arc<Ssh>),
+    Command(&'a str),
 }
 
 impl Connector {
+    /// A server that drops us unheard is asked again for as long as it may take to connect.
     pub async fn connect(&self, address: &Ssh, step: &impl Fn(Step)) -> Result<Connection, Fault> {
         step(Step::Connecting);
-        let stream = tcp(address).await?;
+        let way = match &address.proxy {
+            None => Way::Tcp(tcp::look_up(address).await?),
+            Some(Proxy::Jump(jump)) => Way::Jump(jump),
+            Some(Proxy::Command(line)) => Way::Command(line),
+        };
+        let endpoint = self.endpoints.at(way.to(address));
+        let mut patience = Patience::new(address.connect_timeout);
+        loop {
+            let turn = endpoint.turn().await;
+            let begun = Instant::now();
+            let fault = match self.attempt(address, &way, step).await {
+                Ok(connection) => {
+                    turn.welcomed();
+                    return Ok(connection);
+                }
+                Err(fault) => fault,
+            };
+            if !is_drop(&fault) {
+                return Err(fault);
+            }
+            turn.dropped();
+            let Some(pause) = patience.after(begun.elapsed()) else {
+                return Err(fault.cause(format!("so it did {} times", patience.tries)));
+            };
+            tracing::debug!(%address, tries = patience.tries, ?pause, "dropped by the server");
+            sleep(pause).await;
+        }
+    }
+
+    /// [`connect`](Self::connect) for a jump host, on the way to which there may be others.
+    pub fn connect_jump<'a>(
+        &'a self,
+        address: &'a Ssh,
+    ) -> Pin<Box<dyn Future<Output = Result<Connection, Fault>> + Send + 'a>> {
+        Box::pin(self.connect(address, &|_| {}))
+    }
+
+    pub fn bastion(&self, address: &Arc<Ssh>) -> Arc<Bastion> {
+        self.bastions.at(address)
+    }
+
+    async fn attempt(&self, address: &Ssh, way: &Way<'_>, step: &impl Fn(Step)) -> Result<Connection, Fault> {
         let forwarded = Forwarded::default();
-        let handle = self.handshake(address, stream, Arc::clone(&forwarded)).await?;
+        let known = self.known_hosts(&address.known_hosts);
+        let client = Client { address: address.clone(), known, forwarded: Arc::clone(&forwarded) };
+        let handle = match way {
+            Way::Tcp(addresses) => {
+                handshake(client, Box::new(tcp::connect(addresses, address).await?)).await?
+            }
+            Way::Jump(jump) => {
+                let stream = self.bastion(jump).open(self, address).await?;
+                handshake(client, Box::new(stream) as Box<dyn Stream>).await?
+            }
+            Way::Command(line) => {
+                let (stream, words) = ProxyCommand::start(line)?;
+                match handshake(client, Box::new(stream)).await {
+                    Err(fault) if is_drop(&fault) => return Err(words.explain(line).await),
+                    shaken => shaken?,
+                }
+            }
+        };
         step(Step::Authenticating);
         let mut connection = Connection { handle, forwarded };
         let within = address.connect_timeout;
@@ -60,39 +128,6 @@ impl Connector {
         Ok(connection)
     }
 
-    async fn handshake(
-        &self,
-        address: &Ssh,
-        stream: TcpStream,
-        forwarded: Forwarded,
-    ) -> Result<Handle<Client>, Fault> {
-        let known = self.known_hosts(&address.known_hosts);
-        let (name, port) = lookup(address);
-        let algorithms = known.algorithms(name, port);
-        let config = client::Config {
-            window_size: WINDOW,
-            channel_buffer_size: CHANNEL_BUFFER,
-            keepalive_interval: Some(KEEPALIVE),
-            keepalive_max: 3,
-            nodelay: true,
-            preferred: Preferred {
-                key: algorithms.keys.into(),
-                host_key_certificates: algorithms.certificates.into(),
-                ..Preferred::default()
-            },
-            ..client::Config::default()
-        };
-        let client = Client { address: address.clone(), known, forwarded };
-        let (stream, opening) = Watched::new(stream);
-        let within = address.connect_timeout;
-        match timeout(within, client::connect_stream(Arc::new(config), stream, client)).await {
-            Ok(Ok(handle)) => Ok(handle),
-            Ok(Err(ClientError::HostKey(fault))) => Err(fault),
-            Ok(Err(ClientError::Russh(error))) => Err(handshake_fault(&opening, &error)),
-            Err(_) => Err(silence(&opening, within)),
-        }
-    }
-
     fn known_hosts(&self, files: &[PathBuf]) -> Arc<KnownHosts> {
         let mut loaded = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = loaded.entry(files.to_vec()).or_insert_with(|| Arc::new(KnownHosts::load(files)));
@@ -100,104 +135,15 @@ impl Connector {
     }
 }
 
-async fn tcp(address: &Ssh) -> Result<TcpStream, Fault> {
-    let within = address.connect_timeout;
-    let Ssh { host, port, .. } = address;
-    let looked_up = timeout(within, tokio::net::lookup_host((host.as_str(), *port))).await;
-    let addresses: Vec<SocketAddr> = looked_up
-        .map_err(|_| {
-            Fault::new(
-                Phase::Dns,
-                "timeout",
-                format!("'{host}' was not looked up within {}", seconds(within)),
-            )
-        })?
-        .map_err(|error| {
-            Fault::new(Phase::Dns, "unknown", format!("'{host}' has no address"))
-                .because(&error)
-                .hint(format!("getent hosts {host}"))
-        })?
-        .collect();
-    let mut last = Fault::new(Phase::Dns, "unknown", format!("'{host}' has no address"))
-        .hint(format!("getent hosts {host}"));
-    for address in addresses {
-        match timeout(within, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // russh asks for it only on streams it opens itself.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Ok(Err(error)) => last = tcp_fault(address, &error),
-            Err(_) => {
-                last = Fault::new(
-                    Phase::Tcp,
-                    "timeout",
-                    format!("{address} did not answer within {}", seconds(within)),
-                )
-                .hint(format!("ping {}", address.ip()));
-            }
+impl Way<'_> {
+    /// A name for the server at the end: two that are equal are the same one.
+    fn to(&self, address: &Ssh) -> String {
+        match self {
+            Self::Tcp(addresses) => addresses[0].to_string(),
+            Self::Jump(jump) => format!("{}:{} behind {jump}", address.host, address.port),
+            Self::Command(line) => format!("{}:{} through {line}", address.host, address.port),
         }
     }
-    Err(last)
-}
-
-fn tcp_fault(address: SocketAddr, error: &std::io::Error) -> Fault {
-    let (kind, message) = match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => ("refused", format!("nothing listens on {address}")),
-        std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable => {
-            ("unreachable", format!("there is no way to {address}"))
-        }
-        _ => ("connect", format!("cannot connect to {address}")),
-    };
-    Fault::new(Phase::Tcp, kind, message).because(error).hint(format!(
-        "nc -vz {} {}",
-        address.ip(),
-        address.port()
-    ))
-}
-
-fn handshake_fault(opening: &Opening, error: &russh::Error) -> Fault {
-    if !opening.is_ssh() {
-        let said = opening.text();
-        return match said.as_str() {
-            "" => {
-                Fault::new(Phase::Banner, "closed", "the host closed the connection before it said anything")
-                    .because(error)
-                    .hint("the server may be at its MaxStartups: try again with fewer --forks")
-            }
-            said => Fault::new(Phase::Banner, "garbage", "the port does not speak SSH")
-                .cause(format!("it says '{said}'"))
-                .hint("--port N"),
-        };
-    }
-    if let russh::Error::NoCommonAlgo { kind, theirs, .. } = error {
-        return Fault::new(
-            Phase::Banner,
-            "algorithms",
-            format!("no common {kind:?} algorithm").to_lowercase(),
-        )
-        .cause(format!("the host offers {}", theirs.join(", ")));
-    }
-    Fault::new(Phase::Banner, "handshake", "the SSH handshake failed").because(error).hint("ssh -v HOST true")
-}
-
-fn silence(opening: &Opening, within: Duration) -> Fault {
-    let message = match (opening.is_ssh(), opening.text().as_str()) {
-        (true, _) => format!("the SSH handshake was not done within {}", seconds(within)),
-        (false, "") => {
-            format!("the host accepted the connection and said nothing within {}", seconds(within))
-        }
-        (false, said) => {
-            return Fault::new(Phase::Banner, "garbage", "the port does not speak SSH")
-                .cause(format!("it says '{said}'"))
-                .hint("--port N");
-        }
-    };
-    Fault::new(Phase::Banner, "timeout", message).hint("--connect-timeout 60s")
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs_f64())
 }
 
 /// An authenticated connection to one host.
@@ -207,6 +153,15 @@ pub struct Connection {
 }
 
 impl Connection {
+    pub fn is_closed(&self) -> bool {
+        self.handle.is_closed()
+    }
+
+    /// A channel to another host through this one.
+    pub async fn open_direct(&self, host: String, port: u16) -> Result<Channel<Msg>, russh::Error> {
+        self.handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0).await
+    }
+
     /// Starts `command` and sends it `input` at once: exec is not waited for, as its failure shows
     /// in what comes back. Whether all input was sent.
     pub async fn exec(
@@ -232,15 +187,39 @@ impl Connection {
         Ok((exec, true))
     }
 
-    pub async fn open_tunnel(&self, path: &str) -> Result<Tunnel, Fault> {
+    /// The tunnel opened last is the one that is served.
+    pub async fn open_tunnel(&self, at: Entrance) -> Result<(Tunnel, Option<u16>), Fault> {
         let (sender, streams) = mpsc::channel(TUNNEL_BACKLOG);
-        *self.forwarded.lock().unwrap_or_else(PoisonError::into_inner) = Some((path.to_owned(), sender));
-        self.handle.streamlocal_forward(path).await.map_err(|error| {
-            Fault::new(Phase::Upload, "forward", "the host's sshd does not forward Unix sockets")
+        let serve = |at| {
+            let mut forwarded = self.forwarded.lock().unwrap_or_else(PoisonError::into_inner);
+            *forwarded = Some((at, sender.clone()));
+        };
+        serve(at.clone());
+        let refused = |what: &str, option: &str, error: russh::Error| {
+            Fault::new(Phase::Upload, "forward", format!("the host's sshd forwards no {what}"))
                 .because(&error)
-                .hint("AllowStreamLocalForwarding yes in its sshd_config")
-        })?;
-        Ok(Tunnel::Ssh(streams))
+                .hint(format!("{option} yes in its sshd_config"))
+        };
+        match at {
+            Entrance::Socket(path) => {
+                let asked = self.handle.streamlocal_forward(path).await;
+                asked.map_err(|error| refused("Unix sockets", "AllowStreamLocalForwarding", error))?;
+                Ok((Tunnel::Ssh(streams), None))
+            }
+            Entrance::Port(_) => {
+                let asked = self.handle.tcpip_forward("127.0.0.1", 0).await;
+                let port = asked.map_err(|error| refused("ports", "AllowTcpForwarding", error))?;
+                let port = u16::try_from(port).ok().filter(|port| *port > 0).ok_or_else(|| {
+                    Fault::new(
+                        Phase::Upload,
+                        "forward",
+                        "the host's sshd does not say which port it forwards",
+                    )
+                })?;
+                serve(Entrance::Port(port));
+                Ok((Tunnel::Ssh(streams), Some(port)))
+            }
+        }
     }
 
     pub async fn close(&self) {

@@ -31,10 +31,10 @@ impl ManifestError {
 
     /// Suggests the candidate nearest to `word`, if one is near.
     pub(super) fn nearest(mut self, word: &str, candidates: &[&str]) -> Self {
-        let word = word.to_lowercase();
+        let word = word.to_ascii_lowercase();
         self.suggestion = candidates
             .iter()
-            .map(|candidate| (strsim::damerau_levenshtein(&word, candidate), *candidate))
+            .map(|candidate| (strsim::osa_distance(&word, candidate), *candidate))
             .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3 + 1)
             .min_by_key(|(distance, _)| *distance)
             .map(|(_, candidate)| candidate.to_owned());

@@ -8,10 +8,11 @@ use serde_json::Value;
 use super::node::{Content, Key, Node};
 use super::{Interpreter, KEYS, ManifestError, Place, duration, is_name};
 
-/// The pairs of the manifest's mapping that have not been read yet.
-pub struct Fields(BTreeMap<String, Node>);
+/// The pairs of a mapping that have not been read yet.
+pub struct Fields(Vec<(String, Node)>);
 
 impl Fields {
+    /// Those of the manifest itself.
     pub fn new(root: Node) -> Result<Self, ManifestError> {
         let place = root.place;
         let pairs = match root.content {
@@ -23,14 +24,30 @@ impl Fields {
                 ));
             }
         };
-        let mut fields = BTreeMap::new();
+        Self::of(pairs, &KEYS, "")
+    }
+
+    /// Those of the mapping that is the value of the key `owner`.
+    pub fn inner(owner: &str, node: Node, keys: &[&str]) -> Result<Self, ManifestError> {
+        Self::of(mapping(owner, node)?, keys, &format!(" of {owner}"))
+    }
+
+    fn of(pairs: Vec<(Key, Node)>, keys: &[&str], of_owner: &str) -> Result<Self, ManifestError> {
+        let mut fields = Vec::new();
         for (Key { place, text }, node) in pairs {
-            if !KEYS.contains(&text.as_str()) {
-                return Err(ManifestError::new(place, format!("unknown key '{text}'")).nearest(&text, &KEYS));
+            if !keys.contains(&text.as_str()) {
+                let fault = ManifestError::new(place, format!("unknown key '{text}'{of_owner}"));
+                return Err(fault.nearest(&text, keys));
             }
-            fields.insert(text, node);
+            fields.push((text, node));
         }
         Ok(Self(fields))
+    }
+
+    /// What was written, if only `~`; `None` where the key is not there.
+    pub fn take(&mut self, key: &str) -> Option<Node> {
+        let at = self.0.iter().position(|(name, _)| name == key)?;
+        Some(self.0.swap_remove(at).1)
     }
 
     /// A key without a value counts as absent.
@@ -39,10 +56,12 @@ impl Fields {
         key: &str,
         read: impl FnOnce(&str, Node) -> Result<T, ManifestError>,
     ) -> Result<Option<T>, ManifestError> {
-        match self.0.remove(key) {
-            Some(node) if !node.is_null() => read(key, node).map(Some),
-            _ => Ok(None),
-        }
+        self.present(key).map(|node| read(key, node)).transpose()
+    }
+
+    /// What stands behind the key, if anything does.
+    pub fn present(&mut self, key: &str) -> Option<Node> {
+        self.take(key).filter(|node| !node.is_null())
     }
 
     pub fn required<T>(
@@ -50,7 +69,7 @@ impl Fields {
         key: &str,
         read: impl FnOnce(&str, Node) -> Result<T, ManifestError>,
     ) -> Result<T, ManifestError> {
-        match self.0.remove(key) {
+        match self.take(key) {
             Some(node) if node.is_null() => Err(node.fault(format!("key '{key}' has no value"))),
             Some(node) => read(key, node),
             None => Err(ManifestError::new(Place::START, format!("missing key '{key}'"))),
@@ -59,7 +78,7 @@ impl Fields {
 }
 
 /// A scalar as it was written: `7`, `yes` and `1.10` are text where text is wanted.
-fn text(what: &str, node: Node) -> Result<String, ManifestError> {
+pub fn text(what: &str, node: Node) -> Result<String, ManifestError> {
     if node.is_null() {
         return Err(node.fault(format!("{what} must be text, put it in quotes")));
     }
@@ -73,13 +92,39 @@ fn text(what: &str, node: Node) -> Result<String, ManifestError> {
 }
 
 fn list(what: &str, node: Node) -> Result<Vec<String>, ManifestError> {
+    let item_of = format!("an item of {what}");
+    items(what, node)?.into_iter().map(|item| text(&item_of, item)).collect()
+}
+
+pub fn items(what: &str, node: Node) -> Result<Vec<Node>, ManifestError> {
     let wrong = node.fault(format!("{what} must be a list, not {}", node.describe()));
     match node.content {
-        Content::Sequence(items) => {
-            let what = format!("an item of {what}");
-            items.into_iter().map(|item| text(&what, item)).collect()
-        }
+        Content::Sequence(items) => Ok(items),
         _ => Err(wrong),
+    }
+}
+
+/// The longest pattern or path of a list, in bytes.
+const MAX_TEXT: usize = 512;
+/// The longest list of patterns or paths.
+const MAX_ITEMS: usize = 256;
+
+/// A list that a person wrote by hand.
+pub fn short_list(what: &str, node: Node) -> Result<Vec<Node>, ManifestError> {
+    let too_long = node.fault(format!("{what} has more than {MAX_ITEMS} items"));
+    let items = items(what, node)?;
+    if items.len() > MAX_ITEMS { Err(too_long) } else { Ok(items) }
+}
+
+/// A pattern or a path, with its place.
+pub fn short_text(what: &str, node: Node) -> Result<(String, Place), ManifestError> {
+    let place = node.place;
+    let text = text(what, node)?;
+    let fault = |message: String| Err(ManifestError::new(place, message));
+    match text.len() {
+        0 => fault(format!("{what} is empty")),
+        1..=MAX_TEXT => Ok((text, place)),
+        bytes => fault(format!("{what} has {bytes} bytes, at most {MAX_TEXT}")),
     }
 }
 
@@ -111,7 +156,15 @@ pub fn name(key: &str, node: Node) -> Result<String, ManifestError> {
     Err(ManifestError::new(place, message))
 }
 
-pub fn release(key: &str, node: Node) -> Result<u64, ManifestError> {
+pub fn boolean(key: &str, node: Node) -> Result<bool, ManifestError> {
+    match node.to_json() {
+        Ok(Value::Bool(value)) => Ok(value),
+        _ => Err(node.fault(format!("{key} must be true or false, not {}", node.describe()))),
+    }
+}
+
+/// From 0.
+pub fn whole_number(key: &str, node: Node) -> Result<u64, ManifestError> {
     match node.to_json() {
         Ok(Value::Number(number)) if number.is_u64() => Ok(number.as_u64().expect("it is one")),
         Ok(Value::Number(_)) | Err(_) => Err(node.fault(format!("{key} must be a whole number from 0"))),
@@ -142,16 +195,19 @@ pub fn interpreter(key: &str, node: Node) -> Result<Interpreter, ManifestError> 
     })
 }
 
-/// Brings the path into one form: no `./`, no doubled `/`.
 pub fn entrypoint(key: &str, node: Node) -> Result<String, ManifestError> {
     let place = node.place;
-    let path = text(key, node)?;
-    let fault = |message: &str| Err(ManifestError::new(place, format!("entrypoint '{path}' {message}")));
+    path(key, text(key, node)?, place, "inside the payload")
+}
+
+/// Brings the path into one form: no `./`, no doubled `/`. `whereabouts` says where it must lead.
+pub fn path(what: &str, path: String, place: Place, whereabouts: &str) -> Result<String, ManifestError> {
+    let fault = |message: &str| Err(ManifestError::new(place, format!("{what} '{path}' {message}")));
     if path.starts_with('/') {
-        return fault("is absolute, it must be a path inside the payload");
+        return fault(&format!("is absolute, it must be a path {whereabouts}"));
     }
     if path.split('/').any(|part| part == "..") {
-        return fault("holds '..', it must be a path inside the payload");
+        return fault(&format!("holds '..', it must be a path {whereabouts}"));
     }
     if path.ends_with('/') {
         return fault("is a folder");
@@ -200,5 +256,10 @@ pub fn timeout(key: &str, node: Node) -> Result<Duration, ManifestError> {
 }
 
 pub fn metadata(key: &str, node: Node) -> Result<BTreeMap<String, Value>, ManifestError> {
-    mapping(key, node)?.into_iter().map(|(key, value)| Ok((key.text, value.to_json()?))).collect()
+    // One by one: collecting them would bring a sort of its own.
+    let mut metadata = BTreeMap::new();
+    for (key, value) in mapping(key, node)? {
+        metadata.insert(key.text, value.to_json()?);
+    }
+    Ok(metadata)
 }

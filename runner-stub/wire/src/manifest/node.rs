@@ -4,11 +4,13 @@
 //! small file stays a small tree.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 use serde_yaml::granit_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
 use super::{MAX_BYTES, ManifestError, Place};
+use crate::number;
 
 /// Collections may be nested this deep: enough for any metadata, too little for any stack.
 const MAX_DEPTH: usize = 32;
@@ -79,7 +81,11 @@ impl Node {
                 .ok_or_else(|| self.fault(format!("JSON has no number '{text}', put it in quotes"))),
             Content::Sequence(items) => items.iter().map(Self::to_json).collect(),
             Content::Mapping(pairs) => {
-                pairs.iter().map(|(key, value)| Ok((key.text.clone(), value.to_json()?))).collect()
+                let mut object = Map::new();
+                for (key, value) in pairs {
+                    object.insert(key.text.clone(), value.to_json()?);
+                }
+                Ok(Value::Object(object))
             }
         }
     }
@@ -126,7 +132,7 @@ fn number(text: &str) -> Option<Option<Number>> {
     if let Ok(whole) = unsigned.parse::<i64>() {
         return Some(Some(whole.into()));
     }
-    unsigned.parse::<f64>().ok().map(Number::from_f64)
+    number::is_decimal(unsigned).then(|| number::parse(unsigned))
 }
 
 /// Reads one document.
@@ -223,7 +229,9 @@ impl<'a> Composer<'a> {
 
     fn pairs(&mut self, depth: usize) -> Result<Vec<(Key, Node)>, ManifestError> {
         let mut pairs: Vec<(Key, Node)> = Vec::new();
-        let mut seen = std::collections::HashMap::new();
+        // Key and line, both as text: a map of this kind is in the stub already, any other would be
+        // 4 kB more of it.
+        let mut seen: BTreeMap<String, String> = BTreeMap::new();
         loop {
             let (event, place) = self.next()?;
             let text = match event {
@@ -231,7 +239,7 @@ impl<'a> Composer<'a> {
                 Event::Scalar(text, _, _, None) => Cow::into_owned(text),
                 _ => return Err(ManifestError::new(place, "a key must be plain text")),
             };
-            if let Some(Place { line, .. }) = seen.insert(text.clone(), place) {
+            if let Some(line) = seen.insert(text.clone(), place.line.to_string()) {
                 return Err(ManifestError::new(place, format!("key '{text}' is already in line {line}")));
             }
             let (event, value_place) = self.next()?;

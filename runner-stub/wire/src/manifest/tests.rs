@@ -14,6 +14,16 @@ timeout: 15m
 metadata:
   eventId: "42"
   trigger: {kind: cron, every: 5, ratio: 0.5, on: true, none: ~, list: [1, -2, 0x10, 1e3]}
+helpers:
+  read: [app/*, 7]
+  write: []
+  http: true
+artifacts:
+  outputs: ["./logs//*.log", "**/core"]
+  inputs:
+    - {path: data/hosts.csv, from: ./inventory/hosts.csv}
+  max_files: 20
+  max_bytes: 1.5 MiB
 "#;
 
 #[test]
@@ -42,6 +52,20 @@ fn every_key() {
             ),
         ]
         .into(),
+        helpers: Helpers {
+            read: Some(helpers::Patterns(vec!["app/*".into(), "7".into()])),
+            write: Some(helpers::Patterns::default()),
+            http: true,
+        },
+        artifacts: Artifacts {
+            outputs: vec!["logs/*.log".into(), "**/core".into()],
+            inputs: vec![artifacts::Input {
+                path: "data/hosts.csv".into(),
+                from: "inventory/hosts.csv".into(),
+            }],
+            max_files: 20,
+            max_bytes: 3 << 19,
+        },
         ..Manifest::new(Interpreter::Bash, "bin/run.sh")
     };
     assert_eq!(manifest, want);
@@ -117,6 +141,65 @@ fn faults() {
         ("args: &a [x]", "fine"),
         ("args: &a [x]|environment: *a", "5:14: aliases ('*…') are not supported"),
         ("name: !x y", "4:10: tags ('!…') are not supported"),
+        ("helpers:", "fine"),
+        ("helpers: {}", "fine"),
+        ("helpers: []", "4:10: helpers must be a mapping, not a list"),
+        ("helpers:|  raed: [a]", "5:3: unknown key 'raed' of helpers, did you mean 'read'?"),
+        ("helpers: {https: true}", "4:11: unknown key 'https' of helpers, did you mean 'http'?"),
+        ("helpers: {read: a}", "4:17: helpers.read must be a list, not text"),
+        ("helpers: {read: }", "4:15: helpers.read has no value: leave it out, or write [] for no key at all"),
+        ("helpers: {write: [a, '']}", "4:22: an item of helpers.write is empty"),
+        ("helpers: {write: [{a: b}]}", "4:19: an item of helpers.write must be text, not a mapping"),
+        ("helpers: {http: yes}", "4:17: helpers.http must be true or false, not text"),
+        ("helpers: {http: 1}", "4:17: helpers.http must be true or false, not a number"),
+        ("helpers: {http: }", "fine"),
+        ("artifacts: {outputs: , inputs: , max_files: , max_bytes: }", "fine"),
+        ("artifacts: {output: [a]}", "4:13: unknown key 'output' of artifacts, did you mean 'outputs'?"),
+        ("artifacts: {maxfiles: 1}", "4:13: unknown key 'maxfiles' of artifacts, did you mean 'max_files'?"),
+        ("artifacts: {outputs: '*'}", "4:22: artifacts.outputs must be a list, not text"),
+        ("artifacts: {outputs: []}", "4:22: artifacts.outputs is an empty list"),
+        (
+            "artifacts: {outputs: [/etc/passwd]}",
+            "4:23: an item of artifacts.outputs '/etc/passwd' is absolute, it must be a path inside the work folder",
+        ),
+        (
+            "artifacts: {outputs: [a, ../*]}",
+            "4:26: an item of artifacts.outputs '../*' holds '..', it must be a path inside the work folder",
+        ),
+        ("artifacts: {outputs: ['[a']}", "4:23: an item of artifacts.outputs '[a' holds '[' without ']'"),
+        ("artifacts: {outputs: [logs/]}", "4:23: an item of artifacts.outputs 'logs/' is a folder"),
+        ("artifacts: {inputs: [a]}", "4:22: an item of artifacts.inputs must be a mapping, not text"),
+        ("artifacts: {inputs: [{path: a}]}", "4:22: an item of artifacts.inputs has no 'from'"),
+        (
+            "artifacts: {inputs: [{path: a, form: b}]}",
+            "4:32: unknown key 'form' of an item of artifacts.inputs, did you mean 'from'?",
+        ),
+        (
+            "artifacts: {inputs: [{path: a, from: /etc/passwd}]}",
+            "4:38: artifacts.inputs.from '/etc/passwd' is absolute, it must be a path below the current folder",
+        ),
+        (
+            "artifacts: {inputs: [{path: a/../../b, from: c}]}",
+            "4:29: artifacts.inputs.path 'a/../../b' holds '..', it must be a path inside the work folder",
+        ),
+        (
+            "artifacts: {inputs: [{path: \"a\\nb\", from: c}]}",
+            "4:29: artifacts.inputs.path holds a control character",
+        ),
+        (
+            "artifacts: {inputs: [{path: a, from: b}, {path: ./a/c, from: d}]}",
+            "4:49: artifacts.inputs.path 'a/c' is in the way of 'a'",
+        ),
+        ("artifacts: {max_files: 0}", "4:24: artifacts.max_files must be from 1 to 10000"),
+        ("artifacts: {max_files: 10001}", "4:24: artifacts.max_files must be from 1 to 10000"),
+        ("artifacts: {max_files: many}", "4:24: artifacts.max_files must be a whole number, not text"),
+        ("artifacts: {max_bytes: 4GiB}", "fine"),
+        ("artifacts: {max_bytes: 4294967297}", "4:24: artifacts.max_bytes '4294967297' is more than 4 GiB"),
+        ("artifacts: {max_bytes: 0k}", "4:24: artifacts.max_bytes '0k' leaves room for nothing"),
+        (
+            "artifacts: {max_bytes: 5 apples}",
+            "4:24: artifacts.max_bytes '5 apples' is no size, write it as 500000, 64k, 25MiB or 1 GB",
+        ),
         ("---|version: v1", "4:1: a second document, a manifest is only one"),
         ("{a: b}: c", "4:1: a key must be plain text"),
     ];
@@ -170,6 +253,20 @@ fn check(yaml: &str, want: &str) {
 }
 
 #[test]
+fn lists_and_their_texts_have_an_end() {
+    let parse = |key: &str, items: usize, bytes: usize| {
+        let list = vec![format!("'{}'", "x".repeat(bytes)); items].join(", ");
+        let yaml = format!("version: v1\ninterpreter: sh\nentrypoint: a\n{key}: [{list}]}}\n");
+        Manifest::parse(yaml.as_bytes()).map(drop).map_err(|error| error.message)
+    };
+    for (key, name) in [("helpers: {read", "helpers.read"), ("artifacts: {outputs", "artifacts.outputs")] {
+        assert_eq!(parse(key, 256, 512), Ok(()));
+        assert_eq!(parse(key, 257, 1), Err(format!("{name} has more than 256 items")));
+        assert_eq!(parse(key, 1, 513), Err(format!("an item of {name} has 513 bytes, at most 512")));
+    }
+}
+
+#[test]
 fn broken_yaml_has_its_place() {
     for (yaml, line, column) in
         [("version: v1\nname: 'x", 2, 1), ("version: [v1\nname: x\n", 2, 1), ("a: b: c\n", 1, 1)]
@@ -210,12 +307,39 @@ fn as_json() {
     let manifest = Manifest::parse(FULL.as_bytes()).unwrap();
     let json = serde_json::to_value(&manifest).unwrap();
     assert_eq!((&json["interpreter"], &json["timeout"]), (&"bash".into(), &"15m".into()));
+    assert_eq!(json["helpers"], serde_json::json!({"read": ["app/*", "7"], "write": [], "http": true}));
+    let artifacts = serde_json::json!({
+        "outputs": ["logs/*.log", "**/core"],
+        "inputs": [{"path": "data/hosts.csv", "from": "inventory/hosts.csv"}],
+        "max_files": 20,
+        "max_bytes": 1_572_864,
+    });
+    assert_eq!(json["artifacts"], artifacts);
+    let plain = serde_json::to_value(Manifest::new(Interpreter::Sh, "run.sh")).unwrap();
+    assert_eq!((plain.get("helpers"), plain.get("artifacts")), (None, None));
 }
 
 /// Any text an argument or a value can be: all characters but NUL.
 fn any_text() -> impl Strategy<Value = String> {
     prop::collection::vec(any::<char>().prop_filter("no NUL", |c| *c != '\0'), 0..20)
         .prop_map(|characters| characters.into_iter().collect())
+}
+
+/// Those that a list of patterns can hold.
+fn patterns() -> impl Strategy<Value = Option<helpers::Patterns>> {
+    prop::option::of(prop::collection::vec(r"[^\x00]{1,9}", 0..4).prop_map(helpers::Patterns))
+}
+
+fn any_artifacts() -> impl Strategy<Value = Artifacts> {
+    let outputs = prop::collection::vec(r"[a-z*?é]{1,5}(/(\*\*|\[!a-c\]|[^/.\[\x00]{1,5})){0,3}", 0..4);
+    // Each in a folder of its own, so that none is in the way of another.
+    let inputs = prop::collection::vec((r"[^/\pC]{1,5}x", r"[^/\pC]{1,5}x"), 0..4).prop_map(|names| {
+        let input = |(at, (path, from))| artifacts::Input { path: format!("{at}/{path}"), from };
+        names.into_iter().enumerate().map(input).collect()
+    });
+    (outputs, inputs, 1..=artifacts::MOST_FILES, 1..=artifacts::MOST_BYTES).prop_map(
+        |(outputs, inputs, max_files, max_bytes)| Artifacts { outputs, inputs, max_files, max_bytes },
+    )
 }
 
 proptest! {
@@ -230,6 +354,7 @@ proptest! {
             prop::sample::select(vec![
                 "version", "v1", ":", " ", "\n", "-", "[", "]", "{", "}", ",", "\"", "'", "&a", "*a", "!t", "|",
                 ">", "?", "%", "#", "~", "interpreter", "sh", "entrypoint", "a", "\t", "---", "...", "<<", "0x",
+                "helpers", "read", "http", "artifacts", "inputs", "outputs", "max_bytes", "path", "1k",
             ]),
             0..60,
         )
@@ -246,6 +371,9 @@ proptest! {
         release in any::<Option<u64>>(),
         key in any_text(),
         value in any_text(),
+        helpers in (patterns(), patterns(), any::<bool>())
+            .prop_map(|(read, write, http)| Helpers { read, write, http }),
+        artifacts in any_artifacts(),
     ) {
         let mut argv = vec!["program".to_owned()];
         argv.extend(words);
@@ -255,6 +383,8 @@ proptest! {
             environment: values,
             timeout: seconds.map(Duration::from_secs),
             metadata: [(key, Value::String(value))].into(),
+            helpers,
+            artifacts,
             ..Manifest::new(Interpreter::Exact(argv), "run")
         };
         let yaml = manifest.to_yaml();

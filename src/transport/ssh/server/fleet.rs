@@ -21,7 +21,7 @@ use super::host::Host;
 use super::interrupts::Interrupts;
 use super::leftovers;
 use crate::error::{Error, OrFail, Result};
-use crate::inventory::{Account, Address, HostKeyPolicy, Ssh, Target};
+use crate::inventory::{Account, Address, HostKeyPolicy, Passphrases, Ssh, Target};
 
 /// All hosts share this machine's processors: the last of 200 waits for its turn.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -160,8 +160,13 @@ fn target(name: String, port: u16, user: &str, identity: &Path, known_hosts: &Pa
         known_hosts: vec![known_hosts.into()],
         host_key: HostKeyPolicy::Strict,
         connect_timeout: CONNECT_TIMEOUT,
+        proxy: None,
+        protocol: crate::inventory::Protocol::default(),
+        certificates: Vec::new(),
+        passphrases: Passphrases::default(),
+        password: None,
     };
-    Target { name, address: Address::Ssh(Box::new(ssh)) }
+    Target { name, address: Address::Ssh(Box::new(ssh)), groups: Vec::new() }
 }
 
 fn new_key() -> Result<PrivateKey> {

@@ -1,0 +1,340 @@
+//! Answers the helper calls of a run: from the job, from the operator, or, where the operator
+//! cannot be asked, from what is known here (mode `bundled`).
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cronium_wire::manifest::Helpers;
+use cronium_wire::message::{self, FromStub, Job, MAX_CONTEXT, MAX_TOLD, Message, Mode, Op, Told, Write};
+use serde_json::{Value, json};
+
+use crate::door::Answer;
+use crate::helper_call::{Reply, Request, Scope};
+use crate::journal::Journal;
+use crate::tunnel::{Call, Tunnel};
+use crate::uplink::Uplink;
+
+mod effect;
+mod known;
+
+use effect::Effect;
+use known::{Known, Level};
+
+/// Bytes of a key, and of a value as JSON: as at the operator.
+const MAX_KEY: usize = 512;
+const MAX_VALUE: usize = 1 << 20;
+/// Bytes of a message, a step or an audience.
+const MAX_TEXT: usize = 16 << 10;
+
+pub struct Desk {
+    /// JSON text of the run's input.
+    input: Vec<u8>,
+    context: Value,
+    helpers: Helpers,
+    tunnel: Arc<Tunnel>,
+    journal: Journal,
+    uplink: Uplink,
+    known: Mutex<Known>,
+    /// What the run's output is so far; the lock keeps appends in order.
+    output: Mutex<Value>,
+    /// Ids of writes: unique on the host.
+    word: String,
+    next: AtomicU64,
+    /// Whether there was a call, and whether one was answered from here.
+    used: AtomicBool,
+    bundled: AtomicBool,
+}
+
+impl Desk {
+    /// `word`: one that no other run on the host has. The job's snapshot is taken out of it.
+    pub fn new(
+        job: &mut Job,
+        input: Vec<u8>,
+        helpers: Helpers,
+        tunnel: Arc<Tunnel>,
+        uplink: Uplink,
+        word: String,
+    ) -> Self {
+        Self {
+            input,
+            context: job.context.clone(),
+            known: Mutex::new(Known::new(std::mem::take(&mut job.snapshot), &job.scopes, helpers.clone())),
+            helpers,
+            tunnel,
+            journal: Journal::new(uplink.clone()),
+            uplink,
+            output: Mutex::new(Value::Null),
+            word,
+            next: AtomicU64::new(0),
+            used: AtomicBool::new(false),
+            bundled: AtomicBool::new(false),
+        }
+    }
+
+    /// Waits until all writes are with the operator. How calls were answered, if there were any.
+    pub fn close(&self) -> Option<message::Helpers> {
+        self.journal.finish();
+        if !self.used.load(Ordering::Relaxed) {
+            return None;
+        }
+        let (mode, reason) = self.tunnel.way();
+        let bundled = self.bundled.load(Ordering::Relaxed) || mode == Some(Mode::Bundled);
+        let mode = if bundled { Some(Mode::Bundled) } else { mode };
+        mode.map(|mode| message::Helpers { mode, reason })
+    }
+
+    fn respond(&self, request: Request) -> Result<Reply, Reply> {
+        match request {
+            Request::Input if self.input.is_empty() => Ok(Reply::ok(Value::Null)),
+            Request::Input => serde_json::from_slice(&self.input)
+                .map(Reply::ok)
+                .map_err(|error| Reply::error(500, format!("the run's input is damaged: {error}"))),
+            Request::Event => Ok(Reply::ok(self.context.clone())),
+            Request::Output { value, append } => Ok(self.output(value, append)),
+            Request::GetVariable { key, scope } => self.get(&key, scope),
+            Request::Variables { scope } => self.list(scope),
+            Request::SetVariable { key, value, if_version, scope } => {
+                let scope = scope.map(Scope::name);
+                self.write(Op::Set { key, value, if_version, after: None, scope })
+            }
+            Request::Increment { key, by, scope } => {
+                self.write(Op::Increment { key, by, scope: scope.map(Scope::name) })
+            }
+            Request::Unset { key, scope } => self.write(Op::Unset { key, scope: scope.map(Scope::name) }),
+            Request::Condition { condition } => self.tell(Told::Condition { condition }),
+            Request::Log { level, message, context } => {
+                short("the level", &level, 64)?;
+                short("the message", &message, MAX_TEXT)?;
+                let context = if context.is_null() { String::new() } else { context.to_string() };
+                short("the context", &context, MAX_CONTEXT)?;
+                self.tell(Told::Log { level, message, context })
+            }
+            Request::Progress { percent, step } => {
+                short("the step", step.as_deref().unwrap_or_default(), MAX_TEXT)?;
+                match (0.0..=100.0).contains(&percent) {
+                    true => self.tell(Told::Progress { percent, step }),
+                    false => {
+                        // As JSON: what prints it otherwise is 12 kB.
+                        let text = Value::from(percent).to_string();
+                        let text = text.trim_end_matches(".0");
+                        Err(Reply::error(400, format!("{text} is not from 0 to 100")))
+                    }
+                }
+            }
+            Request::Notify { audience, message } => {
+                short("the audience", &audience, 256)?;
+                short("the message", &message, MAX_TEXT)?;
+                self.tell(Told::Notify { audience, message })
+            }
+        }
+    }
+
+    fn tell(&self, told: Told) -> Result<Reply, Reply> {
+        let told = FromStub::Told(told);
+        // As JSON: an escaped character takes up to six bytes.
+        if told.encode().1.len() > MAX_TOLD {
+            return Err(Reply::error(413, format!("it takes more than {} KiB as JSON", MAX_TOLD >> 10)));
+        }
+        match self.uplink.send(&told) {
+            Ok(()) => Ok(Reply::ok(Value::Null)),
+            Err(error) => Err(Reply::error(503, format!("the operator is gone: {error}"))),
+        }
+    }
+
+    fn output(&self, value: Value, append: bool) -> Reply {
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = if append { appended(output.clone(), value) } else { value };
+        let reply = self.write(Op::Output { value: value.clone() }).unwrap_or_else(|refusal| refusal);
+        // What was refused may be tried again, and must not stand there twice then.
+        if reply.is_ok() {
+            *output = value;
+        }
+        reply
+    }
+
+    fn get(&self, key: &str, scope: Option<Scope>) -> Result<Reply, Reply> {
+        valid(key)?;
+        if !self.helpers.may_read(key) {
+            return Err(forbidden("read", key));
+        }
+        let level = self.level(scope)?;
+        if let Some(reply) = self.tunnel.call(&Call::get(key, scope)) {
+            self.learn(|known| match reply.status {
+                200 => found(known, key, level, &reply.data),
+                404 => known.missing(key, level),
+                _ => {}
+            });
+            return Ok(reply);
+        }
+        self.bundled.store(true, Ordering::Relaxed);
+        let known = self.known();
+        match known.get(key, level) {
+            (at, Level::Is(held)) => {
+                let value = held.value();
+                Ok(Reply::ok(document(key, value, held.version, known.scope(at))))
+            }
+            (_, Level::Absent(_)) => Err(Reply::error(404, format!("no variable {key}"))),
+            (_, Level::Unknown) => Err(Reply::error(
+                503,
+                format!(
+                    "the operator cannot be asked, and the job brought no value of '{key}': name it in the \
+                     manifest, helpers: {{read: [{key}]}}"
+                ),
+            )),
+        }
+    }
+
+    fn list(&self, scope: Option<Scope>) -> Result<Reply, Reply> {
+        let level = self.level(scope)?;
+        if let Some(reply) = self.tunnel.call(&Call::list(scope)) {
+            return Ok(reply);
+        }
+        self.bundled.store(true, Ordering::Relaxed);
+        let known = self.known();
+        let Some(all) = known.list(level) else {
+            let error = "the operator cannot be asked, and the job brought only some variables";
+            return Err(Reply::error(503, error));
+        };
+        let readable = all.into_iter().filter(|(key, ..)| self.helpers.may_read(key));
+        let listed = readable
+            .map(|(key, at, version)| json!({"key": key, "version": version, "scope": known.scope(at)}));
+        Ok(Reply::ok(listed.collect()))
+    }
+
+    /// Which level a named scope is; 400 for one that this run does not have.
+    fn level(&self, scope: Option<Scope>) -> Result<Option<usize>, Reply> {
+        let Some(scope) = scope.map(Scope::name) else { return Ok(None) };
+        let level = self.known().level(&scope);
+        let missing = || Reply::error(400, format!("this run has no {scope}: exec --{scope} NAME"));
+        level.ok_or_else(missing).map(Some)
+    }
+
+    /// Takes over what the operator has said, for the time it cannot be asked. Once it could not,
+    /// what it still says comes too late.
+    fn learn(&self, take: impl FnOnce(&mut Known)) {
+        let mut known = self.known();
+        if !self.bundled.load(Ordering::Relaxed) {
+            take(&mut known);
+        }
+    }
+
+    fn write(&self, op: Op) -> Result<Reply, Reply> {
+        let (key, scope) = key_and_scope(&op);
+        if let Some(key) = key {
+            valid(key)?;
+            if !self.helpers.may_write(key) {
+                return Err(forbidden("write", key));
+            }
+        }
+        let level = self.level(scope)?;
+        let id = format!("{}-{}", self.word, self.next.fetch_add(1, Ordering::Relaxed));
+        let call = Call::write(&op, &id);
+        // As the operator would say of its body.
+        if call.body.as_ref().is_some_and(|body| body.len() > MAX_VALUE) {
+            return Err(Reply::error(
+                413,
+                format!("the value takes more than {} KiB as JSON", MAX_VALUE >> 10),
+            ));
+        }
+        if let Some(reply) = self.tunnel.call(&call) {
+            if let Some(key) = key.filter(|_| reply.is_ok()) {
+                self.learn(|known| match &op {
+                    Op::Unset { .. } => {
+                        let at = known.level_of(&reply.data["scope"]).unwrap_or_else(|| known.target(key));
+                        known.wrote(key, at, Level::Absent(0), level.is_none());
+                    }
+                    // The sum is not told to whom may not read it.
+                    Op::Increment { .. } if !self.helpers.may_read(key) => {
+                        let at = known.level_of(&reply.data["scope"]).unwrap_or_else(|| known.target(key));
+                        known.wrote(key, at, Level::Unknown, false);
+                    }
+                    _ => found(known, key, level, &reply.data),
+                });
+            }
+            return Ok(reply);
+        }
+        self.answer_alone(op, id, level)
+    }
+
+    /// A write while the operator cannot be asked: into the journal.
+    fn answer_alone(&self, mut op: Op, id: String, level: Option<usize>) -> Result<Reply, Reply> {
+        self.bundled.store(true, Ordering::Relaxed);
+        // Held until the write stands in the journal: what is known here and what the operator
+        // will make of the journal have one order.
+        let mut known = self.known();
+        let effect = Effect::of(&known, &mut op, &id, level)?;
+        let readable = key_and_scope(&op).0.is_none_or(|key| self.helpers.may_read(key));
+        self.journal.push(&Write { id, op }).map_err(|_| {
+            Reply::error(503, "the operator cannot be reached, and too much waits for it already")
+        })?;
+        Ok(effect.map_or(Reply::ok(Value::Null), |effect| effect.take(&mut known, readable)))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Answer for Desk {
+    fn answer(&self, request: Request) -> Reply {
+        self.used.store(true, Ordering::Relaxed);
+        self.respond(request).unwrap_or_else(|refusal| refusal)
+    }
+}
+
+/// The variable a write is about, and the scope it names.
+fn key_and_scope(op: &Op) -> (Option<&str>, Option<Scope>) {
+    match op {
+        Op::Output { .. } => (None, None),
+        Op::Set { key, scope, .. } | Op::Unset { key, scope } | Op::Increment { key, scope, .. } => {
+            (Some(key), scope.as_deref().and_then(Scope::from_name))
+        }
+    }
+}
+
+/// Takes over `{key, value, version, scope}` of an answer.
+fn found(known: &mut Known, key: &str, asked: Option<usize>, data: &Value) {
+    let (version, scope) = (data["version"].as_u64(), data["scope"].as_str());
+    known.found(key, asked, &data["value"], version.unwrap_or(0), scope.unwrap_or("global"));
+}
+
+fn document(key: &str, value: Value, version: u64, scope: &str) -> Value {
+    json!({"key": key, "value": value, "version": version, "scope": scope})
+}
+
+fn appended(before: Value, value: Value) -> Value {
+    match before {
+        Value::Null => json!([value]),
+        Value::Array(mut list) => {
+            list.push(value);
+            Value::Array(list)
+        }
+        single => json!([single, value]),
+    }
+}
+
+fn valid(key: &str) -> Result<(), Reply> {
+    let fault = match key.len() {
+        0 => "the key is empty",
+        1..=MAX_KEY if key.contains(char::is_control) => "the key holds a control character",
+        1..=MAX_KEY => return Ok(()),
+        _ => "the key is longer than 512 bytes",
+    };
+    Err(Reply::error(400, fault))
+}
+
+fn short(what: &str, text: &str, max: usize) -> Result<(), Reply> {
+    match text.len() > max {
+        true => Err(Reply::error(413, format!("{what} takes more than {max} bytes"))),
+        false => Ok(()),
+    }
+}
+
+/// In the operator's words.
+fn forbidden(verb: &str, key: &str) -> Reply {
+    let message = format!("this payload may not {verb} {key}: add it to helpers.{verb} in its manifest.yaml");
+    Reply::error(403, message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! What scripts did with their helpers, below the table of hosts.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use crate::error::Result;
+use crate::event::{HelperMode, HostResult};
+use crate::ledger::{Artifact, HostRow, Reader, Run};
+use crate::report::fold::who;
+use crate::report::{Folded, units};
+use crate::term::{Term, Tone, visible_line};
+
+/// A longer output of a script is only measured here; `-o json` has it.
+const SHORT: usize = 120;
+
+/// Refused writes of one host that are listed; `-o json` has all.
+const REFUSED: usize = 20;
+
+/// The files that are kept of each host, by path.
+pub struct Artifacts(HashMap<String, Vec<Artifact>>);
+
+impl Artifacts {
+    pub fn read(reader: &Reader, run: &str) -> Result<Self> {
+        let mut artifacts: HashMap<String, Vec<Artifact>> = HashMap::new();
+        for artifact in reader.artifacts(run, None)? {
+            artifacts.entry(artifact.host.clone()).or_default().push(artifact);
+        }
+        Ok(Self(artifacts))
+    }
+
+    /// Each host of `results` gets `artifacts`, empty where there are none.
+    pub fn add_to(&self, results: &mut Value) {
+        for result in results.as_array_mut().into_iter().flatten() {
+            let of_host = result["host"].as_str().and_then(|host| self.0.get(host));
+            let files = of_host.into_iter().flatten().map(|Artifact { path, digest, bytes, mode, .. }| {
+                json!({"path": path, "digest": digest, "bytes": bytes, "mode": mode})
+            });
+            result["artifacts"] = files.collect();
+        }
+    }
+}
+
+/// Alike hosts in one line each: why helpers were not answered by the operator, writes that were
+/// refused, conditions, short outputs, and where the files are. Empty where there is nothing.
+pub fn text(run: &Run, rows: &[HostRow], artifacts: &Artifacts, term: &Term) -> String {
+    let mut text = modes(rows, term);
+    let mut told = |tone: Option<Tone>, what: fn(&HostResult) -> Option<String>| {
+        for (hosts, what) in folded(rows, what) {
+            let what = match tone {
+                Some(tone) => term.paint_out(tone, &what),
+                None => what,
+            };
+            text.push_str(&format!("{}: {what}\n", term.paint_out(Tone::Strong, &who(&hosts))));
+        }
+    };
+    told(Some(Tone::Doubtful), refused);
+    told(None, |result| result.condition.map(|condition| format!("condition {condition}")));
+    told(None, output);
+    text.push_str(&kept(run, rows, artifacts, term));
+    text
+}
+
+/// The hosts for which `what` is the same, in the plan's order of the first of them.
+fn folded(rows: &[HostRow], what: fn(&HostResult) -> Option<String>) -> Vec<(Vec<&str>, String)> {
+    let mut found: Vec<(Vec<&str>, String)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for row in rows {
+        let Some(said) = row.result.as_ref().and_then(what) else { continue };
+        match places.get(&said) {
+            Some(place) => found[*place].0.push(&row.host),
+            None => {
+                places.insert(said.clone(), found.len());
+                found.push((vec![&row.host], said));
+            }
+        }
+    }
+    found
+}
+
+fn modes(rows: &[HostRow], term: &Term) -> String {
+    let mut modes = Folded::default();
+    for row in rows {
+        let result = row.result.as_ref();
+        let mode = result.and_then(|result| Some((result.helper_mode?, result.helper_reason.as_ref())));
+        if let Some((mode @ (HelperMode::Tcp | HelperMode::Bundled), reason)) = mode {
+            let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            modes.say(&row.host, &format!("helpers answered in {} mode{reason}", mode.as_str()));
+        }
+    }
+    let mut text = String::new();
+    for (hosts, what) in modes.take() {
+        let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        text.push_str(&format!("{}: {what}\n", term.paint_out(Tone::Strong, &who(&hosts))));
+    }
+    text
+}
+
+fn refused(result: &HostResult) -> Option<String> {
+    let mut text = match result.conflicts.len() {
+        0 => return None,
+        1 => "1 write was refused".to_owned(),
+        count => format!("{count} writes were refused"),
+    };
+    for conflict in result.conflicts.iter().take(REFUSED) {
+        text += &format!("\n  '{}': {}", visible_line(&conflict.key), visible_line(&conflict.reason));
+    }
+    if result.conflicts.len() > REFUSED {
+        text += &format!("\n  and {} more", result.conflicts.len() - REFUSED);
+    }
+    Some(text)
+}
+
+fn output(result: &HostResult) -> Option<String> {
+    let json = result.output.as_ref()?.to_string();
+    Some(match json.chars().count() {
+        0..=SHORT => format!("output {}", visible_line(&json)),
+        _ => format!("output of {}", units::size(json.len() as u64)),
+    })
+}
+
+fn kept(run: &Run, rows: &[HostRow], Artifacts(artifacts): &Artifacts, term: &Term) -> String {
+    let all = || artifacts.values().flatten();
+    let hosts: Vec<&str> =
+        rows.iter().map(|row| row.host.as_str()).filter(|host| artifacts.contains_key(*host)).collect();
+    if hosts.is_empty() {
+        return String::new();
+    }
+    let (files, bytes) = (
+        units::files(all().count() as u64),
+        units::size(all().fold(0, |sum, file| file.bytes.saturating_add(sum))),
+    );
+    let who = term.paint_out(Tone::Strong, &who(&hosts));
+    format!("{who}: {files} kept, {bytes}: cronium-run artifacts {} -o DIR\n", run.id)
+}

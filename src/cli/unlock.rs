@@ -1,0 +1,112 @@
+//! Passwords and passphrases that connections need: asked for once, before any host is touched.
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::connect::ConnectArgs;
+use crate::error::{Error, OrFail as _, Result};
+use crate::inventory::{Address, Proxy, Secret, Ssh, Target};
+use crate::term::Term;
+use crate::transport::ssh;
+
+/// As often as ssh asks.
+const ATTEMPTS: usize = 3;
+
+impl ConnectArgs {
+    /// The targets with everything a person has to type: the password of `-k`, and the passphrase
+    /// of each key that would be tried and that no agent holds. Without a terminal nobody is asked
+    /// for a passphrase; hosts that nothing else opens say so.
+    pub fn unlock(&self, mut targets: Vec<Target>, term: &Term) -> Result<Vec<Target>> {
+        if let Some(password) = self.password(term)? {
+            for target in &mut targets {
+                if let Address::Ssh(ssh) = &mut target.address {
+                    ssh.password = Some(password.clone());
+                }
+            }
+        }
+        if can_ask(term) {
+            let addresses: Vec<&Ssh> = targets.iter().flat_map(|target| ways(&target.address)).collect();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.or_fail(|| "cannot start the threads that ask the agent")?;
+            for key in runtime.block_on(ssh::locked_keys(addresses.iter().copied())) {
+                let Some(passphrase) = passphrase(&key)? else { continue };
+                // All hosts of a run share one set.
+                if let Some(address) = addresses.first() {
+                    address.passphrases.set(&key, passphrase);
+                }
+            }
+        }
+        Ok(targets)
+    }
+
+    fn password(&self, term: &Term) -> Result<Option<Secret>> {
+        if let Some(path) = &self.password_file {
+            let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
+                Error::usage(format!("cannot read the password file {}", path.display()))
+                    .because(error)
+                    .hint("--ask-pass  asks for it")
+            })?;
+            return match text.lines().next() {
+                Some(line) if !line.is_empty() => Ok(Some(Secret::new(line))),
+                _ => Err(Error::usage(format!("the password file {} has no first line", path.display()))
+                    .hint("--ask-pass  asks for it")),
+            };
+        }
+        if !self.ask_pass {
+            return Ok(None);
+        }
+        if !can_ask(term) {
+            return Err(Error::usage("no SSH password, and no terminal to ask for it")
+                .hint("--password-file FILE  reads it from a file"));
+        }
+        prompt("SSH password: ").map(Some)
+    }
+}
+
+/// The host and the jump hosts on the way to it.
+fn ways(address: &Address) -> Vec<&Ssh> {
+    let mut ways = Vec::new();
+    let mut next = match address {
+        Address::Local => None,
+        Address::Ssh(ssh) => Some(&**ssh),
+    };
+    while let Some(ssh) = next {
+        ways.push(ssh);
+        next = match &ssh.proxy {
+            Some(Proxy::Jump(jump)) => Some(jump),
+            _ => None,
+        };
+    }
+    ways
+}
+
+/// `None` where the person gives nothing: the key is left out then.
+fn passphrase(key: &Path) -> Result<Option<Secret>> {
+    let name = key.display();
+    for attempt in 1..=ATTEMPTS {
+        let again = if attempt > 1 { "That does not open it. " } else { "" };
+        let typed = prompt(&format!("{again}Passphrase of {name} (empty: go without it): "))?;
+        if typed.expose().is_empty() {
+            return Ok(None);
+        }
+        if ssh::opens_key(key, &typed) {
+            return Ok(Some(typed));
+        }
+    }
+    Err(Error::usage(format!("no passphrase opened {name}"))
+        .hint(format!("ssh-add {name}"))
+        .hint("--ssh-option IdentitiesOnly=yes --private-key FILE  uses another key"))
+}
+
+/// Whether a person is there: a terminal of ours, and one of our streams on it.
+fn can_ask(term: &Term) -> bool {
+    let is_there = io::stdin().is_terminal() || term.err_is_tty();
+    is_there && File::options().read(true).write(true).open("/dev/tty").is_ok()
+}
+
+fn prompt(text: &str) -> Result<Secret> {
+    rpassword::prompt_password(text).map(Secret::new).or_fail(|| "cannot read what you type".to_owned())
+}

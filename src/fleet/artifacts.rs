@@ -1,0 +1,204 @@
+//! The files a script left, on their way from a host to the store.
+//!
+//! The host may be hostile: what its own runner would never send cuts it off. A store that fails
+//! is our own trouble: it costs artifacts, which is said, and never a host's outcome.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use cronium_wire::archive::clean_name;
+use cronium_wire::manifest::Artifacts;
+use cronium_wire::message::{Artifact, FromStub};
+
+use super::Fleet;
+use crate::error::{Error, Result as Done};
+use crate::event::EventKind;
+use crate::helper_api::{ArtifactSink, ArtifactStore};
+use crate::plan::Task;
+use crate::transport::Fault;
+
+/// Takes the artifacts of one host.
+pub struct Receiver {
+    host: String,
+    store: Arc<dyn ArtifactStore>,
+    max_files: usize,
+    max_bytes: u64,
+    /// Of all files that were announced.
+    paths: BTreeSet<String>,
+    incoming: Option<Incoming>,
+    /// The store has failed: what follows is not kept.
+    failed: bool,
+    /// Not kept, beside the first, which was told at once.
+    lost: usize,
+}
+
+struct Incoming {
+    artifact: Artifact,
+    received: u64,
+    /// `None`: not to be kept.
+    sink: Option<Box<dyn ArtifactSink>>,
+}
+
+impl Receiver {
+    pub fn new(fleet: &Fleet, host: &str) -> Self {
+        let limits = match &fleet.plan.task {
+            Task::Run(run) => run.payload.packed.manifest.artifacts.clone(),
+            // Leaves nothing to fetch.
+            Task::Deploy { .. } => Artifacts { max_files: 0, ..Artifacts::default() },
+        };
+        Self::limited(&limits, host, Arc::clone(&fleet.artifacts))
+    }
+
+    fn limited(limits: &Artifacts, host: &str, store: Arc<dyn ArtifactStore>) -> Self {
+        Self {
+            host: host.to_owned(),
+            store,
+            max_files: limits.max_files,
+            max_bytes: limits.max_bytes,
+            paths: BTreeSet::new(),
+            incoming: None,
+            failed: false,
+            lost: 0,
+        }
+    }
+
+    /// Takes a message that is about an artifact, and gives what there is to tell: a file that is
+    /// kept, or one that is lost.
+    pub async fn take(&mut self, message: FromStub) -> Result<Option<EventKind>, Fault> {
+        match message {
+            FromStub::Artifact(artifact) => self.begin(artifact).await,
+            FromStub::ArtifactPiece(piece) => self.piece(piece).await,
+            FromStub::ArtifactEnd { digest } => self.end(digest).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// What is left to tell when the host has said its last word.
+    pub fn close(&mut self) -> Option<EventKind> {
+        if let Some(incoming) = self.incoming.take() {
+            let path = incoming.artifact.path;
+            return Some(
+                self.warning(format!("the artifact {path} is lost: the host ended in the middle of it")),
+            );
+        }
+        match std::mem::take(&mut self.lost) {
+            0 => None,
+            more => Some(self.warning(format!("{more} more artifacts are lost"))),
+        }
+    }
+
+    async fn begin(&mut self, artifact: Artifact) -> Result<Option<EventKind>, Fault> {
+        if self.incoming.is_some() {
+            return Err(broken("an artifact before the end of the one before"));
+        }
+        if self.paths.len() >= self.max_files {
+            return Err(broken("more artifacts than its manifest allows"));
+        }
+        if artifact.size > self.max_bytes {
+            return Err(broken("a larger artifact than its manifest allows"));
+        }
+        if clean_name(artifact.path.as_bytes()) != Ok(Some(artifact.path.clone())) {
+            return Err(broken("an artifact whose name is no clean path"));
+        }
+        if self.is_taken(&artifact.path) {
+            return Err(broken("two artifacts in one place"));
+        }
+        self.paths.insert(artifact.path.clone());
+        let (mut told, mut sink) = (None, None);
+        if self.failed {
+            self.lost += 1;
+        } else {
+            let store = Arc::clone(&self.store);
+            match blocking(move || store.begin()).await {
+                Ok(begun) => sink = Some(begun),
+                Err(error) => told = Some(self.fail(&artifact.path, &error)),
+            }
+        }
+        self.incoming = Some(Incoming { artifact, received: 0, sink });
+        Ok(told)
+    }
+
+    /// Whether a file is there, lies beneath it, or it beneath a file.
+    fn is_taken(&self, path: &str) -> bool {
+        let beneath = format!("{path}/");
+        let next = self.paths.range::<str, _>((Bound::Included(beneath.as_str()), Bound::Unbounded)).next();
+        self.paths.contains(path)
+            || path.match_indices('/').any(|(at, _)| self.paths.contains(&path[..at]))
+            || next.is_some_and(|next| next.starts_with(&beneath))
+    }
+
+    async fn piece(&mut self, piece: Vec<u8>) -> Result<Option<EventKind>, Fault> {
+        let incoming = self.incoming.as_mut().ok_or_else(|| broken("a piece of no artifact"))?;
+        if piece.is_empty() {
+            return Err(broken("an empty piece of an artifact"));
+        }
+        incoming.received += piece.len() as u64;
+        if incoming.received > incoming.artifact.size {
+            return Err(broken("more of an artifact than it announced"));
+        }
+        let Some(mut sink) = incoming.sink.take() else { return Ok(None) };
+        let written = blocking(move || sink.write(&piece).map(|()| sink)).await;
+        match written {
+            Ok(sink) => {
+                incoming.sink = Some(sink);
+                Ok(None)
+            }
+            Err(error) => {
+                let path = incoming.artifact.path.clone();
+                Ok(Some(self.fail(&path, &error)))
+            }
+        }
+    }
+
+    async fn end(&mut self, digest: String) -> Result<Option<EventKind>, Fault> {
+        let incoming = self.incoming.take().ok_or_else(|| broken("the end of no artifact"))?;
+        let Incoming { artifact: Artifact { path, mode, .. }, received, sink } = incoming;
+        // Lost before, and told.
+        let Some(sink) = sink else { return Ok(None) };
+        // Dropped, it leaves nothing behind. The host says why in a warning of its own.
+        if digest.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(match blocking(move || sink.finish()).await {
+            Ok(kept) if kept == digest => EventKind::HostArtifact {
+                host: self.host.clone(),
+                path,
+                digest,
+                bytes: received,
+                mode: mode & 0o777,
+            },
+            Ok(kept) => {
+                let message = format!("the host says its SHA-256 is {digest:.64}, what came has {kept}");
+                self.warning(format!("the artifact {path} is lost: {message}"))
+            }
+            Err(error) => self.fail(&path, &error),
+        }))
+    }
+
+    /// From here on nothing of this host is kept.
+    fn fail(&mut self, path: &str, error: &Error) -> EventKind {
+        self.failed = true;
+        let causes: String = error.causes.iter().map(|cause| format!(": {cause}")).collect();
+        self.warning(format!("the artifact {path} is lost: {}{causes}", error.message))
+    }
+
+    fn warning(&self, message: String) -> EventKind {
+        EventKind::HostWarning { host: self.host.clone(), message }
+    }
+}
+
+/// What a runner of ours does not do.
+fn broken(what: &str) -> Fault {
+    Fault::lost(format!("the runner sent {what}"))
+}
+
+/// The store may take as long as a disk does.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Done<T> + Send + 'static) -> Done<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(Error::failure("the store of artifacts broke down")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! What a person typed and nobody may see.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use zeroize::Zeroizing;
+
+/// A password. Its memory is zeroed with the last clone, and it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<Zeroizing<String>>);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Arc::new(Zeroizing::new(text.into())))
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Hash for Secret {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.expose().hash(state);
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// Passphrases of private keys by their file: one set for all hosts of a run, filled before the
+/// first is touched. It plays no part in whether two hosts are the same.
+#[derive(Clone, Default)]
+pub struct Passphrases(Arc<Mutex<HashMap<PathBuf, Secret>>>);
+
+impl Passphrases {
+    pub fn get(&self, key: &Path) -> Option<Secret> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    pub fn set(&self, key: &Path, passphrase: Secret) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), passphrase);
+    }
+}
+
+impl PartialEq for Passphrases {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Passphrases {}
+
+impl Hash for Passphrases {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+impl fmt::Debug for Passphrases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passphrases")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_no_secret() {
+        let passphrases = Passphrases::default();
+        passphrases.set(Path::new("/key"), Secret::new("hunter2"));
+        assert_eq!(passphrases.clone().get(Path::new("/key")), Some(Secret::new("hunter2")));
+        assert_eq!(passphrases.get(Path::new("/other")), None);
+        assert_eq!(format!("{:?} {passphrases:?}", Secret::new("hunter2")), "Secret Passphrases");
+    }
+}

@@ -1,0 +1,103 @@
+//! From a stream to an encrypted connection with a host whose key is right.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::client::{self, Handle};
+use tokio::time::timeout;
+
+use super::algorithms::preferred;
+use super::client::{Client, ClientError, lookup};
+use super::watched::{Opening, Watched};
+use crate::transport::tunnel::Stream;
+use crate::transport::{Fault, Phase};
+
+/// A host that is silent for the first, so many times, is gone.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVE_MAX: usize = 3;
+/// What a host may have on its way to us on one channel.
+pub const WINDOW: u32 = 1 << 20;
+/// How many messages of a channel wait for us before the connection does.
+const CHANNEL_BUFFER: usize = 16;
+
+pub async fn handshake(client: Client, stream: Box<dyn Stream>) -> Result<Handle<Client>, Fault> {
+    let (name, port) = lookup(&client.address);
+    let protocol = &client.address.protocol;
+    let config = client::Config {
+        window_size: WINDOW,
+        channel_buffer_size: CHANNEL_BUFFER,
+        keepalive_interval: Some(protocol.keepalive.unwrap_or(KEEPALIVE)),
+        keepalive_max: protocol.keepalive_max.unwrap_or(KEEPALIVE_MAX),
+        nodelay: true,
+        preferred: preferred(protocol, client.known.algorithms(name, port))?,
+        ..client::Config::default()
+    };
+    let within = client.address.connect_timeout;
+    let (stream, opening) = Watched::new(stream);
+    match timeout(within, client::connect_stream(Arc::new(config), stream, client)).await {
+        Ok(Ok(handle)) => Ok(handle),
+        Ok(Err(ClientError::HostKey(fault))) => Err(fault),
+        Ok(Err(ClientError::Russh(error))) => Err(broken(&opening, &error)),
+        Err(_) => Err(silence(&opening, within)),
+    }
+}
+
+/// Whether the server closed the connection unheard, as it does with too many at once.
+pub fn is_drop(fault: &Fault) -> bool {
+    fault.phase == Phase::Banner && matches!(fault.kind, "closed" | "max-startups")
+}
+
+fn broken(opening: &Opening, error: &russh::Error) -> Fault {
+    if !opening.is_ssh() {
+        return match opening.text().as_str() {
+            "" => {
+                Fault::new(Phase::Banner, "closed", "the host closed the connection before it said anything")
+                    .because(error)
+                    .hint("the server may be at its MaxStartups: try again with fewer --forks")
+            }
+            // What OpenSSH writes in place of its identification, since 8.5 and since 9.8.
+            "Exceeded MaxStartups" => {
+                Fault::new(Phase::Banner, "max-startups", "the host has too many logins under way")
+                    .cause("it says 'Exceeded MaxStartups'")
+                    .hint("try again with fewer --forks, or raise MaxStartups in its sshd_config")
+            }
+            "Not allowed at this time" => {
+                let message = "the host answers no connection of this machine for a while";
+                Fault::new(Phase::Banner, "penalised", message)
+                    .cause("it says 'Not allowed at this time': PerSourcePenalties of OpenSSH 9.8 and later")
+                    .hint("wait, then look at its log for the failed logins that are punished")
+            }
+            said => garbage(said),
+        };
+    }
+    if let russh::Error::NoCommonAlgo { kind, theirs, .. } = error {
+        return Fault::new(
+            Phase::Banner,
+            "algorithms",
+            format!("no common {kind:?} algorithm").to_lowercase(),
+        )
+        .cause(format!("the host offers {}", theirs.join(", ")));
+    }
+    Fault::new(Phase::Banner, "handshake", "the SSH handshake failed").because(error).hint("ssh -v HOST true")
+}
+
+fn silence(opening: &Opening, within: Duration) -> Fault {
+    let message = match (opening.is_ssh(), opening.text().as_str()) {
+        (true, _) => format!("the SSH handshake was not done within {}", seconds(within)),
+        (false, "") => {
+            format!("the host accepted the connection and said nothing within {}", seconds(within))
+        }
+        (false, said) => return garbage(said),
+    };
+    Fault::new(Phase::Banner, "timeout", message).hint("--connect-timeout 60s")
+}
+
+fn garbage(said: &str) -> Fault {
+    Fault::new(Phase::Banner, "garbage", "the port does not speak SSH")
+        .cause(format!("it says '{said}'"))
+        .hint("--port N")
+}
+
+pub fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
