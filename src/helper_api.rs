@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use cronium_wire::manifest::helpers::Patterns;
+use cronium_wire::manifest::KeyPatterns;
 use serde::Serialize;
 use serde_json::{Number, Value};
 
@@ -143,7 +143,7 @@ pub trait VariableStore: Send + Sync {
     ///
     /// It is called for each host that starts, so a store should read no more than what it gives,
     /// and as little as possible where there is nothing.
-    fn read_all(&self, scopes: &[String], only: Option<&Patterns>, max_bytes: usize) -> Result<Bulk> {
+    fn read_all(&self, scopes: &[String], only: Option<&KeyPatterns>, max_bytes: usize) -> Result<Bulk> {
         let mut bulk = Bulk { variables: Vec::new(), complete: true, withheld: 0, unopened: Vec::new() };
         let mut left = max_bytes;
         for listed in self.list(scopes)? {

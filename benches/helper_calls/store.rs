@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use cronium_run::cli::variables::LedgerVariables;
 use cronium_run::helper_api::{Act, Author, Change, VariableStore};
 use cronium_run::ledger::Ledger;
-use cronium_wire::manifest::helpers::Patterns;
+use cronium_wire::manifest::KeyPatterns;
 use serde_json::{Value, json};
 
 use crate::Row;
@@ -33,7 +33,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
     let store = Arc::new(LedgerVariables::new(&ledger).expect("HOME is set"));
     let mut bench = Bench { ledger, store, rows: Vec::new() };
     let most = options.store_calls;
-    let app = Patterns(vec!["app/*".to_owned()]);
+    let app = KeyPatterns(vec!["app/*".to_owned()]);
 
     for calls in [most / 10, most] {
         bench.read_all("read_all, empty ledger", 1, calls, None, UNNAMED);
@@ -85,7 +85,7 @@ pub fn measure(options: &Options) -> Vec<Row> {
     });
     bench.read_all("read_all, 100 MB, app/*", 1, most / 10, Some(&app), NAMED);
     bench.read_all("read_all, 100 MB, 64 KiB", 1, most / 10, None, UNNAMED);
-    let last = Patterns(vec!["small/49/1*".to_owned(), "zz".to_owned()]);
+    let last = KeyPatterns(vec!["small/49/1*".to_owned(), "zz".to_owned()]);
     bench.read_all("read_all, 100 MB, near the end", 1, most / 10, Some(&last), UNNAMED);
     bench.rows
 }
@@ -101,7 +101,7 @@ impl Bench {
         self.store.write(&scopes(0), change, by).expect("it writes");
     }
 
-    fn read_all(&mut self, what: &str, threads: usize, calls: usize, only: Option<&Patterns>, max: usize) {
+    fn read_all(&mut self, what: &str, threads: usize, calls: usize, only: Option<&KeyPatterns>, max: usize) {
         self.run(what, threads, calls, |store, _, scopes| {
             store.read_all(scopes, only, max).expect("it reads");
         });

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cronium_wire::manifest::Helpers;
+use cronium_wire::manifest::HelperAccess;
 use cronium_wire::message::{self, FromStub, Job, MAX_CONTEXT, MAX_TOLD, Message, Mode, Op, Told, Write};
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ pub struct Desk {
     /// JSON text of the run's input.
     input: Vec<u8>,
     context: Value,
-    helpers: Helpers,
+    helpers: HelperAccess,
     tunnel: Arc<Tunnel>,
     journal: Journal,
     uplink: Uplink,
@@ -50,7 +50,7 @@ impl Desk {
     pub fn new(
         job: &mut Job,
         input: Vec<u8>,
-        helpers: Helpers,
+        helpers: HelperAccess,
         tunnel: Arc<Tunnel>,
         uplink: Uplink,
         word: String,

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use cronium_wire::archive::EntryKind;
 use cronium_wire::bundle;
 use cronium_wire::key::PublicKey;
+use cronium_wire::manifest::KeyPatterns;
 use cronium_wire::manifest::artifacts::Input;
-use cronium_wire::manifest::helpers::Patterns;
-use cronium_wire::manifest::{Artifacts, Helpers, duration};
+use cronium_wire::manifest::{Artifacts, HelperAccess, duration};
 
 use super::Context;
 use crate::error::{ExitCode, OrFail as _, Result};
@@ -164,11 +164,11 @@ fn text(packed: &Packed, signature: &Signature) -> String {
 }
 
 /// What the script may do with variables, where its manifest limits that.
-fn helpers(helpers: &Helpers) -> Vec<String> {
-    let may = |verb: &str, patterns: &Option<Patterns>| match patterns {
+fn helpers(helpers: &HelperAccess) -> Vec<String> {
+    let may = |verb: &str, patterns: &Option<KeyPatterns>| match patterns {
         None => None,
-        Some(Patterns(patterns)) if patterns.is_empty() => Some(format!("{verb} no variable")),
-        Some(Patterns(patterns)) => Some(format!("{verb} {}", quoted(patterns))),
+        Some(KeyPatterns(patterns)) if patterns.is_empty() => Some(format!("{verb} no variable")),
+        Some(KeyPatterns(patterns)) => Some(format!("{verb} {}", quoted(patterns))),
     };
     let http = helpers.http.then(|| "http".to_owned());
     [may("read", &helpers.read), may("write", &helpers.write), http].into_iter().flatten().collect()

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use cronium_wire::manifest::Helpers;
+use cronium_wire::manifest::HelperAccess;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -166,10 +166,10 @@ fn run_context(plan: &Plan) -> RunContext {
 }
 
 /// What the manifest lets its scripts touch.
-fn helpers(plan: &Plan) -> Helpers {
+fn helpers(plan: &Plan) -> HelperAccess {
     match &plan.task {
         Task::Run(run) => run.payload.packed.manifest.helpers.clone(),
-        Task::Deploy { .. } => Helpers::default(),
+        Task::Deploy { .. } => HelperAccess::default(),
     }
 }
 

@@ -7,9 +7,10 @@ use crate::ledger::{HostRow, Ledger, Run, RunStatus};
 use crate::report::units::duration;
 use crate::term::{Term, Tone, visible_line};
 
-mod helpers;
+mod artifacts;
+mod remarks;
 
-use helpers::Artifacts;
+use artifacts::Artifacts;
 
 /// Show one run: what was run, and how each host ended
 #[derive(Debug, clap::Args)]
@@ -60,10 +61,10 @@ fn text(run: &Run, rows: &[HostRow], artifacts: &Artifacts, term: &Term) -> Stri
     for row in rows {
         text.push_str(&failure(row, term));
     }
-    let helpers = helpers::text(run, rows, artifacts, term);
-    if !helpers.is_empty() {
+    let remarks = remarks::text(run, rows, artifacts, term);
+    if !remarks.is_empty() {
         text.push('\n');
-        text.push_str(&helpers);
+        text.push_str(&remarks);
     }
     text
 }

@@ -1,6 +1,6 @@
 //! The helper API's variables, kept in the ledger.
 
-use cronium_wire::manifest::helpers::Patterns;
+use cronium_wire::manifest::KeyPatterns;
 use etcetera::BaseStrategy as _;
 
 use crate::error::{Error, Result};
@@ -60,10 +60,10 @@ impl VariableStore for LedgerVariables {
         Ok(listed.collect())
     }
 
-    fn read_all(&self, scopes: &[String], only: Option<&Patterns>, max_bytes: usize) -> Result<Bulk> {
+    fn read_all(&self, scopes: &[String], only: Option<&KeyPatterns>, max_bytes: usize) -> Result<Bulk> {
         // What stands before the first `*` tells where in the ledger to look.
         let prefixes: Vec<&str> = match only {
-            Some(Patterns(patterns)) => {
+            Some(KeyPatterns(patterns)) => {
                 patterns.iter().map(|pattern| pattern.split('*').next().unwrap_or_default()).collect()
             }
             None => vec![""],
@@ -129,7 +129,7 @@ mod tests {
         /// `key=value@scope` of each, `…` where there was no room, `-N` where N secrets are left out.
         fn told(&self, scopes: &[&str], only: Option<&[&str]>, max_bytes: usize) -> String {
             let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-            let only = only.map(|patterns| Patterns(patterns.iter().map(|it| (*it).to_owned()).collect()));
+            let only = only.map(|patterns| KeyPatterns(patterns.iter().map(|it| (*it).to_owned()).collect()));
             let Bulk { variables, complete, withheld, .. } =
                 self.variables.read_all(&scopes, only.as_ref(), max_bytes).unwrap();
             let mut told: Vec<String> =
@@ -222,7 +222,7 @@ mod tests {
             store.told(&["host:web1", "global"], None, usize::MAX),
             "a=1@global b=\"plain\"@host:web1 -1"
         );
-        let only = Patterns(vec!["*".into()]);
+        let only = KeyPatterns(vec!["*".into()]);
         let read = |store: &dyn VariableStore| {
             store.read_all(&["global".to_owned()], Some(&only), usize::MAX).unwrap().unopened
         };
@@ -269,7 +269,7 @@ mod tests {
             let store = Store::of(places);
             for (scopes, only, max_bytes) in asked {
                 let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-                let only = only.map(Patterns);
+                let only = only.map(KeyPatterns);
                 let by_default = ByDefault(&store.variables);
                 let all = by_default.read_all(&scopes, only.as_ref(), usize::MAX).unwrap();
                 // Where a limit matters: just what the first of them take, and a byte less.

@@ -109,7 +109,7 @@ mod tests {
     use std::sync::Arc;
 
     use cronium_wire::frame::Decoder;
-    use cronium_wire::manifest::Helpers;
+    use cronium_wire::manifest::HelperAccess;
     use cronium_wire::message::Message as _;
     use serde_json::{Value, json};
 
@@ -158,7 +158,8 @@ mod tests {
             strategy: Strategy::default(),
         };
         let context = RunContext { input: input.clone(), ..RunContext::default() };
-        let api = Api::new(context, Helpers::default(), Arc::new(NoVariables), Limits::default()).unwrap();
+        let api =
+            Api::new(context, HelperAccess::default(), Arc::new(NoVariables), Limits::default()).unwrap();
         let flight = following(&plan, &api);
         let mut decoder = Decoder::default();
         flight.pieces().for_each(|piece| decoder.push(&piece));

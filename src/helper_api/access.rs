@@ -1,7 +1,7 @@
 //! What a host's script may do with which variable: one set of rules, whether a call comes by HTTP
 //! or in the journal of a host that could not call.
 
-use cronium_wire::manifest::Helpers;
+use cronium_wire::manifest::HelperAccess;
 use serde_json::Value;
 
 use super::host::HostScope;
@@ -85,11 +85,11 @@ pub fn is_write_id(text: &str) -> bool {
     (1..=MAX_WRITE_ID).contains(&text.len()) && text.bytes().all(plain)
 }
 
-fn may_read(helpers: &Helpers, key: &str) -> Result<(), Refusal> {
+fn may_read(helpers: &HelperAccess, key: &str) -> Result<(), Refusal> {
     allow(helpers.may_read(key), "read", key)
 }
 
-fn may_write(helpers: &Helpers, key: &str) -> Result<(), Refusal> {
+fn may_write(helpers: &HelperAccess, key: &str) -> Result<(), Refusal> {
     allow(helpers.may_write(key), "write", key)
 }
 

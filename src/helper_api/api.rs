@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cronium_wire::manifest::Helpers;
+use cronium_wire::manifest::HelperAccess;
 use cronium_wire::message::Snapshot;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -61,7 +61,7 @@ pub struct RunContext {
 pub struct Api {
     pub(super) context: RunContext,
     /// What the payload's scripts may touch.
-    pub(super) helpers: Helpers,
+    pub(super) helpers: HelperAccess,
     /// The answer to every `GET …/input`, written once however large the input and many the hosts.
     input: Bytes,
     pub(super) secret: Secret,
@@ -82,7 +82,7 @@ impl Api {
     /// `helpers`: the manifest's. Fails only when the system gives no random bytes for the secret.
     pub fn new(
         context: RunContext,
-        helpers: Helpers,
+        helpers: HelperAccess,
         variables: Variables,
         limits: Limits,
     ) -> Result<Arc<Self>> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cronium_wire::manifest::Helpers;
+use cronium_wire::manifest::HelperAccess;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
@@ -21,11 +21,11 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new(limits: Limits) -> Self {
-        Self::of_manifest(Helpers::default(), limits)
+        Self::of_manifest(HelperAccess::default(), limits)
     }
 
     /// A run of project `shop` on web1, of the groups `web` and `all`, and web2, of none.
-    pub fn of_manifest(helpers: Helpers, limits: Limits) -> Self {
+    pub fn of_manifest(helpers: HelperAccess, limits: Limits) -> Self {
         let store = Arc::new(MemoryStore::default());
         let context = RunContext {
             run: "01RUN".into(),

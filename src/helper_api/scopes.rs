@@ -1,7 +1,7 @@
 //! Tests: which variable a call means, whether it may, and what a job takes along.
 
-use cronium_wire::manifest::Helpers;
-use cronium_wire::manifest::helpers::Patterns;
+use cronium_wire::manifest::HelperAccess;
+use cronium_wire::manifest::KeyPatterns;
 use cronium_wire::message::{Snapshot, SnapshotVariable};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -9,8 +9,8 @@ use tokio::io::AsyncWriteExt;
 use super::http::Fixture;
 use super::*;
 
-fn patterns(keys: &[&str]) -> Option<Patterns> {
-    Some(Patterns(keys.iter().map(|key| (*key).to_owned()).collect()))
+fn patterns(keys: &[&str]) -> Option<KeyPatterns> {
+    Some(KeyPatterns(keys.iter().map(|key| (*key).to_owned()).collect()))
 }
 
 /// One variable in each scope that web1 sees, and in one that it does not.
@@ -39,7 +39,7 @@ async fn the_scopes_of_a_host() {
     assert_eq!(scopes("web2"), ["run:01RUN", "host:web2", "project:shop", "global"]);
 
     let bare = RunContext { run: "01R".into(), ..RunContext::default() };
-    let api = Api::new(bare, Helpers::default(), fixture.store.clone(), Limits::default()).unwrap();
+    let api = Api::new(bare, HelperAccess::default(), fixture.store.clone(), Limits::default()).unwrap();
     assert_eq!(api.register("h", &[]).scopes, ["run:01R", "host:h", "global"]);
 }
 
@@ -122,7 +122,7 @@ async fn writing_without_a_scope_goes_where_the_key_is_else_to_all() {
 async fn a_run_without_a_project_has_no_such_scope() {
     let fixture = Fixture::new(Limits::default());
     let bare = RunContext { run: "01RUN".into(), ..RunContext::default() };
-    let api = Api::new(bare, Helpers::default(), fixture.store.clone(), Limits::default()).unwrap();
+    let api = Api::new(bare, HelperAccess::default(), fixture.store.clone(), Limits::default()).unwrap();
     let fixture = Fixture { api, store: fixture.store };
     fixture.api.register("web1", &[]);
     for (method, body) in [("GET", ""), ("PUT", r#"{"value":1}"#), ("DELETE", "")] {
@@ -134,8 +134,11 @@ async fn a_run_without_a_project_has_no_such_scope() {
 
 #[tokio::test]
 async fn the_manifest_says_what_a_payload_may_touch() {
-    let helpers =
-        Helpers { read: patterns(&["app/*", "count"]), write: patterns(&["count", "out/*"]), http: false };
+    let helpers = HelperAccess {
+        read: patterns(&["app/*", "count"]),
+        write: patterns(&["count", "out/*"]),
+        http: false,
+    };
     let fixture = Fixture::of_manifest(helpers, Limits::default());
     for key in ["app/db", "count", "out/x", "secret"] {
         fixture.store.put("global", key, json!(1));
@@ -174,7 +177,7 @@ async fn the_manifest_says_what_a_payload_may_touch() {
 /// Adding nothing would be reading.
 #[tokio::test]
 async fn what_may_only_be_written_is_not_told() {
-    let helpers = Helpers { read: patterns(&["r"]), write: patterns(&["m", "r"]), http: false };
+    let helpers = HelperAccess { read: patterns(&["r"]), write: patterns(&["m", "r"]), http: false };
     let fixture = Fixture::of_manifest(helpers, Limits::default());
     fixture.store.put("global", "m", json!(41));
     let token = fixture.bearer("web1");
@@ -268,12 +271,12 @@ fn keys(snapshot: &Snapshot) -> Vec<&str> {
 #[tokio::test]
 async fn what_a_job_takes_along() {
     let text = |kib: usize| json!("x".repeat(kib << 10));
-    let named = |keys: &[&str]| Helpers { read: patterns(keys), ..Helpers::default() };
+    let named = |keys: &[&str]| HelperAccess { read: patterns(keys), ..HelperAccess::default() };
     let none: &[&str] = &[];
     for (what, helpers, variables, expected, complete) in [
-        ("nothing there", Helpers::default(), vec![], none, true),
-        ("a little", Helpers::default(), vec![("b", 1), ("a", 60)], &["a", "b"][..], true),
-        ("too much of it", Helpers::default(), vec![("a", 1), ("b", 64)], none, false),
+        ("nothing there", HelperAccess::default(), vec![], none, true),
+        ("a little", HelperAccess::default(), vec![("b", 1), ("a", 60)], &["a", "b"][..], true),
+        ("too much of it", HelperAccess::default(), vec![("a", 1), ("b", 64)], none, false),
         ("named", named(&["a*"]), vec![("ab", 1), ("ac", 200), ("b", 1)], &["ab", "ac"], true),
         ("named and gone", named(&["a*"]), vec![("b", 1)], none, true),
         ("nothing is named", named(&[]), vec![("b", 1)], none, true),
@@ -318,9 +321,9 @@ async fn a_snapshot_holds_the_nearest() {
 /// Whoever runs `exec web -- true` sends no password anywhere.
 #[tokio::test]
 async fn secrets_leave_with_a_job_only_where_they_are_named() {
-    let named = |keys: &[&str]| Helpers { read: patterns(keys), ..Helpers::default() };
+    let named = |keys: &[&str]| HelperAccess { read: patterns(keys), ..HelperAccess::default() };
     for (what, helpers, expected, complete) in [
-        ("no manifest", Helpers::default(), &["plain"][..], false),
+        ("no manifest", HelperAccess::default(), &["plain"][..], false),
         ("others are named", named(&["pl*"]), &["plain"], true),
         ("named", named(&["plain", "db/*"]), &["db/pw", "plain"], true),
         ("all are named", named(&["*"]), &["db/pw", "plain", "wide"], true),
@@ -348,7 +351,7 @@ async fn secrets_leave_with_a_job_only_where_they_are_named() {
 
 #[tokio::test]
 async fn a_secret_that_does_not_open_is_missed_once_a_run() {
-    let helpers = Helpers { read: patterns(&["*"]), ..Helpers::default() };
+    let helpers = HelperAccess { read: patterns(&["*"]), ..HelperAccess::default() };
     let fixture = Fixture::of_manifest(helpers, Limits::default());
     fixture.store.put("global", "a", json!(1));
     fixture.store.put_secret("global", "broken", json!(1));
@@ -374,7 +377,7 @@ async fn a_secret_that_does_not_open_is_missed_once_a_run() {
 /// Keys with characters that JSON escapes take more than they count.
 #[tokio::test]
 async fn a_snapshot_is_never_larger_than_it_may_be() {
-    let helpers = Helpers { read: patterns(&["*"]), ..Helpers::default() };
+    let helpers = HelperAccess { read: patterns(&["*"]), ..HelperAccess::default() };
     let fixture = Fixture::of_manifest(helpers, Limits::default());
     for n in 0..2_500 {
         fixture.store.put("global", &format!("{n}{}", "\"".repeat(500)), json!(1));

@@ -1,7 +1,7 @@
 //! What is known on this host of the operator's variables: the job's snapshot and everything the
 //! script has read and written since.
 
-use cronium_wire::manifest::Helpers;
+use cronium_wire::manifest::HelperAccess;
 use cronium_wire::message::Snapshot;
 use serde_json::Value;
 
@@ -40,11 +40,11 @@ pub struct Known {
     bytes: usize,
     /// Those in sight, nearest first: `run:ID`, `host:NAME`, `group:NAME`, `project:NAME`, `global`.
     scopes: Vec<String>,
-    helpers: Helpers,
+    helpers: HelperAccess,
 }
 
 impl Known {
-    pub fn new(snapshot: Snapshot, scopes: &[String], helpers: Helpers) -> Self {
+    pub fn new(snapshot: Snapshot, scopes: &[String], helpers: HelperAccess) -> Self {
         let mut known = Self {
             keys: Vec::new(),
             is_complete: snapshot.complete,
@@ -194,7 +194,7 @@ mod tests {
             scope: scope.into(),
         };
         let variables = vec![variable("wide", json!(1), "global"), variable("near", json!("x"), "host:web1")];
-        Known::new(Snapshot { variables, complete }, &SCOPES.map(str::to_owned), Helpers::default())
+        Known::new(Snapshot { variables, complete }, &SCOPES.map(str::to_owned), HelperAccess::default())
     }
 
     fn value(level: &Level) -> Value {

@@ -1,12 +1,12 @@
 use std::fs::File;
 
-use cronium_wire::manifest::helpers::Patterns;
+use cronium_wire::manifest::{HelperAccess, KeyPatterns};
 use cronium_wire::message::{Snapshot, SnapshotVariable};
 
 use super::*;
 
 /// A desk whose operator cannot be asked, with what the job brought.
-fn bundled(helpers: Helpers, complete: bool) -> Desk {
+fn bundled(helpers: HelperAccess, complete: bool) -> Desk {
     let variables = vec![
         SnapshotVariable { key: "n".into(), value: json!(40), version: 7, scope: "global".into() },
         SnapshotVariable { key: "t".into(), value: json!("text"), version: 1, scope: "host:web1".into() },
@@ -40,7 +40,7 @@ fn ask(desk: &Desk, request: &str) -> (u16, Value) {
 
 #[test]
 fn answers_without_an_operator() {
-    let desk = bundled(Helpers::default(), true);
+    let desk = bundled(HelperAccess::default(), true);
     let variable = |key: &str, value: Value, version: u64, scope: &str| {
         (200, json!({"key": key, "value": value, "version": version, "scope": scope}))
     };
@@ -98,7 +98,7 @@ fn answers_without_an_operator() {
 /// the write that made it.
 #[test]
 fn versions_made_here() {
-    let desk = bundled(Helpers::default(), true);
+    let desk = bundled(HelperAccess::default(), true);
     let version = |request: &str| ask(&desk, request).1["version"].clone();
     assert_eq!(version(r#"{"setVariable": {"key": "n", "value": 1, "ifVersion": 7}}"#), 8, "the operator's");
     assert_eq!(version(r#"{"setVariable": {"key": "n", "value": 2, "ifVersion": 8}}"#), 9, "our own");
@@ -109,7 +109,7 @@ fn versions_made_here() {
 /// What fills a frame is refused, not sent: the operator would cut the host off.
 #[test]
 fn what_is_told_fits_into_a_frame() {
-    let desk = bundled(Helpers::default(), true);
+    let desk = bundled(HelperAccess::default(), true);
     for (message, status) in
         [("x".repeat(16 << 10), 200), ("\u{1}".repeat(12 << 10), 413), ("x".repeat(17 << 10), 413)]
     {
@@ -124,7 +124,7 @@ fn what_is_told_fits_into_a_frame() {
 /// What the job did not bring is not said to be missing, and a write to it is not lost.
 #[test]
 fn what_is_not_known_is_said() {
-    let desk = bundled(Helpers::default(), false);
+    let desk = bundled(HelperAccess::default(), false);
     let (status, error) = ask(&desk, r#"{"getVariable": {"key": "other"}}"#);
     assert_eq!(status, 503);
     assert!(error.as_str().unwrap().ends_with("helpers: {read: [other]}"), "{error}");
@@ -140,9 +140,9 @@ fn what_is_not_known_is_said() {
 
 #[test]
 fn the_manifest_holds_here_too() {
-    let patterns = |words: &[&str]| Some(Patterns(words.iter().map(|word| (*word).into()).collect()));
+    let patterns = |words: &[&str]| Some(KeyPatterns(words.iter().map(|word| (*word).into()).collect()));
     let desk =
-        bundled(Helpers { read: patterns(&["n"]), write: patterns(&["own/*", "n"]), http: false }, true);
+        bundled(HelperAccess { read: patterns(&["n"]), write: patterns(&["own/*", "n"]), http: false }, true);
     for (request, want) in [
         (r#"{"getVariable": {"key": "n"}}"#, 200),
         (r#"{"getVariable": {"key": "t"}}"#, 403),
@@ -157,5 +157,5 @@ fn the_manifest_holds_here_too() {
 
 #[test]
 fn no_call_is_no_mode() {
-    assert_eq!(bundled(Helpers::default(), true).close(), None);
+    assert_eq!(bundled(HelperAccess::default(), true).close(), None);
 }

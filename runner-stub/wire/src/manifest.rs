@@ -14,8 +14,9 @@ pub mod duration;
 mod error;
 mod field;
 pub mod glob;
-pub mod helpers;
+mod helper_access;
 mod interpreter;
+mod key_patterns;
 mod name;
 mod node;
 pub mod size;
@@ -23,8 +24,9 @@ mod write;
 
 pub use artifacts::Artifacts;
 pub use error::{ManifestError, Place};
-pub use helpers::Helpers;
+pub use helper_access::HelperAccess;
 pub use interpreter::Interpreter;
+pub use key_patterns::KeyPatterns;
 pub use name::{is_name, sanitise_name};
 
 use field::Fields;
@@ -69,8 +71,8 @@ pub struct Manifest {
     #[serde(with = "duration::optional", skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
     pub metadata: BTreeMap<String, Value>,
-    #[serde(skip_serializing_if = "Helpers::is_default")]
-    pub helpers: Helpers,
+    #[serde(skip_serializing_if = "HelperAccess::is_default")]
+    pub helpers: HelperAccess,
     #[serde(skip_serializing_if = "Artifacts::is_default")]
     pub artifacts: Artifacts,
 }
@@ -88,7 +90,7 @@ impl Manifest {
             environment: BTreeMap::new(),
             timeout: None,
             metadata: BTreeMap::new(),
-            helpers: Helpers::default(),
+            helpers: HelperAccess::default(),
             artifacts: Artifacts::default(),
         }
     }
@@ -108,7 +110,7 @@ impl Manifest {
             environment: fields.optional("environment", field::environment)?.unwrap_or_default(),
             timeout: fields.optional("timeout", field::timeout)?,
             metadata: fields.optional("metadata", field::metadata)?.unwrap_or_default(),
-            helpers: fields.optional("helpers", Helpers::from_node)?.unwrap_or_default(),
+            helpers: fields.optional("helpers", HelperAccess::from_node)?.unwrap_or_default(),
             artifacts: fields.optional("artifacts", Artifacts::from_node)?.unwrap_or_default(),
             ..Self::new(interpreter, entrypoint)
         })

@@ -1,4 +1,4 @@
-use cronium_wire::manifest::helpers::Patterns;
+use cronium_wire::manifest::KeyPatterns;
 
 use super::scope::{self, Scope};
 use crate::cli::Context;
@@ -36,7 +36,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         None => Vec::new(),
     };
     if let Some(pattern) = args.pattern {
-        let patterns = Patterns(vec![pattern]);
+        let patterns = KeyPatterns(vec![pattern]);
         stored.retain(|stored| patterns.match_key(&stored.key));
     }
     let text = match args.output {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use cronium_wire::manifest::Helpers;
-use cronium_wire::manifest::helpers::Patterns;
+use cronium_wire::manifest::HelperAccess;
+use cronium_wire::manifest::KeyPatterns;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -26,7 +26,7 @@ async fn merge(fixture: &Fixture, text: &str) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn writes_are_made_in_order_and_what_is_refused_is_told() {
-    let write = Some(Patterns(vec![
+    let write = Some(KeyPatterns(vec![
         "a".into(),
         "n".into(),
         "s*".into(),
@@ -34,7 +34,7 @@ async fn writes_are_made_in_order_and_what_is_refused_is_told() {
         "broken".into(),
         "k*".into(),
     ]));
-    let helpers = Helpers { write, ..Helpers::default() };
+    let helpers = HelperAccess { write, ..HelperAccess::default() };
     let fixture = Fixture::of_manifest(helpers, Limits::default());
     let key = "k".repeat(513);
     let deep = format!("{}1{}", "[".repeat(126), "]".repeat(126));

@@ -1,6 +1,6 @@
 //! Variables: `getVariable`, `setVariable`, `incr`, `vars`, `unset`.
 
-use cronium_wire::manifest::helpers::Patterns;
+use cronium_wire::manifest::KeyPatterns;
 use serde_json::{Number, Value};
 
 use super::line::{call, done, expect};
@@ -52,7 +52,7 @@ pub fn incr(args: Vec<String>) -> Outcome<()> {
 pub fn list(args: Vec<String>) -> Outcome<()> {
     let words = Words::parse(args, &["--raw"], &[])?;
     let [pattern] = words.positional::<1>()?;
-    let pattern = Patterns(vec![pattern.unwrap_or_else(|| "*".into())]);
+    let pattern = KeyPatterns(vec![pattern.unwrap_or_else(|| "*".into())]);
     let variables = expect(call(&Request::Variables { scope: None })?)?;
     let listed = variables.as_array().map(Vec::as_slice).unwrap_or_default();
     let mut keys: Vec<&str> = listed.iter().filter_map(|variable| variable["key"].as_str()).collect();

@@ -52,9 +52,9 @@ fn every_key() {
             ),
         ]
         .into(),
-        helpers: Helpers {
-            read: Some(helpers::Patterns(vec!["app/*".into(), "7".into()])),
-            write: Some(helpers::Patterns::default()),
+        helpers: HelperAccess {
+            read: Some(KeyPatterns(vec!["app/*".into(), "7".into()])),
+            write: Some(KeyPatterns::default()),
             http: true,
         },
         artifacts: Artifacts {
@@ -326,8 +326,8 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 /// Those that a list of patterns can hold.
-fn patterns() -> impl Strategy<Value = Option<helpers::Patterns>> {
-    prop::option::of(prop::collection::vec(r"[^\x00]{1,9}", 0..4).prop_map(helpers::Patterns))
+fn patterns() -> impl Strategy<Value = Option<KeyPatterns>> {
+    prop::option::of(prop::collection::vec(r"[^\x00]{1,9}", 0..4).prop_map(KeyPatterns))
 }
 
 fn any_artifacts() -> impl Strategy<Value = Artifacts> {
@@ -372,7 +372,7 @@ proptest! {
         key in any_text(),
         value in any_text(),
         helpers in (patterns(), patterns(), any::<bool>())
-            .prop_map(|(read, write, http)| Helpers { read, write, http }),
+            .prop_map(|(read, write, http)| HelperAccess { read, write, http }),
         artifacts in any_artifacts(),
     ) {
         let mut argv = vec!["program".to_owned()];

@@ -1,14 +1,12 @@
-//! What scripts did with their helpers, below the table of hosts.
+//! What is said of hosts below their table: what scripts did beside their output.
 
 use std::collections::HashMap;
 
-use serde_json::{Value, json};
-
-use crate::error::Result;
+use super::artifacts::Artifacts;
 use crate::event::{HelperMode, HostResult};
-use crate::ledger::{Artifact, HostRow, Reader, Run};
+use crate::ledger::{HostRow, Run};
 use crate::report::fold::who;
-use crate::report::{Folded, units};
+use crate::report::units;
 use crate::term::{Term, Tone, visible_line};
 
 /// A longer output of a script is only measured here; `-o json` has it.
@@ -17,34 +15,10 @@ const SHORT: usize = 120;
 /// Refused writes of one host that are listed; `-o json` has all.
 const REFUSED: usize = 20;
 
-/// The files that are kept of each host, by path.
-pub struct Artifacts(HashMap<String, Vec<Artifact>>);
-
-impl Artifacts {
-    pub fn read(reader: &Reader, run: &str) -> Result<Self> {
-        let mut artifacts: HashMap<String, Vec<Artifact>> = HashMap::new();
-        for artifact in reader.artifacts(run, None)? {
-            artifacts.entry(artifact.host.clone()).or_default().push(artifact);
-        }
-        Ok(Self(artifacts))
-    }
-
-    /// Each host of `results` gets `artifacts`, empty where there are none.
-    pub fn add_to(&self, results: &mut Value) {
-        for result in results.as_array_mut().into_iter().flatten() {
-            let of_host = result["host"].as_str().and_then(|host| self.0.get(host));
-            let files = of_host.into_iter().flatten().map(|Artifact { path, digest, bytes, mode, .. }| {
-                json!({"path": path, "digest": digest, "bytes": bytes, "mode": mode})
-            });
-            result["artifacts"] = files.collect();
-        }
-    }
-}
-
 /// Alike hosts in one line each: why helpers were not answered by the operator, writes that were
 /// refused, conditions, short outputs, and where the files are. Empty where there is nothing.
 pub fn text(run: &Run, rows: &[HostRow], artifacts: &Artifacts, term: &Term) -> String {
-    let mut text = modes(rows, term);
+    let mut text = String::new();
     let mut told = |tone: Option<Tone>, what: fn(&HostResult) -> Option<String>| {
         for (hosts, what) in folded(rows, what) {
             let what = match tone {
@@ -54,6 +28,7 @@ pub fn text(run: &Run, rows: &[HostRow], artifacts: &Artifacts, term: &Term) -> 
             text.push_str(&format!("{}: {what}\n", term.paint_out(Tone::Strong, &who(&hosts))));
         }
     };
+    told(None, mode);
     told(Some(Tone::Doubtful), refused);
     told(None, |result| result.condition.map(|condition| format!("condition {condition}")));
     told(None, output);
@@ -78,22 +53,10 @@ fn folded(rows: &[HostRow], what: fn(&HostResult) -> Option<String>) -> Vec<(Vec
     found
 }
 
-fn modes(rows: &[HostRow], term: &Term) -> String {
-    let mut modes = Folded::default();
-    for row in rows {
-        let result = row.result.as_ref();
-        let mode = result.and_then(|result| Some((result.helper_mode?, result.helper_reason.as_ref())));
-        if let Some((mode @ (HelperMode::Tcp | HelperMode::Bundled), reason)) = mode {
-            let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            modes.say(&row.host, &format!("helpers answered in {} mode{reason}", mode.as_str()));
-        }
-    }
-    let mut text = String::new();
-    for (hosts, what) in modes.take() {
-        let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-        text.push_str(&format!("{}: {what}\n", term.paint_out(Tone::Strong, &who(&hosts))));
-    }
-    text
+fn mode(result: &HostResult) -> Option<String> {
+    let mode = result.helper_mode.filter(|mode| *mode != HelperMode::Api)?;
+    let reason = result.helper_reason.as_ref().map(|reason| format!(": {}", visible_line(reason)));
+    Some(format!("helpers answered in {} mode{}", mode.as_str(), reason.unwrap_or_default()))
 }
 
 fn refused(result: &HostResult) -> Option<String> {

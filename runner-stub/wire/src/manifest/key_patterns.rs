@@ -1,56 +1,16 @@
-//! `helpers:`: which variables the script may touch, and whether it gets an HTTP door.
-
 use serde::Serialize;
 
 use super::ManifestError;
-use super::field::{self, Fields};
+use super::field;
 use super::node::Node;
-
-const KEYS: [&str; 3] = ["read", "write", "http"];
-
-/// Absent lists limit nothing, empty ones let nothing through.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Helpers {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub read: Option<Patterns>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub write: Option<Patterns>,
-    /// A loopback HTTP door for scripts that speak the helper API themselves.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub http: bool,
-}
-
-impl Helpers {
-    pub(super) fn from_node(key: &str, node: Node) -> Result<Self, ManifestError> {
-        let mut fields = Fields::inner(key, node, &KEYS)?;
-        let read = fields.take("read").map(|node| Patterns::from_node("helpers.read", node)).transpose()?;
-        let write =
-            fields.take("write").map(|node| Patterns::from_node("helpers.write", node)).transpose()?;
-        let http = fields.present("http").map(|node| field::boolean("helpers.http", node)).transpose()?;
-        Ok(Self { read, write, http: http.unwrap_or_default() })
-    }
-
-    /// Whether nothing is said.
-    pub fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-
-    pub fn may_read(&self, key: &str) -> bool {
-        self.read.as_ref().is_none_or(|patterns| patterns.match_key(key))
-    }
-
-    pub fn may_write(&self, key: &str) -> bool {
-        self.write.as_ref().is_none_or(|patterns| patterns.match_key(key))
-    }
-}
 
 /// Keys, in which `*` stands for any characters, `/` among them. Nothing else is special.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Patterns(pub Vec<String>);
+pub struct KeyPatterns(pub Vec<String>);
 
-impl Patterns {
-    fn from_node(what: &str, node: Node) -> Result<Self, ManifestError> {
+impl KeyPatterns {
+    pub(super) fn from_node(what: &str, node: Node) -> Result<Self, ManifestError> {
         // Elsewhere nothing counts as absent. Here that would allow all where none was named.
         if node.is_null() {
             return Err(
@@ -102,8 +62,8 @@ mod tests {
             ("?", "x", false),
             ("?", "?", true),
         ] {
-            assert_eq!(Patterns(vec![pattern.into()]).match_key(key), want, "{pattern} {key}");
+            assert_eq!(KeyPatterns(vec![pattern.into()]).match_key(key), want, "{pattern} {key}");
         }
-        assert!(!Patterns::default().match_key("a"), "an empty list lets nothing through");
+        assert!(!KeyPatterns::default().match_key("a"), "an empty list lets nothing through");
     }
 }
