@@ -25,6 +25,7 @@ mod hooks;
 mod hosts;
 mod init;
 mod inspect;
+mod keeper;
 mod keygen;
 mod launch;
 mod listing;
@@ -104,6 +105,7 @@ enum Command {
     Show(show::Args),
     Logs(logs::Args),
     Artifacts(artifacts::Args),
+    Keeper(keeper::Args),
     Vars(vars::Args),
     Demo(demo::Args),
     Completions(completions::Args),
@@ -201,6 +203,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Show(args) => show::run(args, context),
         Command::Logs(args) => logs::run(args, context),
         Command::Artifacts(args) => artifacts::run(args, context),
+        Command::Keeper(args) => keeper::run(args, context),
         Command::Vars(args) => vars::run(args, context),
         Command::Demo(args) => demo::run(args, context),
         Command::Completions(args) => completions::run(args, context),

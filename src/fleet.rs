@@ -8,6 +8,7 @@ use crate::error::{OrFail, Result};
 use crate::event::{EventKind, Sink, StopReason, Summary};
 use crate::helper_api::{Api, ArtifactStore};
 use crate::plan::Plan;
+use crate::transport::keeper::Keeper;
 use crate::transport::{Flight, Transport};
 
 mod artifacts;
@@ -58,6 +59,7 @@ pub fn run(
     sink: &mut dyn Sink,
 ) -> Result<Summary> {
     tracing::info!(run = plan.run, hosts = plan.targets.len(), forks = plan.forks, "run begins");
+    let transport = Transport::new(plan.persist.map(Keeper::new).transpose()?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -71,7 +73,7 @@ pub fn run(
     let fleet = Fleet {
         plan: Arc::clone(plan),
         following: job::following(plan, api),
-        transport: Transport::default(),
+        transport,
         api: Arc::clone(api),
         artifacts: Arc::clone(artifacts),
         stopped,

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 mod account;
 mod draft;
 mod entry;
@@ -52,7 +54,7 @@ pub enum Address {
 
 /// Everything needed to connect: ssh_config and flags already merged. Two that are equal may share a
 /// connection.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ssh {
     /// Name or IP address to connect to.
     pub host: String,
@@ -65,8 +67,10 @@ pub struct Ssh {
     /// Certificates to try with the keys they are for, beside those that stand beside `identities`.
     pub certificates: Vec<PathBuf>,
     /// The passphrases of `identities`, those that were asked for.
+    #[serde(with = "secret::passphrases")]
     pub passphrases: Passphrases,
     /// Tried once, after the keys.
+    #[serde(with = "secret::password")]
     pub password: Option<Secret>,
     /// The agent's socket, if an agent is to be asked.
     pub agent: Option<PathBuf>,
@@ -93,7 +97,7 @@ impl fmt::Display for Ssh {
 }
 
 /// How the stream to a host is had, where that is not a TCP connection of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Proxy {
     /// A channel through a jump host, which may stand behind another. All targets of a run behind
     /// the same jump host share one `Ssh`.
@@ -103,7 +107,7 @@ pub enum Proxy {
 }
 
 /// `--host-key`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 pub enum HostKeyPolicy {
     /// An unknown or changed key is refused
     #[default]

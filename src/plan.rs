@@ -58,6 +58,8 @@ pub struct Plan {
     /// How many hosts at once.
     pub forks: usize,
     pub strategy: Strategy,
+    /// Connections are kept for so long after their last use; `None`: each is this run's own.
+    pub persist: Option<Duration>,
 }
 
 impl Plan {
@@ -90,6 +92,7 @@ impl Plan {
             "task": task,
             "forks": self.forks,
             "rollout": self.strategy.to_json(hosts.len()),
+            "persist_ms": self.persist.map(|persist| persist.as_millis() as u64),
             "hosts": hosts,
         })
     }

@@ -5,22 +5,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cronium_wire::message::Hello;
+use serde::{Deserialize, Serialize};
 
-use crate::inventory::{Address, Target};
+use crate::inventory::{Address, Ssh, Target};
 
 pub mod bootstrap;
 mod fault;
 mod flight;
 mod greet;
 mod inbox;
+pub mod keeper;
 pub mod link;
 pub mod local;
+mod remote;
 pub mod ssh;
 pub mod tunnel;
+
+use keeper::Keeper;
 
 pub use fault::{Fault, Phase};
 pub use flight::Flight;
 pub use link::Link;
+pub use remote::Remote;
 pub use tunnel::{Entrance, Tunnel};
 
 /// From an open connection to the stub's first frame: a slow link has to carry the stub.
@@ -30,10 +36,11 @@ const BOOTSTRAP_WITHIN: Duration = Duration::from_secs(120);
 #[derive(Default)]
 pub struct Transport {
     ssh: ssh::Connector,
+    keeper: Option<Keeper>,
 }
 
 /// Steps of connecting that a person wants to see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
     Connecting,
     Authenticating,
@@ -43,6 +50,11 @@ pub enum Step {
 }
 
 impl Transport {
+    /// With connections that `keeper` makes and keeps, where there is one.
+    pub fn new(keeper: Option<Keeper>) -> Self {
+        Self { ssh: ssh::Connector::default(), keeper }
+    }
+
     /// Reaches `target`, starts the stub there and sends it `first`.
     ///
     /// Every phase has its own deadline. `step` is called as each begins.
@@ -54,7 +66,7 @@ impl Transport {
     ) -> Result<(Connection, Link, Hello), Fault> {
         let connection = match &target.address {
             Address::Local => Connection::Local(local::Local),
-            Address::Ssh(address) => Connection::Ssh(Box::new(self.ssh.connect(address, &step).await?)),
+            Address::Ssh(address) => Connection::Ssh(self.reach(address, &step).await?),
         };
         let delivered = AtomicBool::new(false);
         let step = |next| {
@@ -68,7 +80,7 @@ impl Transport {
                     step(Step::Delivered);
                     local.start(first).await
                 }
-                Connection::Ssh(ssh) => bootstrap::start(ssh, first, &step).await,
+                Connection::Ssh(remote) => bootstrap::start(remote, first, &step).await,
             }
         };
         let (link, hello) = tokio::time::timeout(BOOTSTRAP_WITHIN, started).await.unwrap_or_else(|_| {
@@ -78,12 +90,29 @@ impl Transport {
         })?;
         Ok((connection, link, hello))
     }
+
+    async fn own(&self, address: &Ssh, step: &impl Fn(Step)) -> Result<Remote, Fault> {
+        Ok(Remote::Own(Box::new(self.ssh.connect(address, step).await?)))
+    }
+
+    async fn reach(&self, address: &Ssh, step: &impl Fn(Step)) -> Result<Remote, Fault> {
+        match &self.keeper {
+            Some(keeper) => match keeper.lend(address, step).await {
+                Err(fault) if fault.kind == keeper::GONE => {
+                    tracing::warn!(%address, ?fault, "no keeper: a connection of our own");
+                    self.own(address, step).await
+                }
+                lent => lent.map(Remote::Kept),
+            },
+            None => self.own(address, step).await,
+        }
+    }
 }
 
 /// A way to one host that is open.
 pub enum Connection {
     Local(local::Local),
-    Ssh(Box<ssh::Connection>),
+    Ssh(Remote),
 }
 
 impl Connection {
@@ -95,13 +124,13 @@ impl Connection {
     pub async fn open_tunnel(&self, at: Entrance) -> Result<(Tunnel, Option<u16>), Fault> {
         match self {
             Self::Local(local) => Ok((local.open_tunnel(&at)?, None)),
-            Self::Ssh(ssh) => ssh.open_tunnel(at).await,
+            Self::Ssh(remote) => remote.open_tunnel(at).await,
         }
     }
 
     /// Says goodbye and waits no longer than a moment for it to leave.
     pub async fn close(&self) {
-        if let Self::Ssh(ssh) = self {
+        if let Self::Ssh(Remote::Own(ssh)) = self {
             ssh.close().await;
         }
     }

@@ -31,6 +31,8 @@ mod inputs;
 
 /// An operator that connects must say what it wants.
 const JOB_WITHIN: Duration = Duration::from_secs(60);
+/// One that was started for a job to come waits for it this long, unless the connection ends.
+const WAITING: Duration = Duration::from_secs(24 * 3600);
 /// Between TERM and KILL for what a script leaves running.
 const LEFTOVERS_GRACE: Duration = Duration::from_secs(2);
 /// The longest pause between two pieces of a payload.
@@ -74,7 +76,7 @@ impl From<io::Error> for Lost {
 }
 
 /// Speaks on stdin and stdout. `words` of whoever started us: `checked`, the program is whole;
-/// `temporary`, it lies in a folder made for this start alone.
+/// `temporary`, it lies in a folder made for this start alone; `waiting`, a job may come much later.
 pub fn main(words: &[String]) -> ExitCode {
     inherited::shed();
     let said = |word: &str| words.iter().any(|given| given == word);
@@ -88,8 +90,12 @@ pub fn main(words: &[String]) -> ExitCode {
     if said("temporary") {
         watch.leaves(|| drop(TemporaryProgram::ours()));
     }
+    let job_within = if said("waiting") { WAITING } else { JOB_WITHIN };
     let hello = FromStub::Hello(Hello { stub_digest: digest, arch: identity::arch() });
-    match Uplink::open(&hello).map_err(Lost::from).and_then(|uplink| Session::new(uplink, watch).serve()) {
+    match Uplink::open(&hello)
+        .map_err(Lost::from)
+        .and_then(|uplink| Session::new(uplink, watch).serve(job_within))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(Lost) => ExitCode::FAILURE,
     }
@@ -136,8 +142,8 @@ impl Session {
         Self { uplink, watch, events, sender }
     }
 
-    fn serve(mut self) -> Result<(), Lost> {
-        let served = match self.receive(JOB_WITHIN)? {
+    fn serve(mut self, job_within: Duration) -> Result<(), Lost> {
+        let served = match self.receive(job_within)? {
             ToStub::Job(mut job) => self.run(&mut job),
             ToStub::Deploy(deploy) => self.deploy(&deploy),
             // Cancelled before it began.

@@ -78,6 +78,9 @@ pub struct ConnectArgs {
     /// How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]
     #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_CONNECT_TIMEOUT", value_parser = connect_timeout)]
     pub connect_timeout: Option<Duration>,
+    /// Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set
+    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_PERSIST", value_parser = persist)]
+    pub persist: Option<Duration>,
 }
 
 impl HostArgs {
@@ -147,6 +150,11 @@ impl SelectArgs {
 }
 
 impl ConnectArgs {
+    /// How long connections are kept, if at all.
+    pub fn persist(&self) -> Option<Duration> {
+        self.persist.filter(|persist| !persist.is_zero())
+    }
+
     fn source(&self, account: &Account) -> ssh_config::Source {
         match &self.ssh_config {
             None => ssh_config::Source::Standard,
@@ -197,6 +205,16 @@ fn connect_timeout(text: &str) -> Result<Duration, String> {
     match ssh_config::time::parse(text) {
         Some(time) if !time.is_zero() => Ok(time),
         _ => Err("write seconds or a length of time above zero: 10, 10s, 1m30s".into()),
+    }
+}
+
+/// `--persist`; 0 takes back what a file says.
+fn persist(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(24 * 3600);
+    match ssh_config::time::parse(text) {
+        Some(time) if time <= LONGEST => Ok(time),
+        Some(_) => Err("connections are kept for a day at most: 24h".into()),
+        None => Err("write a length of time: 10m, 1h30m, or 0".into()),
     }
 }
 

@@ -63,6 +63,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         task: Task::Run(Box::new(task(signed))),
         forks: FORKS,
         strategy: Strategy::default(),
+        persist: None,
     };
     if fleet.interrupted() {
         return fleet.stop().map(|()| ExitCode::Interrupted);

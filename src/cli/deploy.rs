@@ -66,6 +66,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         targets,
         task: Task::Deploy { payloads, trust },
         strategy,
+        persist: hosts.connect.persist(),
     };
     match rollout.check {
         true => launch::check(&plan, context),

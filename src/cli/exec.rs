@@ -145,6 +145,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         targets,
         task: Task::Run(Box::new(run)),
         strategy,
+        persist: hosts.connect.persist(),
     };
     match rollout.check {
         true => launch::check(&plan, context),

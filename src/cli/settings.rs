@@ -19,6 +19,10 @@ pub use project::{refusal as project_refusal, runs_no_program};
 const NEVER_CONFIGURED: &[&str] =
     &["help", "version", "check", "detach", "gate", "groups", "list-hosts", "on-condition", "on-notify"];
 
+/// What a person wants at hand and a pipeline must not leave behind: its flag and its variable count
+/// there, a file does not.
+const NOT_IN_CI: &[&str] = &["persist"];
+
 /// Words that a flag takes in place of a file.
 const NO_FILES: &[(&str, &str)] = &[("ssh-config", "none")];
 
@@ -47,8 +51,12 @@ pub fn apply(command: Command, settings: &Settings) -> Result<Command> {
 }
 
 fn set(command: Command, settings: &Settings) -> Command {
+    let is_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
     let setting_of = |arg: &Arg| {
         let setting = settings.get(arg.get_long()?)?;
+        if is_ci && NOT_IN_CI.contains(&arg.get_long()?) {
+            return None;
+        }
         refusal(arg, setting).is_none().then(|| values(arg, setting))
     };
     command

@@ -156,6 +156,7 @@ mod tests {
             task: Task::Run(Box::new(run)),
             forks: 1,
             strategy: Strategy::default(),
+            persist: None,
         };
         let context = RunContext { input: input.clone(), ..RunContext::default() };
         let api =

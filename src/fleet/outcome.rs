@@ -87,6 +87,6 @@ impl From<Fault> for Verdict {
             (outcome == Outcome::Unknown)
                 .then(|| "the script may have finished: look at the host before you run it again".into())
         });
-        Self::because(outcome, Failure { phase, kind: kind.into(), message, causes, hint })
+        Self::because(outcome, Failure { phase, kind: kind.into_owned(), message, causes, hint })
     }
 }

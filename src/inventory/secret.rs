@@ -67,6 +67,45 @@ impl fmt::Debug for Passphrases {
     }
 }
 
+/// How a password is handed to the keeper, and nobody else: a secret has no other way into text.
+pub mod password {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::Secret;
+
+    pub fn serialize<S: Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(Secret::expose).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+    }
+}
+
+/// As [`password`].
+pub mod passphrases {
+    use std::collections::HashMap;
+    use std::path::PathBuf;
+    use std::sync::PoisonError;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::{Passphrases, Secret};
+
+    pub fn serialize<S: Serializer>(secrets: &Passphrases, serializer: S) -> Result<S::Ok, S::Error> {
+        let secrets = secrets.0.lock().unwrap_or_else(PoisonError::into_inner);
+        serializer.collect_map(secrets.iter().map(|(path, secret)| (path, secret.expose())))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Passphrases, D::Error> {
+        let secrets = Passphrases::default();
+        for (path, secret) in HashMap::<PathBuf, String>::deserialize(deserializer)? {
+            secrets.set(&path, Secret::new(secret));
+        }
+        Ok(secrets)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

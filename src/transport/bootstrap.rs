@@ -13,8 +13,8 @@ use bytes::Bytes;
 use cronium_wire::message::Hello;
 
 use super::greet::{Answer, greet};
-use super::link::{Carrier, Link};
-use super::{Fault, Flight, Phase, Step, ssh};
+use super::link::Link;
+use super::{Fault, Flight, Phase, Remote, Step};
 
 /// A stub as the build embedded it.
 pub struct Embedded {
@@ -51,16 +51,21 @@ pub fn stub(machine: &str) -> Option<&'static Embedded> {
 
 /// Runs the cached stub of whichever architecture is there and whole, or asks for one. Where the
 /// host cannot compute a digest, the stub looks at itself.
-static WARM: LazyLock<String> = LazyLock::new(|| {
+static WARM: LazyLock<String> = LazyLock::new(|| warm_line(""));
+
+/// The same, with a stub that may be started long before its job comes.
+static WAITING: LazyLock<String> = LazyLock::new(|| warm_line(" waiting"));
+
+fn warm_line(word: &str) -> String {
     let digests: Vec<&str> = STUBS.iter().map(|stub| stub.digest).collect();
     format!(
         "exec sh -c 'd=${{XDG_CACHE_HOME:-$HOME/.cache}}/cronium-run/stub; for s in {}; do \
          if [ -x \"$d/$s\" ]; then case $(sha256sum < \"$d/$s\" 2>/dev/null || echo none) in \
-         $s*) exec \"$d/$s\" run checked;; none) exec \"$d/$s\" run;; esac; fi; done; \
+         $s*) exec \"$d/$s\" run checked{word};; none) exec \"$d/$s\" run{word};; esac; fi; done; \
          echo \"cronium-run:need $(uname -m)\"'",
         digests.join(" ")
     )
-});
+}
 
 /// Reads the stub from stdin into the first folder that can hold a program, and becomes it.
 ///
@@ -93,15 +98,16 @@ fn cold_line(stub: &Embedded) -> String {
 /// Starts the stub over `connection` and sends it `first`. `step` is told when the job is on its
 /// way, and when it turns out not to be.
 pub async fn start(
-    connection: &ssh::Connection,
+    connection: &Remote,
     first: &Flight,
     step: &impl Fn(Step),
 ) -> Result<(Link, Hello), Fault> {
-    let (warm, delivered) = connection.exec(&WARM, first.pieces()).await?;
+    let line = if connection.is_kept() { &WAITING } else { &WARM };
+    let (warm, delivered) = connection.exec_again(line, first.pieces()).await?;
     if delivered {
         step(Step::Delivered);
     }
-    let machine = match greet(Carrier::Ssh(warm), first.frames()).await {
+    let machine = match greet(warm, first.frames()).await {
         Ok(Answer::Stub(started)) => return Ok(*started),
         Ok(Answer::NeedsStub { machine }) => machine,
         // A cached stub that cannot even start: put a whole one in its place.
@@ -119,7 +125,7 @@ pub async fn start(
     if delivered {
         step(Step::Delivered);
     }
-    match greet(Carrier::Ssh(cold), first.frames()).await {
+    match greet(cold, first.frames()).await {
         Ok(Answer::Stub(started)) => Ok(*started),
         Ok(Answer::NeedsStub { .. }) => {
             Err(Fault::new(Phase::Upload, "damaged", "the runner arrived changed"))
@@ -137,13 +143,9 @@ fn undelivered(fault: Fault, delivered: bool) -> Fault {
     }
 }
 
-async fn ask_machine(
-    connection: &ssh::Connection,
-    exit_code: Option<u32>,
-    stderr: String,
-) -> Result<String, Fault> {
+async fn ask_machine(connection: &Remote, exit_code: Option<u32>, stderr: String) -> Result<String, Fault> {
     let line = "exec sh -c 'echo \"cronium-run:need $(uname -m)\"'";
-    match greet(Carrier::Ssh(connection.exec(line, []).await?.0), 0).await? {
+    match greet(connection.exec(line, []).await?.0, 0).await? {
         Answer::NeedsStub { machine } => Ok(machine),
         Answer::Mute { .. } | Answer::Stub(_) => Err(mute(exit_code, stderr)),
     }
@@ -163,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_lines_pass_through_every_login_shell() {
-        for line in STUBS.iter().map(cold_line).chain([WARM.clone()]) {
+        for line in STUBS.iter().map(cold_line).chain([WARM.clone(), WAITING.clone()]) {
             assert_eq!(line.matches('\'').count(), 2, "{line}");
             assert!(!line.contains(['\n', '!', '\\']), "{line}");
         }

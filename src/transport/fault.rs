@@ -1,9 +1,12 @@
 //! What kept us from a host.
 
+use std::borrow::Cow;
 use std::error::Error;
 
+use serde::{Deserialize, Serialize};
+
 /// Where it happened (design: `Failure`'s phases, those that are ours to find).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     Dns,
     Tcp,
@@ -17,11 +20,11 @@ pub enum Phase {
 }
 
 /// One sentence, its causes, and what to do. The host is named by whoever tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     pub phase: Phase,
     /// A short stable name for machines.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     pub message: String,
     pub causes: Vec<String>,
     pub hint: Option<String>,
@@ -29,7 +32,7 @@ pub struct Fault {
 
 impl Fault {
     pub fn new(phase: Phase, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { phase, kind, message: message.into(), causes: Vec::new(), hint: None }
+        Self { phase, kind: kind.into(), message: message.into(), causes: Vec::new(), hint: None }
     }
 
     pub fn because(self, cause: &dyn Error) -> Self {

@@ -6,6 +6,7 @@ use cronium_wire::message::{FromStub, Message, ToStub};
 
 use super::Fault;
 use super::inbox::Piece;
+use super::keeper::KeptExec;
 use super::local::Process;
 use super::ssh::Exec;
 
@@ -17,6 +18,7 @@ const MESSAGE_MAX: usize = CHUNK;
 /// What carries the bytes.
 pub enum Carrier {
     Ssh(Exec),
+    Kept(KeptExec),
     Local(Box<Process>),
 }
 
@@ -25,6 +27,7 @@ impl Carrier {
     pub async fn read(&mut self) -> Piece {
         match self {
             Self::Ssh(exec) => exec.read().await,
+            Self::Kept(exec) => exec.read().await,
             Self::Local(process) => process.read().await,
         }
     }
@@ -33,6 +36,7 @@ impl Carrier {
     pub async fn write(&mut self, bytes: Bytes) -> bool {
         match self {
             Self::Ssh(exec) => exec.write(bytes).await,
+            Self::Kept(exec) => exec.write(bytes).await,
             Self::Local(process) => process.write(bytes).await,
         }
     }

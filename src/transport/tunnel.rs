@@ -1,5 +1,6 @@
 //! Connections that scripts' helpers open to us.
 
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
@@ -14,7 +15,7 @@ pub enum Tunnel {
 }
 
 /// Where connections of helpers come in on the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entrance {
     /// A Unix socket of this path.
     Socket(String),

@@ -413,6 +413,7 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
          HostKey {folder_text}/host{number}\n\
          AuthorizedKeysFile {folder_text}/{authorized}\n\
          ForceCommand {shell}\n\
+         SetEnv HOME={home}\n\
          AllowTcpForwarding {tcp}\n\
          AllowStreamLocalForwarding {streamlocal}\n\
          GatewayPorts {gateway}\n\
@@ -431,6 +432,8 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
          LogLevel VERBOSE\n",
         config = traits.config.replace("FLEET", &folder_text.to_string()),
         shell = shell.display(),
+        // The login shell comes first, and would read what this machine's user has in his `.bashrc`.
+        home = home.display(),
         // Of this one the last counts.
         startups = if traits.config.contains("MaxStartups") { "" } else { "MaxStartups 1000\n" },
     );

@@ -20,6 +20,6 @@ pub use events::{bytes_of, check_grammar, finished};
 pub use fleet::{Fleet, FleetPlan, HostTraits, PASSWORD, Recorded, user};
 pub use ledger::{Ledger, ResultRow};
 pub use outcome::Outcome;
-pub use pretend::{black_hole, garbage, relay};
+pub use pretend::{black_hole, garbage, relay, stalling_relay};
 pub use processes::{until, with_marker};
 pub use stub::{Arch, SpokenStub, TestKey, stub_path};

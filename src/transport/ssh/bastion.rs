@@ -35,6 +35,18 @@ impl Bastions {
         let made = || Arc::new(Bastion::new(Arc::clone(address)));
         Arc::clone(bastions.entry(Arc::clone(address)).or_insert_with(made))
     }
+
+    /// Closes connections without channels.
+    pub fn leave(&self) {
+        let bastions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for bastion in bastions.values() {
+            // One that is in use just now is left for another time.
+            let Ok(mut state) = bastion.state.try_lock() else { continue };
+            for line in state.lines.extract_if(.., |line| line.channels.load(Ordering::Relaxed) == 0) {
+                tokio::spawn(async move { line.connection.close().await });
+            }
+        }
+    }
 }
 
 /// One jump host.
@@ -146,7 +158,9 @@ impl Bastion {
     /// The connection with the most room; `None` where all are full and there shall be no more.
     async fn line(&self, connector: &Connector) -> Result<Option<Arc<Line>>, Fault> {
         let mut state = self.state.lock().await;
-        state.lines.retain(|line| !line.connection.is_closed());
+        let is_good =
+            |line: &Line| !line.connection.is_closed() && connector.trusts(&line.connection, &self.address);
+        state.lines.retain(|line| is_good(line));
         let with_room = state.lines.iter().filter(|line| !line.full.load(Ordering::Relaxed));
         if let Some(line) = with_room.min_by_key(|line| line.channels.load(Ordering::Relaxed)) {
             return Ok(Some(Arc::clone(line)));
@@ -188,7 +202,7 @@ impl Bastion {
         }
         let phase = format!("{:?}", fault.phase).to_lowercase();
         let message = format!("the jump host {} failed in {phase}: {}", self.address, fault.message);
-        Fault { kind: KIND, message, ..fault }
+        Fault { kind: KIND.into(), message, ..fault }
     }
 
     fn refused(&self, reason: ChannelOpenFailure, target: &Ssh) -> Fault {

@@ -1,12 +1,13 @@
 //! What russh asks us during a connection: is this host key right, and who takes this channel.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use russh::client::{Handler, Msg, Session};
 use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::mpsc;
 
+use super::heard::Heard;
 use super::known_hosts::{KnownHosts, Verdict};
 use crate::inventory::{HostKeyPolicy, Ssh};
 use crate::transport::tunnel::Stream;
@@ -15,10 +16,15 @@ use crate::transport::{Entrance, Fault, Phase};
 /// The one entrance this connection may forward to us, once it is asked for.
 pub type Forwarded = Arc<Mutex<Option<(Entrance, mpsc::Sender<Box<dyn Stream>>)>>>;
 
+/// The key that the host has shown.
+pub type Shown = Arc<OnceLock<PublicKeyOrCertificate>>;
+
 pub struct Client {
     pub address: Ssh,
     pub known: Arc<KnownHosts>,
     pub forwarded: Forwarded,
+    pub shown: Shown,
+    pub heard: Heard,
 }
 
 /// Why russh's loop ends.
@@ -38,10 +44,12 @@ impl Handler for Client {
     type Error = ClientError;
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, ClientError> {
-        if self.address.host_key == HostKeyPolicy::Off {
-            return Ok(true);
+        if self.address.host_key != HostKeyPolicy::Off {
+            self.check(shown).map_err(ClientError::HostKey)?;
         }
-        self.check(shown).map_err(ClientError::HostKey).map(|()| true)
+        // It is shown again with every new exchange of keys.
+        let _ = self.shown.set(copy(shown));
+        Ok(true)
     }
 
     async fn server_channel_open_forwarded_streamlocal(
@@ -99,13 +107,13 @@ impl Client {
 
     fn check(&self, shown: &PublicKeyOrCertificate) -> Result<(), Fault> {
         let (name, port) = lookup(&self.address);
-        let (verdict, key) = match shown {
-            PublicKeyOrCertificate::PublicKey { key, .. } => (self.known.check(name, port, key), key.clone()),
+        let key = match shown {
+            PublicKeyOrCertificate::PublicKey { key, .. } => key.clone(),
             PublicKeyOrCertificate::Certificate(certificate) => {
-                let key = PublicKey::new(certificate.public_key().clone(), "");
-                (self.known.check_certificate(name, port, certificate), key)
+                PublicKey::new(certificate.public_key().clone(), "")
             }
         };
+        let verdict = verdict(&self.known, &self.address, shown);
         let verdict = match (verdict, self.address.host_key, self.address.known_hosts.first()) {
             (Verdict::Unknown, HostKeyPolicy::AcceptNew, Some(file)) => {
                 self.known.record(file, name, port, &key).map_err(|error| {
@@ -148,6 +156,26 @@ impl Client {
                     .cause(reason)
                     .cause(format!("its authority stands at {place}")))
             }
+        }
+    }
+}
+
+/// What the files say of a key.
+pub fn verdict(known: &KnownHosts, address: &Ssh, shown: &PublicKeyOrCertificate) -> Verdict {
+    let (name, port) = lookup(address);
+    match shown {
+        PublicKeyOrCertificate::PublicKey { key, .. } => known.check(name, port, key),
+        PublicKeyOrCertificate::Certificate(certificate) => known.check_certificate(name, port, certificate),
+    }
+}
+
+fn copy(shown: &PublicKeyOrCertificate) -> PublicKeyOrCertificate {
+    match shown {
+        PublicKeyOrCertificate::PublicKey { key, hash_alg } => {
+            PublicKeyOrCertificate::PublicKey { key: key.clone(), hash_alg: *hash_alg }
+        }
+        PublicKeyOrCertificate::Certificate(certificate) => {
+            PublicKeyOrCertificate::Certificate(certificate.clone())
         }
     }
 }

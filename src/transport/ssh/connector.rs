@@ -15,14 +15,15 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::auth::Keys;
 use super::bastion::{Bastion, Bastions};
-use super::client::{Client, Forwarded};
+use super::client::{self, Client, Forwarded, Shown};
 use super::endpoint::{Endpoints, Patience};
 use super::exec::Exec;
-use super::handshake::{handshake, is_drop, seconds};
-use super::known_hosts::KnownHosts;
+use super::handshake::{KEEPALIVE, handshake, is_drop, seconds};
+use super::heard::Heard;
+use super::known_hosts::{KnownHosts, Verdict};
 use super::proxy_command::ProxyCommand;
 use super::tcp;
-use crate::inventory::{Proxy, Ssh};
+use crate::inventory::{HostKeyPolicy, Proxy, Ssh};
 use crate::transport::tunnel::Stream;
 use crate::transport::{Entrance, Fault, Phase, Step, Tunnel};
 
@@ -31,14 +32,19 @@ const TUNNEL_BACKLOG: usize = 32;
 /// How long a goodbye may take.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 
+/// Kept alive, a connection is heard again after its keep-alive's interval and no more than this.
+const ANSWER_LATE: Duration = Duration::from_secs(5);
+/// A host that does not answer for so long is gone: another connection is made in that time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
 /// Connects; reads keys, agents and known_hosts files once for all hosts, and has one connection
 /// to each jump host.
 #[derive(Default)]
 pub struct Connector {
     keys: Keys,
     known: Mutex<HashMap<Vec<PathBuf>, Arc<KnownHosts>>>,
-    endpoints: Endpoints,
-    bastions: Bastions,
+    endpoints: Arc<Endpoints>,
+    bastions: Arc<Bastions>,
 }
 
 /// Where the stream to a host comes from.
@@ -49,6 +55,27 @@ enum Way<'a> {
 }
 
 impl Connector {
+    /// Another that reads files anew, and goes through the same jump hosts.
+    pub fn beside(&self) -> Self {
+        let (endpoints, bastions) = (Arc::clone(&self.endpoints), Arc::clone(&self.bastions));
+        Self { endpoints, bastions, ..Self::default() }
+    }
+
+    /// Closes connections to jump hosts that lead to no host.
+    pub fn leave_bastions(&self) {
+        self.bastions.leave();
+    }
+
+    /// Whether the key that the host showed when the connection was made would be taken now.
+    pub fn trusts(&self, connection: &Connection, address: &Ssh) -> bool {
+        let known = self.known_hosts(&address.known_hosts);
+        address.host_key == HostKeyPolicy::Off
+            || connection
+                .shown
+                .get()
+                .is_some_and(|shown| client::verdict(&known, address, shown) == Verdict::Known)
+    }
+
     /// A server that drops us unheard is asked again for as long as it may take to connect.
     pub async fn connect(&self, address: &Ssh, step: &impl Fn(Step)) -> Result<Connection, Fault> {
         step(Step::Connecting);
@@ -96,7 +123,14 @@ impl Connector {
     async fn attempt(&self, address: &Ssh, way: &Way<'_>, step: &impl Fn(Step)) -> Result<Connection, Fault> {
         let forwarded = Forwarded::default();
         let known = self.known_hosts(&address.known_hosts);
-        let client = Client { address: address.clone(), known, forwarded: Arc::clone(&forwarded) };
+        let (shown, heard) = (Shown::default(), Heard::now());
+        let client = Client {
+            address: address.clone(),
+            known,
+            forwarded: Arc::clone(&forwarded),
+            shown: Arc::clone(&shown),
+            heard: heard.clone(),
+        };
         let handle = match way {
             Way::Tcp(addresses) => {
                 handshake(client, Box::new(tcp::connect(addresses, address).await?)).await?
@@ -114,7 +148,9 @@ impl Connector {
             }
         };
         step(Step::Authenticating);
-        let mut connection = Connection { handle, forwarded };
+        let keepalive = address.protocol.keepalive.unwrap_or(KEEPALIVE);
+        let listening = Mutex::default();
+        let mut connection = Connection { handle, forwarded, listening, shown, heard, keepalive };
         let within = address.connect_timeout;
         let authenticated = timeout(within, self.keys.authenticate(&mut connection.handle, address)).await;
         authenticated.unwrap_or_else(|_| {
@@ -150,11 +186,24 @@ impl Way<'_> {
 pub struct Connection {
     handle: Handle<Client>,
     forwarded: Forwarded,
+    /// Where the host listens for us.
+    listening: Mutex<Vec<Entrance>>,
+    shown: Shown,
+    heard: Heard,
+    keepalive: Duration,
 }
 
 impl Connection {
     pub fn is_closed(&self) -> bool {
         self.handle.is_closed()
+    }
+
+    /// Whether the host is still there: it was heard a moment ago, or answers when asked.
+    pub async fn answers(&self) -> bool {
+        let is_fresh = self.heard.ago() < self.keepalive + ANSWER_LATE;
+        let is_there =
+            is_fresh || matches!(timeout(ANSWER_WITHIN, self.handle.send_ping()).await, Ok(Ok(())));
+        is_there && !self.is_closed()
     }
 
     /// A channel to another host through this one.
@@ -200,10 +249,11 @@ impl Connection {
                 .because(&error)
                 .hint(format!("{option} yes in its sshd_config"))
         };
-        match at {
+        match &at {
             Entrance::Socket(path) => {
-                let asked = self.handle.streamlocal_forward(path).await;
+                let asked = self.handle.streamlocal_forward(path.clone()).await;
                 asked.map_err(|error| refused("Unix sockets", "AllowStreamLocalForwarding", error))?;
+                self.listens(at);
                 Ok((Tunnel::Ssh(streams), None))
             }
             Entrance::Port(_) => {
@@ -217,9 +267,27 @@ impl Connection {
                     )
                 })?;
                 serve(Entrance::Port(port));
+                self.listens(Entrance::Port(port));
                 Ok((Tunnel::Ssh(streams), Some(port)))
             }
         }
+    }
+
+    fn listens(&self, at: Entrance) {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner).push(at);
+    }
+
+    /// Has the host listen for us no more.
+    pub async fn close_tunnels(&self) {
+        let listening = std::mem::take(&mut *self.listening.lock().unwrap_or_else(PoisonError::into_inner));
+        for at in listening {
+            // A host that does not know of it does not listen either.
+            let _ = match at {
+                Entrance::Socket(path) => self.handle.cancel_streamlocal_forward(path).await,
+                Entrance::Port(port) => self.handle.cancel_tcpip_forward("127.0.0.1", port.into()).await,
+            };
+        }
+        *self.forwarded.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub async fn close(&self) {

@@ -13,7 +13,7 @@ use crate::transport::tunnel::Stream;
 use crate::transport::{Fault, Phase};
 
 /// A host that is silent for the first, so many times, is gone.
-const KEEPALIVE: Duration = Duration::from_secs(15);
+pub const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_MAX: usize = 3;
 /// What a host may have on its way to us on one channel.
 pub const WINDOW: u32 = 1 << 20;
@@ -33,7 +33,7 @@ pub async fn handshake(client: Client, stream: Box<dyn Stream>) -> Result<Handle
         ..client::Config::default()
     };
     let within = client.address.connect_timeout;
-    let (stream, opening) = Watched::new(stream);
+    let (stream, opening) = Watched::new(stream, client.heard.clone());
     match timeout(within, client::connect_stream(Arc::new(config), stream, client)).await {
         Ok(Ok(handle)) => Ok(handle),
         Ok(Err(ClientError::HostKey(fault))) => Err(fault),
@@ -44,7 +44,7 @@ pub async fn handshake(client: Client, stream: Box<dyn Stream>) -> Result<Handle
 
 /// Whether the server closed the connection unheard, as it does with too many at once.
 pub fn is_drop(fault: &Fault) -> bool {
-    fault.phase == Phase::Banner && matches!(fault.kind, "closed" | "max-startups")
+    fault.phase == Phase::Banner && matches!(fault.kind.as_ref(), "closed" | "max-startups")
 }
 
 fn broken(opening: &Opening, error: &russh::Error) -> Fault {

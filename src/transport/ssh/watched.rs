@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::heard::Heard;
+
 const KEPT: usize = 256;
 
 /// The first bytes the other end sent.
@@ -46,17 +48,18 @@ impl Opening {
     }
 }
 
-/// A stream whose first bytes are remembered.
+/// A stream whose first bytes are remembered, and when its last ones came.
 pub struct Watched<S> {
     stream: S,
+    heard: Heard,
     opening: Opening,
     kept: usize,
 }
 
 impl<S> Watched<S> {
-    pub fn new(stream: S) -> (Self, Opening) {
+    pub fn new(stream: S, heard: Heard) -> (Self, Opening) {
         let opening = Opening::default();
-        (Self { stream, opening: opening.clone(), kept: 0 }, opening)
+        (Self { stream, heard, opening: opening.clone(), kept: 0 }, opening)
     }
 }
 
@@ -68,6 +71,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.heard.again();
+        }
         if self.kept < KEPT {
             let new = &buffer.filled()[before..];
             self.opening.push(new);

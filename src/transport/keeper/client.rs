@@ -1,0 +1,281 @@
+//! The command's end.
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::UnixStream;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::frames::{Incoming, Outgoing, halves};
+use super::place::{Place, program};
+use super::protocol::{Ask, Request, Word};
+use super::standing::Standing;
+use crate::error::{Error, Result};
+use crate::inventory::{Proxy, Ssh};
+use crate::transport::inbox::{Hear, Inbox, Piece};
+use crate::transport::tunnel::Stream;
+use crate::transport::{Entrance, Fault, Phase, Step, Tunnel};
+
+/// What a keeper may take to start on a busy machine.
+const START_WITHIN: Duration = Duration::from_secs(10);
+/// What a keeper that lives may take to say how things stand.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Helper connections that wait to be served.
+const TUNNEL_BACKLOG: usize = 32;
+/// The kind of a fault that is none of the host.
+pub const GONE: &str = "keeper";
+
+/// What a keeper has no use for, or should not have: values that a command was given.
+const FORGOTTEN: [&str; 2] = ["COSIGN_PASSWORD", "SSH_ASKPASS"];
+
+/// The way to a keeper that runs, or is started by whoever finds none.
+pub struct Keeper {
+    place: Place,
+    keep: Duration,
+    session: u64,
+    starting: Mutex<()>,
+}
+
+impl Keeper {
+    /// Connections are kept for `keep` after their last use. An error where there can be no keeper.
+    pub fn new(keep: Duration) -> Result<Self> {
+        let session = getrandom::u64().map_err(|error| Error::failure("no random number").because(error))?;
+        Ok(Self { place: Place::open()?, keep, session, starting: Mutex::default() })
+    }
+
+    /// Borrows a connection to the host. `step` is called as each step of making one begins.
+    pub async fn lend(&self, address: &Ssh, step: &impl Fn(Step)) -> Result<Kept, Fault> {
+        let request = Request::Lend {
+            address: Box::new(absolute(address.clone())),
+            session: self.session,
+            keep: self.keep,
+        };
+        // One that is about to end takes nobody in any more; the next one does.
+        let mut again = true;
+        loop {
+            let asked = async {
+                let (mut incoming, mut outgoing) = halves(self.connect().await?);
+                outgoing.message(&request).await?;
+                loop {
+                    match incoming.message::<Word>().await? {
+                        Some(Word::Step(next)) => step(next),
+                        Some(Word::Lent { lease }) => return Ok(Ok((lease, incoming, outgoing))),
+                        Some(Word::Failed(fault)) => return Ok(Err(fault)),
+                        _ => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                    }
+                }
+            };
+            match asked.await {
+                Ok(Ok((lease, incoming, outgoing))) => {
+                    return Ok(Kept::new(self.place.socket(), lease, incoming, outgoing));
+                }
+                Ok(Err(fault)) => return Err(fault),
+                Err(_) if again => again = false,
+                Err(error) => return Err(gone(&error)),
+            }
+        }
+    }
+
+    async fn connect(&self) -> io::Result<UnixStream> {
+        let socket = self.place.socket();
+        if let Ok(stream) = connect(&socket).await {
+            return Ok(stream);
+        }
+        let _one_at_a_time = self.starting.lock().await;
+        match connect(&socket).await {
+            Ok(stream) => Ok(stream),
+            Err(_) => {
+                timeout(START_WITHIN, start())
+                    .await
+                    .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the keeper does not start"))??;
+                connect(&socket).await
+            }
+        }
+    }
+}
+
+/// How things stand with the keeper at `socket`, and its process; `None` where nobody listens.
+pub async fn standing(socket: &std::path::Path) -> Option<(i32, Option<Standing>)> {
+    let stream = connect(socket).await.ok()?;
+    let pid = stream.peer_cred().ok()?.pid()?;
+    let (mut incoming, mut outgoing) = halves(stream);
+    let asked = async {
+        outgoing.message(&Request::Status).await?;
+        incoming.message::<Word>().await
+    };
+    match timeout(ANSWER_WITHIN, asked).await {
+        Ok(Ok(Some(Word::Standing(standing)))) => Some((pid, Some(standing))),
+        _ => Some((pid, None)),
+    }
+}
+
+/// Whoever listens there belongs to this user, or is told nothing.
+async fn connect(socket: &std::path::Path) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(socket).await?;
+    match stream.peer_cred()?.uid() == rustix::process::getuid().as_raw() {
+        true => Ok(stream),
+        false => Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user listens there")),
+    }
+}
+
+/// Starts a keeper and waits until it, or another that was faster, can be connected to.
+async fn start() -> io::Result<()> {
+    let mut command = std::process::Command::new(program());
+    command.arg0("cronium-run").args(["keeper", "serve"]).current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        let is_ours = name.as_encoded_bytes().starts_with(b"CRONIUM_RUN_");
+        if is_ours || FORGOTTEN.iter().any(|forgotten| name == *forgotten) {
+            command.env_remove(name);
+        }
+    }
+    let mut command = tokio::process::Command::from(command);
+    let mut child = command.spawn()?;
+    let mut word = [0; 1];
+    // It closes its stdout where another one has the place.
+    if let Some(mut stdout) = child.stdout.take() {
+        let _ = stdout.read(&mut word).await?;
+    }
+    Ok(())
+}
+
+/// The keeper stands in another folder.
+fn absolute(mut address: Ssh) -> Ssh {
+    let paths = [&mut address.identities, &mut address.certificates, &mut address.known_hosts];
+    for path in paths.into_iter().flatten().chain(&mut address.agent) {
+        if let Ok(absolute) = std::path::absolute(&*path) {
+            *path = absolute;
+        }
+    }
+    if let Some(Proxy::Jump(jump)) = &mut address.proxy {
+        *jump = Arc::new(absolute(Ssh::clone(jump)));
+    }
+    address
+}
+
+fn gone(error: &io::Error) -> Fault {
+    Fault::new(Phase::Tcp, GONE, "the keeper of connections does not answer")
+        .because(error)
+        .hint("cronium-run keeper stop, or --persist 0")
+}
+
+/// A connection that the keeper lends until this is dropped.
+pub struct Kept {
+    socket: PathBuf,
+    lease: u64,
+    asks: mpsc::Sender<(Entrance, oneshot::Sender<Result<(Tunnel, Option<u16>), Fault>>)>,
+}
+
+impl Kept {
+    fn new(socket: PathBuf, lease: u64, incoming: Incoming, outgoing: Outgoing) -> Self {
+        let (asks, asked) = mpsc::channel(1);
+        tokio::spawn(attend(socket.clone(), incoming, outgoing, asked));
+        Self { socket, lease, asks }
+    }
+
+    /// Starts `command` and sends it `input` at once. `again`: the keeper starts it once more for
+    /// whoever comes next. Whether all input was sent.
+    pub async fn exec(
+        &self,
+        command: &str,
+        input: impl IntoIterator<Item = Bytes>,
+        again: bool,
+    ) -> Result<(KeptExec, bool), Fault> {
+        let request = Request::Exec { lease: self.lease, command: command.to_owned(), again };
+        let begun = async {
+            let (incoming, mut outgoing) = halves(connect(&self.socket).await?);
+            outgoing.message(&request).await?;
+            io::Result::Ok((incoming, outgoing))
+        };
+        let (incoming, outgoing) = begun.await.map_err(|error| gone(&error))?;
+        let mut exec = KeptExec { inbox: Inbox::new(incoming), outgoing };
+        for bytes in input {
+            if !exec.write(bytes).await {
+                return Ok((exec, false));
+            }
+        }
+        Ok((exec, true))
+    }
+
+    pub async fn open_tunnel(&self, at: Entrance) -> Result<(Tunnel, Option<u16>), Fault> {
+        let (answer, answered) = oneshot::channel();
+        let lost = || Fault::lost("the keeper of connections is gone");
+        self.asks.send((at, answer)).await.map_err(|_| lost())?;
+        answered.await.unwrap_or_else(|_| Err(lost()))
+    }
+}
+
+type Asked = mpsc::Receiver<(Entrance, oneshot::Sender<Result<(Tunnel, Option<u16>), Fault>>)>;
+
+/// Asks for tunnels and takes the helpers that call, until nobody needs the connection any more.
+async fn attend(socket: PathBuf, mut incoming: Incoming, mut outgoing: Outgoing, mut asked: Asked) {
+    let mut waiting = None;
+    let mut streams: Option<mpsc::Sender<Box<dyn Stream>>> = None;
+    loop {
+        tokio::select! {
+            ask = asked.recv() => {
+                let Some((entrance, answer)) = ask else { return };
+                waiting = Some(answer);
+                if outgoing.message(&Ask::Tunnel(entrance)).await.is_err() {
+                    return;
+                }
+            }
+            word = incoming.message::<Word>() => match word {
+                Ok(Some(Word::Tunnel { port })) => {
+                    let (sender, receiver) = mpsc::channel(TUNNEL_BACKLOG);
+                    streams = Some(sender);
+                    if let Some(answer) = waiting.take() {
+                        let _ = answer.send(Ok((Tunnel::Ssh(receiver), port)));
+                    }
+                }
+                Ok(Some(Word::Failed(fault))) => {
+                    if let Some(answer) = waiting.take() {
+                        let _ = answer.send(Err(fault));
+                    }
+                }
+                Ok(Some(Word::Called { call })) => {
+                    if let (Some(streams), Ok(stream)) = (&streams, take(&socket, call).await) {
+                        let _ = streams.send(Box::new(stream)).await;
+                    }
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+async fn take(socket: &std::path::Path, call: u64) -> io::Result<UnixStream> {
+    let (incoming, mut outgoing) = halves(connect(socket).await?);
+    outgoing.message(&Request::Take { call }).await?;
+    incoming.whole(outgoing).map_err(io::Error::other)
+}
+
+/// A program on a host, behind the keeper. It is told of its end when this is dropped.
+pub struct KeptExec {
+    inbox: Inbox<Incoming>,
+    outgoing: Outgoing,
+}
+
+impl KeptExec {
+    pub async fn read(&mut self) -> Piece {
+        self.inbox.read().await
+    }
+
+    /// Waits while the other end takes nothing. Whether all was sent; if not, reading tells why.
+    pub async fn write(&mut self, bytes: Bytes) -> bool {
+        self.inbox.while_sending(self.outgoing.data(&bytes)).await
+    }
+}
+
+impl Hear for Incoming {
+    async fn hear(&mut self) -> Piece {
+        self.piece().await
+    }
+}
