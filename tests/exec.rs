@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use rustix::process::Signal;
 
@@ -248,6 +249,31 @@ fn a_warm_start_uses_the_cached_stub() {
 }
 
 #[test]
+fn the_stub_is_looked_at_again_only_where_it_may_have_changed() {
+    let environment = Environment::new();
+    let counting = "PATH=$HOME/bin:$PATH; export PATH";
+    let fleet = FleetPlan::default().host_with(1, |host| host.login = counting.to_owned()).start();
+    let bin = fleet.home(1).join("bin");
+    fs::create_dir(&bin).unwrap();
+    let real = "#!/bin/sh\necho >>\"$HOME/digests\"\nexec /usr/bin/sha256sum\n";
+    fs::write(bin.join("sha256sum"), real).unwrap();
+    fs::set_permissions(bin.join("sha256sum"), fs::Permissions::from_mode(0o755)).unwrap();
+    let digests = || {
+        let before = fs::read(fleet.home(1).join("digests")).unwrap_or_default().len();
+        exec_on(&environment, &fleet, &["--", "true"]).succeeds().ignore();
+        fs::read(fleet.home(1).join("digests")).unwrap_or_default().len() - before
+    };
+    assert_eq!(
+        (digests(), digests(), digests(), digests()),
+        (1, 1, 0, 0),
+        "it came, it was found, it is known"
+    );
+    let touched = fs::File::open(&fleet.stubs(1)[0]).unwrap().set_modified(SystemTime::now());
+    touched.unwrap();
+    assert_eq!((digests(), digests()), (1, 0));
+}
+
+#[test]
 fn a_changed_stub_is_replaced_and_never_run() {
     let (environment, fleet) = (Environment::new(), Fleet::start(1));
     exec_on(&environment, &fleet, &["--", "true"]).succeeds().ignore();
@@ -258,6 +284,8 @@ fn a_changed_stub_is_replaced_and_never_run() {
     flipped[middle] ^= 1;
     let ran = fleet.home(1).join("ran");
     let impostor = format!("#!/bin/sh\ntouch {}\necho cronium-run:ready\n", ran.display()).into_bytes();
+    // It was found whole, and a stamp says so.
+    exec_on(&environment, &fleet, &["--", "true"]).succeeds().ignore();
     for (case, bytes) in
         [("one changed byte", flipped), ("cut", right[..1000].to_vec()), ("a script", impostor)]
     {

@@ -56,12 +56,18 @@ static WARM: LazyLock<String> = LazyLock::new(|| warm_line(""));
 /// The same, with a stub that may be started long before its job comes.
 static WAITING: LazyLock<String> = LazyLock::new(|| warm_line(" waiting"));
 
+/// Beside a stub that was found whole lies a stamp. A stub that is older than its stamp was not
+/// written to since: computing its digest costs a host more than all else that a job does. The
+/// runner takes stamps away after an hour, so that a disk that rots is found out.
 fn warm_line(word: &str) -> String {
     let digests: Vec<&str> = STUBS.iter().map(|stub| stub.digest).collect();
     format!(
         "exec sh -c 'd=${{XDG_CACHE_HOME:-$HOME/.cache}}/cronium-run/stub; for s in {}; do \
-         if [ -x \"$d/$s\" ]; then case $(sha256sum < \"$d/$s\" 2>/dev/null || echo none) in \
-         $s*) exec \"$d/$s\" run checked{word};; none) exec \"$d/$s\" run{word};; esac; fi; done; \
+         p=$d/$s; k=$d/.$s.whole; if [ -x \"$p\" ]; then \
+         if [ \"$p\" -ot \"$k\" ] 2>/dev/null; then exec \"$p\" run checked{word}; fi; \
+         case $(sha256sum < \"$p\" 2>/dev/null || echo none) in \
+         $s*) true 2>/dev/null > \"$k\"; exec \"$p\" run checked{word};; \
+         none) exec \"$p\" run{word};; esac; fi; done; \
          echo \"cronium-run:need $(uname -m)\"'",
         digests.join(" ")
     )

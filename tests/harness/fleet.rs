@@ -271,7 +271,10 @@ impl Fleet {
 
     /// The cached stubs on host `number`.
     pub fn stubs(&self, number: u8) -> Vec<PathBuf> {
-        entries(&self.home(number).join(".cache/cronium-run/stub"))
+        let is_stamp = |path: &PathBuf| path.file_name().unwrap().as_encoded_bytes().starts_with(b".");
+        let mut all = entries(&self.home(number).join(".cache/cronium-run/stub"));
+        all.retain(|path| !is_stamp(path));
+        all
     }
 
     /// Records the key of host `of` for the address of host `number`.
