@@ -86,6 +86,17 @@ pub struct Ssh {
     pub proxy: Option<Proxy>,
 }
 
+impl Ssh {
+    /// For whoever lives longer than connecting takes.
+    pub fn without_secrets(&self) -> Self {
+        let proxy = match &self.proxy {
+            Some(Proxy::Jump(jump)) => Some(Proxy::Jump(Arc::new(jump.without_secrets()))),
+            proxy => proxy.clone(),
+        };
+        Self { password: None, passphrases: Passphrases::default(), proxy, ..self.clone() }
+    }
+}
+
 /// `user@host:port`, with brackets around an IPv6 address.
 impl fmt::Display for Ssh {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

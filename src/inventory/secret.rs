@@ -118,4 +118,23 @@ mod tests {
         assert_eq!(passphrases.get(Path::new("/other")), None);
         assert_eq!(format!("{:?} {passphrases:?}", Secret::new("hunter2")), "Secret Passphrases");
     }
+
+    #[test]
+    fn secrets_are_handed_over_whole() {
+        #[derive(serde::Serialize, serde::Deserialize)]
+        struct Handed {
+            #[serde(with = "super::password")]
+            password: Option<Secret>,
+            #[serde(with = "super::passphrases")]
+            passphrases: Passphrases,
+        }
+        let passphrases = Passphrases::default();
+        passphrases.set(Path::new("/key"), Secret::new("two words"));
+        for password in [None, Some(Secret::new("hunter2"))] {
+            let handed = Handed { password: password.clone(), passphrases: passphrases.clone() };
+            let taken: Handed = serde_json::from_str(&serde_json::to_string(&handed).unwrap()).unwrap();
+            assert_eq!(taken.password, password);
+            assert_eq!(taken.passphrases.get(Path::new("/key")), Some(Secret::new("two words")));
+        }
+    }
 }

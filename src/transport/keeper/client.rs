@@ -166,11 +166,17 @@ fn gone(error: &io::Error) -> Fault {
         .hint("cronium-run keeper stop, or --persist 0")
 }
 
+/// With a port, the number that the host has chosen.
+type Opened = Result<(Tunnel, Option<u16>), Fault>;
+
+/// A tunnel, and who waits for it.
+type Wanted = (Entrance, oneshot::Sender<Opened>);
+
 /// A connection that the keeper lends until this is dropped.
 pub struct Kept {
     socket: PathBuf,
     lease: u64,
-    asks: mpsc::Sender<(Entrance, oneshot::Sender<Result<(Tunnel, Option<u16>), Fault>>)>,
+    asks: mpsc::Sender<Wanted>,
 }
 
 impl Kept {
@@ -204,7 +210,7 @@ impl Kept {
         Ok((exec, true))
     }
 
-    pub async fn open_tunnel(&self, at: Entrance) -> Result<(Tunnel, Option<u16>), Fault> {
+    pub async fn open_tunnel(&self, at: Entrance) -> Opened {
         let (answer, answered) = oneshot::channel();
         let lost = || Fault::lost("the keeper of connections is gone");
         self.asks.send((at, answer)).await.map_err(|_| lost())?;
@@ -212,10 +218,8 @@ impl Kept {
     }
 }
 
-type Asked = mpsc::Receiver<(Entrance, oneshot::Sender<Result<(Tunnel, Option<u16>), Fault>>)>;
-
 /// Asks for tunnels and takes the helpers that call, until nobody needs the connection any more.
-async fn attend(socket: PathBuf, mut incoming: Incoming, mut outgoing: Outgoing, mut asked: Asked) {
+async fn attend(socket: PathBuf, mut incoming: Incoming, mut outgoing: Outgoing, mut asked: mpsc::Receiver<Wanted>) {
     let mut waiting = None;
     let mut streams: Option<mpsc::Sender<Box<dyn Stream>>> = None;
     loop {

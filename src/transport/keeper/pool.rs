@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::spare::Spare;
 use super::standing::KeptStatus;
-use crate::inventory::{Passphrases, Ssh};
+use crate::inventory::Ssh;
 use crate::transport::ssh::{Connection, boot_time};
 
 /// A connection and what it is good for.
@@ -18,14 +18,9 @@ pub struct Idle {
 }
 
 /// What a connection must have been made with to be lent for `address`: host, user, keys, jump
-/// hosts, files of host keys and the rest. What lets us in at most once is not kept.
+/// hosts, files of host keys and the rest. Passwords are not kept.
 pub fn identity(address: &Ssh) -> Ssh {
-    Ssh {
-        password: None,
-        passphrases: Passphrases::default(),
-        connect_timeout: Duration::ZERO,
-        ..address.clone()
-    }
+    Ssh { connect_timeout: Duration::ZERO, ..address.without_secrets() }
 }
 
 #[derive(Default)]

@@ -32,8 +32,13 @@ pub struct Bastions(std::sync::Mutex<HashMap<Arc<Ssh>, Arc<Bastion>>>);
 impl Bastions {
     pub fn at(&self, address: &Arc<Ssh>) -> Arc<Bastion> {
         let mut bastions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = || Arc::new(Bastion::new(Arc::clone(address)));
-        Arc::clone(bastions.entry(Arc::clone(address)).or_insert_with(made))
+        if let Some(bastion) = bastions.get(address) {
+            return Arc::clone(bastion);
+        }
+        let address = Arc::new(address.without_secrets());
+        let bastion = Arc::new(Bastion::new(Arc::clone(&address)));
+        bastions.insert(address, Arc::clone(&bastion));
+        bastion
     }
 
     /// Closes connections without channels.
@@ -100,13 +105,13 @@ impl Bastion {
         Self { address, state: Mutex::default(), freed: Arc::default() }
     }
 
-    /// A stream to `target` through this host.
-    pub async fn open(&self, connector: &Connector, target: &Ssh) -> Result<Relay<Place>, Fault> {
+    /// A stream to `target` through this host, which is connected to as `jump` says.
+    pub async fn open(&self, connector: &Connector, jump: &Ssh, target: &Ssh) -> Result<Relay<Place>, Fault> {
         let within = target.connect_timeout;
         let until = Instant::now() + within;
         let mut is_second = false;
         loop {
-            let Some(line) = self.line(connector).await? else {
+            let Some(line) = self.line(connector, jump).await? else {
                 match timeout_at(until, self.freed.notified()).await {
                     Ok(()) => continue,
                     Err(_) => return Err(self.no_room(&format!("none came free within {}", seconds(within)))),
@@ -156,7 +161,7 @@ impl Bastion {
     }
 
     /// The connection with the most room; `None` where all are full and there shall be no more.
-    async fn line(&self, connector: &Connector) -> Result<Option<Arc<Line>>, Fault> {
+    async fn line(&self, connector: &Connector, jump: &Ssh) -> Result<Option<Arc<Line>>, Fault> {
         let mut state = self.state.lock().await;
         let is_good =
             |line: &Line| !line.connection.is_closed() && connector.trusts(&line.connection, &self.address);
@@ -176,7 +181,7 @@ impl Bastion {
             Some(failed) => (failed.pause * 2).min(LONGEST_PAUSE),
             None => FIRST_PAUSE,
         };
-        match connector.connect_jump(&self.address).await {
+        match connector.connect_jump(jump).await {
             Ok(connection) => {
                 let line = Arc::new(Line {
                     connection,

@@ -125,7 +125,7 @@ impl Connector {
         let known = self.known_hosts(&address.known_hosts);
         let (shown, heard) = (Shown::default(), Heard::now());
         let client = Client {
-            address: address.clone(),
+            address: address.without_secrets(),
             known,
             forwarded: Arc::clone(&forwarded),
             shown: Arc::clone(&shown),
@@ -136,7 +136,7 @@ impl Connector {
                 handshake(client, Box::new(tcp::connect(addresses, address).await?)).await?
             }
             Way::Jump(jump) => {
-                let stream = self.bastion(jump).open(self, address).await?;
+                let stream = self.bastion(jump).open(self, jump, address).await?;
                 handshake(client, Box::new(stream) as Box<dyn Stream>).await?
             }
             Way::Command(line) => {

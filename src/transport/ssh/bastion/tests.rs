@@ -115,14 +115,14 @@ async fn a_full_connection_is_followed_by_another_and_room_is_used_again() {
     let bastion = connector.bastion(&jump);
     let mut open = Vec::new();
     for count in 1..=3 * MOST_LINES {
-        open.push(bastion.open(&connector, &target).await.unwrap());
+        open.push(bastion.open(&connector, &jump, &target).await.unwrap());
         assert_eq!(taken.load(Ordering::Relaxed), count.div_ceil(3), "of {count} channels");
     }
     for relay in &mut open {
         echoes(relay).await;
     }
     // All are full: the next waits for a place, and needs no further connection.
-    let waiting = bastion.open(&connector, &target);
+    let waiting = bastion.open(&connector, &jump, &target);
     let freed = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         drop(open.remove(0));
@@ -136,7 +136,9 @@ async fn a_full_connection_is_followed_by_another_and_room_is_used_again() {
 async fn a_jump_host_without_room_for_one_is_told() {
     let (jump, _) = narrow(0, "right").await;
     let (connector, target) = (Connector::default(), address("10.0.0.1", 22, None));
-    let Err(fault) = connector.bastion(&jump).open(&connector, &target).await else { panic!("it opened") };
+    let Err(fault) = connector.bastion(&jump).open(&connector, &jump, &target).await else {
+        panic!("it opened")
+    };
     assert!(fault.message.ends_with("has no room for another channel"), "{fault:?}");
 }
 
@@ -146,12 +148,12 @@ async fn a_failure_is_shared_until_its_pause_is_over() {
     let (connector, target) = (Connector::default(), address("10.0.0.1", 22, None));
     let bastion = connector.bastion(&jump);
     for _ in 0..20 {
-        let Err(fault) = bastion.open(&connector, &target).await else { panic!("it opened") };
-        assert_eq!((fault.phase, fault.kind), (Phase::Auth, KIND));
+        let Err(fault) = bastion.open(&connector, &jump, &target).await else { panic!("it opened") };
+        assert_eq!((fault.phase, fault.kind.as_ref()), (Phase::Auth, KIND));
         assert!(fault.message.starts_with(&format!("the jump host {jump} failed in auth: ")), "{fault:?}");
     }
     assert_eq!(taken.load(Ordering::Relaxed), 1);
     tokio::time::sleep(FIRST_PAUSE).await;
-    assert!(bastion.open(&connector, &target).await.is_err());
+    assert!(bastion.open(&connector, &jump, &target).await.is_err());
     assert_eq!(taken.load(Ordering::Relaxed), 2);
 }
