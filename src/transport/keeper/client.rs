@@ -219,7 +219,12 @@ impl Kept {
 }
 
 /// Asks for tunnels and takes the helpers that call, until nobody needs the connection any more.
-async fn attend(socket: PathBuf, mut incoming: Incoming, mut outgoing: Outgoing, mut asked: mpsc::Receiver<Wanted>) {
+async fn attend(
+    socket: PathBuf,
+    mut incoming: Incoming,
+    mut outgoing: Outgoing,
+    mut asked: mpsc::Receiver<Wanted>,
+) {
     let mut waiting = None;
     let mut streams: Option<mpsc::Sender<Box<dyn Stream>>> = None;
     loop {
