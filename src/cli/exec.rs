@@ -136,7 +136,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     fits(&run)?;
     let targets = match rollout.check {
         true => resolved.targets,
-        false => hosts.connect.unlock(resolved.targets, &context.term)?,
+        false => hosts.unlock(resolved.targets, &context.term)?,
     };
     let plan = Plan {
         run: launch::new_run(),
