@@ -15,12 +15,14 @@ mod greet;
 mod inbox;
 pub mod link;
 pub mod local;
+mod privilege;
 pub mod ssh;
 pub mod tunnel;
 
 pub use fault::{Fault, Phase};
 pub use flight::Flight;
 pub use link::Link;
+use link::Carrier;
 pub use tunnel::{Entrance, Tunnel};
 
 /// From an open connection to the stub's first frame: a slow link has to carry the stub.
@@ -63,12 +65,12 @@ impl Transport {
         };
         step(Step::Bootstrapping);
         let started = async {
-            match &connection {
-                Connection::Local(local) => {
+            match (&connection, &target.privilege) {
+                (Connection::Local(local), None) => {
                     step(Step::Delivered);
                     local.start(first).await
                 }
-                Connection::Ssh(ssh) => bootstrap::start(ssh, first, &step).await,
+                (_, privilege) => bootstrap::start(&connection, privilege.as_ref(), first, &step).await,
             }
         };
         let (link, hello) = tokio::time::timeout(BOOTSTRAP_WITHIN, started).await.unwrap_or_else(|_| {
@@ -87,6 +89,20 @@ pub enum Connection {
 }
 
 impl Connection {
+    /// Starts a line of the user's shell, on a terminal where one is wanted.
+    async fn exec(&self, line: &str, terminal: bool) -> Result<Carrier, Fault> {
+        match self {
+            Self::Local(_) if terminal => Err(Fault::new(
+                Phase::Become,
+                "terminal",
+                "it asks at a terminal, and on this machine there is none but yours",
+            )
+            .hint("--become-method sudo")),
+            Self::Local(local) => local.exec(line).map(|process| Carrier::Local(Box::new(process))),
+            Self::Ssh(ssh) => ssh.exec(line, terminal).await.map(Carrier::Ssh),
+        }
+    }
+
     /// Makes connections to a Unix socket on the host, or to a port of its loopback, come out of
     /// the returned tunnel. With a port, the number that the host has chosen.
     ///
@@ -94,7 +110,7 @@ impl Connection {
     /// go on reading those.
     pub async fn open_tunnel(&self, at: Entrance) -> Result<(Tunnel, Option<u16>), Fault> {
         match self {
-            Self::Local(local) => Ok((local.open_tunnel(&at)?, None)),
+            Self::Local(local) => local.open_tunnel(at).await,
             Self::Ssh(ssh) => ssh.open_tunnel(at).await,
         }
     }
