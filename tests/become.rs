@@ -12,6 +12,7 @@ use harness::{
     Accounts, Environment, Fleet, FleetPlan, Invocation, LOGIN, Outcome, PASSWORD, bytes_of, until,
 };
 use rustix::process::Signal;
+use serde_json::Value;
 
 /// Accounts stand in files that take the place of `/etc` for one sshd.
 fn can_have_accounts() -> bool {
@@ -45,12 +46,7 @@ const WITH_PASSWORD: &str = "ann ALL=(ALL) ALL";
 fn exec(environment: &Environment, fleet: &Fleet, targets: &str, args: &[&str]) -> Invocation {
     environment.write("right", format!("{PASSWORD}\n"));
     environment.write("wrong", "guess\n");
-    environment
-        .command(["exec", targets, "-u", LOGIN, "-p", &fleet.port().to_string()])
-        .args(["--private-key".as_ref(), fleet.private_key().as_os_str()])
-        .args(["--known-hosts".as_ref(), fleet.known_hosts().as_os_str()])
-        .args(["--connect-timeout", "5s"])
-        .args(args)
+    environment.reaching_as(LOGIN, fleet, ["exec", targets]).args(args)
 }
 
 /// What a script sees of its user: the name, the home, its folder's owner and mode, and what is
@@ -198,12 +194,30 @@ fn a_refusal_is_told_once_and_with_its_reason() {
         }
     }
     insta::assert_snapshot!(
-        exec(&environment, &fleet, &fleet.name(1), &["-b", "--become-password-file", "wrong", "--", "true"]).run(),
-        @""
+        exec(&environment, &fleet, &fleet.name(1), &["-b", "--become-password-file", "wrong", "-o", "quiet", "--", "true"]).run(),
+        @r"
+        --- stderr
+
+        error: 127.0.0.1: unreachable: sudo on the host refused the password
+        caused by: it was sent once: a second wrong one may lock the account
+
+        hint: --ask-become-pass  asks for it: that of the user who logs in
+
+        --- exit code 4
+        "
     );
     insta::assert_snapshot!(
-        exec(&environment, &fleet, &fleet.name(3), &["-b", "--", "true"]).run(),
-        @""
+        exec(&environment, &fleet, &fleet.name(3), &["-b", "--become-password-file", "right", "-o", "quiet", "--", "true"]).run(),
+        @r"
+        --- stderr
+
+        error: 127.0.0.3: unreachable: sudo on the host does not let us become 'root'
+        caused by: Sorry, user ann is not allowed
+
+        hint: visudo -f /etc/sudoers.d/cronium-run  on the host; `sudo -l` there says what holds
+
+        --- exit code 4
+        "
     );
 }
 
@@ -312,7 +326,13 @@ fn what_is_typed_is_asked_for_once() {
         assert!(!text.contains(PASSWORD), "{text}");
     }
     let blind = exec(&environment, &fleet, &fleet.name(1), &["-bK", "--", "true"]).run().exits(2);
-    insta::assert_snapshot!(blind, @"");
+    insta::assert_snapshot!(blind, @r"
+    --- stderr
+    error: no password to become another user, and no terminal to ask for it
+
+    hint: --become-password-file FILE  reads it from a file
+    --- exit code 2
+    ");
 }
 
 /// Bytes of all values in both directions and more of them than any buffer on the way, through
@@ -466,6 +486,99 @@ fn this_machine_has_other_users_too() {
     assert_eq!(json["hosts"][0]["helper_mode"], "tcp", "{sudo:?}");
     let doas = environment.command(["exec", "local", "-b", "--become-user", name, "--become-method", "doas"]);
     environment.write("right", PASSWORD);
-    let doas = doas.args(RIGHT).args(["--", "true"]).run().exits(4);
-    insta::assert_snapshot!(doas, @"");
+    let doas = doas.args(RIGHT).args(["-o", "quiet", "--", "true"]).run().exits(4);
+    insta::assert_snapshot!(doas, @r"
+    --- stderr
+
+    error: local: unreachable: doas asks at a terminal, and on this machine there is none but yours
+
+    hint: --become-method sudo
+
+    --- exit code 4
+    ");
+}
+
+/// Flags win over the inventory, and nobody but the operator makes us root on this machine.
+#[test]
+fn who_is_become_where() {
+    let environment = Environment::new();
+    fn words<'a>(command: &'a str, args: &'a str) -> impl Iterator<Item = &'a str> {
+        [command, "-F", "none", "--ssh-option", "User=me"].into_iter().chain(args.split(' '))
+    }
+    environment.write(
+        "hosts.yaml",
+        "groups:\n  db: {hosts: [db1, db2], connect: {become: true, become_user: postgres, become_method: doas}}\n\
+         hosts:\n  db2: {become: false}\n  web1: {become: true}\n  own: {user: root, become: true}\n",
+    );
+    environment.write(
+        "hosts.ini",
+        "[db]\ndb1 ansible_become_user=pg\nodd ansible_become_method=pbrun\nhere ansible_connection=local\n\
+         [db:vars]\nansible_become=yes\nansible_become_method=ansible.builtin.su\nansible_become_password=hunter2\n",
+    );
+    for (args, expected) in [
+        ("-i hosts.yaml db1", "doas postgres"),
+        ("-i hosts.yaml db2", "-"),
+        ("-i hosts.yaml web1", "sudo root"),
+        ("-i hosts.yaml own", "-"),
+        ("-i hosts.yaml web1 -u root", "-"),
+        ("-i hosts.yaml other", "-"),
+        ("-i hosts.yaml db1 --become=false", "-"),
+        ("-i hosts.yaml db2 -b", "doas postgres"),
+        ("-i hosts.yaml db1 --become-user app --become-method su", "su app"),
+        ("-i hosts.yaml other --become-user app", "-"),
+        ("-i hosts.ini db1", "su pg"),
+        ("-i hosts.ini odd --become-method sudo", "sudo root"),
+        ("-i hosts.ini here", "-"),
+        ("-i hosts.ini here -b --become-user app", "su app"),
+        ("local", "-"),
+        ("local -b --become-user app", "sudo app"),
+    ] {
+        let outcome = environment.run(words("hosts", args).chain(["-o", "json"])).succeeds();
+        let json = outcome.json();
+        let shown = match &json[0]["become"] {
+            Value::Null => "-".to_owned(),
+            of => format!("{} {}", of["method"].as_str().unwrap(), of["user"].as_str().unwrap()),
+        };
+        assert_eq!(shown, expected, "{args}");
+        let check = environment.run(words("exec", args).chain(["--check", "--", "true"]));
+        assert_eq!(check.succeeds().json()["hosts"][0]["become"], json[0]["become"], "{args}");
+        assert!(!outcome.out().contains("hunter2") && !outcome.err().contains("hunter2"), "{outcome:?}");
+        let is_left_out = outcome.err().contains("ansible_become_password is not supported yet");
+        assert_eq!(is_left_out, args.contains(".ini"), "{args}: {outcome:?}");
+    }
+    insta::assert_snapshot!(environment.run(words("hosts", "-i hosts.ini odd")), @r"
+    --- stderr
+    error: cannot become 'root' on odd as configured
+    caused by: hosts.ini:3: there is no method 'pbrun' here
+
+    hint: --become-method sudo, doas or su  is used in its place
+    hint: --exclude odd  leaves the host out
+    --- exit code 2
+    ");
+    environment.write("odd.yaml", "hosts:\n  web1: {become: true, become_user: 'a;b'}\n");
+    insta::assert_snapshot!(environment.run(words("hosts", "-i odd.yaml web1")), @r"
+    --- stderr
+    error: odd.yaml:2:37: 'a;b' is no plain name of a user: A-Z a-z 0-9 _ . - @
+
+    hint: become_user: root
+    --- exit code 2
+    ");
+    environment.write("odd.yaml", "hosts:\n  web1: {become: true, become_method: runas}\n");
+    insta::assert_snapshot!(environment.run(words("hosts", "-i odd.yaml web1")), @r"
+    --- stderr
+    error: odd.yaml:2:39: there is no method 'runas' to become another user
+
+    hint: become_method: sudo, doas or su
+    --- exit code 2
+    ");
+    environment.write("cronium.toml", "become = true\n");
+    insta::assert_snapshot!(environment.run(words("hosts", "web1")), @r"
+    --- stderr
+    error: /ENV/work/cronium.toml:1: the file of a project cannot set become
+    caused by: it says who scripts run as, on this machine too: whoever wrote the project would run his as root
+
+    hint: --become VALUE  sets it for one call
+    hint: or set it in /ENV/home/.config/cronium-run/config.toml, for all projects
+    --- exit code 2
+    ");
 }

@@ -325,7 +325,7 @@ mod tests {
         let account = Account::pretend(home.path());
         let cli =
             Cli::parse_from(["x", "--private-key", "~/key", "--known-hosts", "~/known", "-F", "~/none"]);
-        let reach = cli.hosts.connect.reach(&account).unwrap();
+        let reach = cli.hosts.connect.reach(Becoming::default(), &account).unwrap();
         assert_eq!(reach.private_keys, [home.path().join("key")]);
         assert_eq!(reach.known_hosts, Some(home.path().join("known")));
         assert_eq!(cli.hosts.connect.source(&account), ssh_config::Source::File(home.path().join("none")));

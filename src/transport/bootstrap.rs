@@ -182,6 +182,9 @@ async fn start_asked(
     first: &Flight,
     step: &impl Fn(Step),
 ) -> Result<(Link, Hello), Fault> {
+    if terminal && matches!(connection, Connection::Local(_)) {
+        return Err(privilege::no_terminal_here(privilege));
+    }
     let carrier = connection.exec(&line(Some(privilege), &WARM_OR_COLD), terminal).await?;
     let asked = greet(carrier, 0, Some(privilege)).await;
     let answer = match asked.map_err(|fault| undelivered(fault, false))? {

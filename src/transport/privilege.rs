@@ -10,7 +10,7 @@ mod refusal;
 
 use prompt::Prompt;
 
-pub use refusal::{NO_TERMINAL, refusal};
+pub use refusal::{NO_TERMINAL, no_terminal_here, refusal};
 
 /// What sudo prints where it wants a password: no shell takes it for anything but a word, and no
 /// greeting begins like it.
@@ -104,6 +104,13 @@ mod tests {
             .map(|(method, password)| line(&Privilege { method, user: "app".into(), password }, "id"))
             .map(|line| line.replace(CLEAN, "CLEAN;"))
             .collect();
-        insta::assert_snapshot!(shown.join("\n"), @"");
+        insta::assert_snapshot!(shown.join("\n"), @r"
+        exec env LC_ALL=C sudo -H -n -u app -- sh -c 'CLEAN; id'
+        exec env LC_ALL=C sudo -H -S -p cronium-run-password: -u app -- sh -c 'CLEAN; id'
+        exec env LC_ALL=C doas -n -u app sh -c 'CLEAN; id'
+        exec env LC_ALL=C doas -u app sh -c 'CLEAN; id'
+        exec env LC_ALL=C su -l -s /bin/sh -c 'CLEAN; id' app
+        exec env LC_ALL=C su -l -s /bin/sh -c 'CLEAN; id' app
+        ");
     }
 }

@@ -69,6 +69,13 @@ pub fn wrong_password(privilege: &Privilege) -> Fault {
         .hint(format!("--ask-become-pass  asks for it: {whose}"))
 }
 
+/// Over SSH it gets a terminal of its own.
+pub fn no_terminal_here(privilege: &Privilege) -> Fault {
+    let program = privilege.method.as_str();
+    let message = format!("{program} asks at a terminal, and on this machine there is none but yours");
+    Fault::new(Phase::Become, NO_TERMINAL, message).hint("--become-method sudo")
+}
+
 /// No greeting and no question that we know; `pending` is the line that nobody has ended.
 pub fn silent(privilege: &Privilege, pending: String) -> Fault {
     let program = privilege.method.as_str();
