@@ -113,7 +113,29 @@ fn scripts_run_as_whom_they_are_told_to() {
         assert_eq!(entries(&home.join(".local/state/cronium-run/runs")), 0, "{host} {args:?}");
         assert!(entries(&home.join(".cache/cronium-run/stub")) > 0, "{host} {args:?}: the runner is in {user}'s cache");
     }
-    // Who was never asked to run anything has nothing.
+    // `deploy` does the same, for each payload anew; the runner is there already.
+    environment.write("one.sh", "#!/bin/sh\n");
+    environment.write("two.sh", "#!/bin/sh\n");
+    environment.command(["keygen", "team"]).env("COSIGN_PASSWORD", "").run().succeeds().ignore();
+    let deployed = environment
+        .reaching_as(LOGIN, &fleet, ["deploy", &fleet.name(2)])
+        .args(["-b", "--trust", "team.pub", "one.sh", "two.sh"])
+        .args(RIGHT)
+        .run();
+    assert_eq!(deployed.code, 0, "{deployed:?}");
+    let root = fleet.folder().join("root2");
+    assert_eq!(entries(&root.join(".cache/cronium-run/payload")), 2, "{deployed:?}");
+    assert_eq!(entries(&root.join(".config/cronium-run/trust")), 1);
+    let own = exec(&environment, &fleet, &fleet.name(2), &["-o", "json", "--", "true"]).run().succeeds();
+    assert_eq!(own.json()["hosts"][0]["trust"], "session", "root's keys are not those of others");
+    exec(&environment, &fleet, &fleet.name(2), &["-b"]).args(RIGHT).args(["--", "true"]).run().exits(6).ignore();
+    // Root needs nobody's leave to become another user.
+    for method in ["sudo", "su"] {
+        let root = environment.reaching_as("root", &fleet, ["exec", &fleet.name(1), "-b", "--become-user", "app"]);
+        let root = root.args(["--become-method", method, "-o", "json", "--", "id -un"]).run();
+        assert_eq!(root.code, 0, "{root:?}");
+        assert_eq!(root.json()["hosts"][0]["stdout"], "app\n");
+    }
     assert!(!fleet.home(7).join(".cache").exists(), "root's files are in root's home");
 }
 

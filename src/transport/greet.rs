@@ -64,6 +64,15 @@ pub async fn greet(mut carrier: Carrier, sent: u64, privilege: Option<&Privilege
                 let stderr = if stderr.text().is_empty() { greeter.noise() } else { stderr.text() };
                 return Ok(Answer::Mute { exit_code, stderr: stderr.trim().to_owned() });
             }
+            Piece::Lost if asked.as_ref().is_some_and(Asked::is_answered) => {
+                return Err(Fault::new(
+                    Phase::Become,
+                    "lost",
+                    "the connection broke while the host looked at the password",
+                )
+                .cause(stderr.text())
+                .cause("it is not sent a second time, as it may have been wrong"));
+            }
             Piece::Lost => {
                 return Err(Fault::lost("the connection broke while the runner started").cause(stderr.text()));
             }

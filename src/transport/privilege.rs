@@ -75,6 +75,11 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// Whether the password was sent.
+    pub fn is_answered(&self) -> bool {
+        self.is_sent
+    }
+
     /// Nothing more came: the question is another than the one we know.
     pub fn silent(&self) -> Fault {
         refusal::silent(self.privilege, self.prompt.pending())

@@ -34,11 +34,12 @@ impl Prompt {
         is_asked
     }
 
-    /// `sudo` asks in our words. The others have their own, which end as `Password:` does.
+    /// `sudo` asks in our words, sudo-rs in these among others. doas and su have their own, which
+    /// end as `Password:` does.
     fn asks(&self) -> bool {
         let text = self.pending();
         match self.method {
-            Method::Sudo => text.ends_with(MARKER),
+            Method::Sudo => text.contains(MARKER),
             Method::Doas | Method::Su => text.to_ascii_lowercase().trim_end().ends_with("password:"),
         }
     }
@@ -64,6 +65,8 @@ mod tests {
             (Method::Sudo, &["lecture\n\n", MARKER][..], 1),
             (Method::Sudo, &["cronium-run-pass", "word:"], 1),
             (Method::Sudo, &[MARKER, "Sorry, try again.\n", MARKER], 2),
+            (Method::Sudo, &["[sudo: cronium-run-password:] Password: "], 1),
+            (Method::Sudo, &["[sudo: cronium-run-password:", "] Password: "], 1),
             (Method::Sudo, &["Password: "], 0),
             (Method::Sudo, &[MARKER, " and more"], 1),
             (Method::Su, &["Password: "], 1),

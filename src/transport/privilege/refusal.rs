@@ -25,18 +25,25 @@ pub fn refusal(privilege: &Privilege, said: &str, exit_code: Option<u32>) -> Opt
     } else if has(&["must have a tty", "a tty is required", "must be run from a terminal"]) {
         refused(NO_TERMINAL, format!("{program} on the host wants a terminal"))
             .hint("Defaults !requiretty in its sudoers (visudo)")
-    } else if has(&["incorrect password", "sorry, try again", "authentication fail", "authorization failed"])
+    } else if has(&[
+        "incorrect password",
+        "incorrect authentication",
+        "sorry, try again",
+        "authentication fail",
+        "authorization failed",
+    ])
         && privilege.password.is_some()
     {
         wrong_password(privilege)
-    } else if has(&["password is required", "authentication required", "authorization required"]) {
+    } else if has(&["password is required", "authentication is required", "authentication required"])
+        || has(&["authorization required"]) {
         wants_password(privilege)
     } else if has(&["not in the sudoers", "not allowed to", "may not run", "operation not permitted"])
-        || has(&["doas is not enabled", "permission denied"])
+        || has(&["doas is not enabled", "permission denied", "i'm afraid i can't"])
     {
         refused("denied", format!("{program} on the host does not let us become '{user}'"))
             .hint(permission(privilege))
-    } else if has(&["unknown user", "does not exist", "no passwd entry"]) {
+    } else if has(&["unknown user", "does not exist", "no passwd entry", &format!("user '{user}' not found")]) {
         refused("no-user", format!("the host has no user '{user}'")).hint("--become-user NAME")
     } else if has(&["expired", "not available", "account", "locked"]) {
         refused("account", format!("{program} on the host takes '{user}' for no account that can be used"))
@@ -142,6 +149,11 @@ mod tests {
             (Sudo, "sudo: /usr/bin/sudo must be owned by uid 0 and have the setuid bit set", 1, "missing"),
             (Sudo, "sudo: Account or password is expired, reset your password and try again", 1, "account"),
             (Sudo, "sudo: something new", 1, "refused"),
+            // sudo-rs 0.2, from its source.
+            (Sudo, "sudo: interactive authentication is required", 1, "password-wanted"),
+            (Sudo, "sudo: Authentication failed, try again.\nsudo: maximum 3 incorrect authentication attempts", 1, "password"),
+            (Sudo, "sudo: I'm sorry ann. I'm afraid I can't do that", 1, "denied"),
+            (Sudo, "sudo: user 'root' not found", 1, "no-user"),
             (Doas, "doas: Authentication required", 1, "password-wanted"),
             (Doas, "doas: Authorization required", 1, "password-wanted"),
             (Doas, "doas: Authentication failed", 1, "password"),
