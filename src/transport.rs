@@ -21,8 +21,8 @@ pub mod tunnel;
 
 pub use fault::{Fault, Phase};
 pub use flight::Flight;
-pub use link::Link;
 use link::Carrier;
+pub use link::Link;
 pub use tunnel::{Entrance, Tunnel};
 
 /// From an open connection to the stub's first frame: a slow link has to carry the stub.

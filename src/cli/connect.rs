@@ -96,7 +96,9 @@ impl HostArgs {
         let inventory = self.select.inventory(&mut sources, account)?;
         let selected = self.select.hosts(targets, &mut sources, inventory.as_ref())?;
         let config = Config::load(&self.connect.source(account), &self.connect.ssh_option, account)?;
-        self.connect.reach(self.privilege.becoming(), account)?.resolve(&selected, inventory, &config, account)
+        self.connect
+            .reach(self.privilege.becoming(), account)?
+            .resolve(&selected, inventory, &config, account)
     }
 }
 

@@ -145,7 +145,9 @@ fn document(target: &Target) -> Value {
     let becoming =
         becoming.map(|privilege| json!({ "user": privilege.user, "method": privilege.method.as_str() }));
     match &target.address {
-        Address::Local => json!({ "name": target.name, "transport": "local", "groups": target.groups, "become": becoming }),
+        Address::Local => {
+            json!({ "name": target.name, "transport": "local", "groups": target.groups, "become": becoming })
+        }
         Address::Ssh(ssh) => json!({
             "name": target.name,
             "transport": "ssh",
@@ -235,6 +237,9 @@ mod tests {
     fn json_has_everything() {
         let shown: Vec<Value> = targets().iter().map(document).collect();
         insta::assert_snapshot!(Value::from(shown)[0], @r#"{"agent":null,"become":null,"certificates":[],"connect_timeout_ms":10000,"groups":["web","prod"],"host":"web1.example.com","host_key":"accept-new","host_key_alias":null,"identities":["/home/ann/.ssh/id_ed25519"],"identities_only":false,"jump":[],"known_hosts":["/home/ann/.ssh/known_hosts"],"name":"web1","port":22,"proxy_command":null,"transport":"ssh","user":"ann"}"#);
-        assert_eq!(document(&targets()[2]), json!({ "name": "local", "transport": "local", "groups": [], "become": null }));
+        assert_eq!(
+            document(&targets()[2]),
+            json!({ "name": "local", "transport": "local", "groups": [], "become": null })
+        );
     }
 }

@@ -101,9 +101,7 @@ fn first_line(path: &Path, hint: &str) -> Result<Secret> {
     })?;
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(Secret::new(line)),
-        _ => {
-            Err(Error::usage(format!("the password file {} has no first line", path.display())).hint(hint))
-        }
+        _ => Err(Error::usage(format!("the password file {} has no first line", path.display())).hint(hint)),
     }
 }
 

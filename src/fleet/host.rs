@@ -238,7 +238,7 @@ impl Host {
                 }
                 FromStub::OpenTunnel { path: Some(_) } if self.is_privileged(fleet) => {
                     entrances -= 1;
-                    let reason = "sshd opens none in the folder of another user than it serves".to_owned();
+                    let reason = "it would lie in the folder of another user".to_owned();
                     tell(link, &ToStub::TunnelRefused { reason }, &mut left).await?;
                 }
                 FromStub::OpenTunnel { path } => {

@@ -203,9 +203,7 @@ async fn start_asked(
             link.send_first(first).await;
             Ok((link, hello))
         }
-        Answer::NeedsStub { .. } => {
-            Err(Fault::new(Phase::Upload, "damaged", "the runner arrived changed"))
-        }
+        Answer::NeedsStub { .. } => Err(Fault::new(Phase::Upload, "damaged", "the runner arrived changed")),
         Answer::Mute { exit_code, stderr } => Err(mute(exit_code, stderr)),
     }
 }

@@ -43,9 +43,7 @@ pub async fn greet(mut carrier: Carrier, sent: u64, privilege: Option<&Privilege
     loop {
         let piece = match &asked {
             None => carrier.read().await,
-            Some(asked) => {
-                timeout(ANSWER_WITHIN, carrier.read()).await.map_err(|_| asked.silent())?
-            }
+            Some(asked) => timeout(ANSWER_WITHIN, carrier.read()).await.map_err(|_| asked.silent())?,
         };
         match piece {
             Piece::Stderr(bytes) => {
@@ -90,7 +88,9 @@ pub async fn greet(mut carrier: Carrier, sent: u64, privilege: Option<&Privilege
                         _ => Err(Fault::lost("the runner did not say hello")),
                     };
                 }
-                Ok(Some((Greeting::Need { machine }, _))) => return Ok(Answer::NeedsStub { machine, carrier }),
+                Ok(Some((Greeting::Need { machine }, _))) => {
+                    return Ok(Answer::NeedsStub { machine, carrier });
+                }
                 Ok(Some((Greeting::Fail { reason }, _))) => {
                     return Err(Fault::new(Phase::Tempdir, "folder", "the host has no place for the runner")
                         .cause(reason)

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use cronium_wire::frame::{CHUNK, Decoder};
 use cronium_wire::message::{FromStub, Message, ToStub};
 
-use super::{Fault, Flight};
 use super::inbox::Piece;
 use super::local::Process;
 use super::ssh::Exec;
+use super::{Fault, Flight};
 
 /// How much of what a failing start prints is kept for its error message.
 const STDERR_KEPT: usize = 2 << 10;

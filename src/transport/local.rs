@@ -2,10 +2,11 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::net::Ipv4Addr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cronium_wire::frame::CHUNK;
@@ -13,6 +14,7 @@ use cronium_wire::message::Hello;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
 
 use super::greet::{Answer, greet};
 use super::inbox::{Hear, Inbox, Piece};
@@ -33,6 +35,9 @@ const KEPT: [&str; 10] = [
     "XDG_STATE_HOME",
     "XDG_CONFIG_HOME",
 ];
+
+/// Somebody whom a process that has ended left behind may hold its stderr open.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
 
 pub struct Local;
 
@@ -184,17 +189,26 @@ impl Hear for Reader {
 }
 
 impl Reader {
-    /// What a read of stdout says: bytes, or the end.
+    /// What a read of stdout says: bytes, or the end, before which come the last words on stderr.
     async fn told(&mut self, count: io::Result<usize>, mut bytes: Vec<u8>) -> Piece {
         match count {
             Ok(count) if count > 0 => {
                 bytes.truncate(count);
                 Piece::Stdout(bytes.into())
             }
-            _ => match self.child.wait().await {
-                Ok(status) => Piece::Ended(status.code().map(|code| code as u32)),
-                Err(_) => Piece::Lost,
-            },
+            _ => {
+                if let Some(stderr) = &mut self.stderr {
+                    let mut last = [0; 512];
+                    if let Ok(Ok(count @ 1..)) = timeout(LAST_WORDS_WITHIN, stderr.read(&mut last)).await {
+                        return Piece::Stderr(Bytes::copy_from_slice(&last[..count]));
+                    }
+                    self.stderr = None;
+                }
+                match self.child.wait().await {
+                    Ok(status) => Piece::Ended(status.code().map(|code| code as u32)),
+                    Err(_) => Piece::Lost,
+                }
+            }
         }
     }
 }

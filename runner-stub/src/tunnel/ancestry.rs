@@ -27,9 +27,8 @@ pub fn users() -> Vec<u32> {
 
 /// proc(5): `PPid:` and the first number of `Uid:`. The name in front of them holds no line's end.
 fn parent_and_user(status: &str) -> Option<(i32, u32)> {
-    let field = |name: &str| {
-        status.lines().find_map(|line| line.strip_prefix(name))?.split_ascii_whitespace().next()
-    };
+    let field =
+        |name: &str| status.lines().find_map(|line| line.strip_prefix(name))?.split_ascii_whitespace().next();
     Some((field("PPid:")?.parse().ok()?, field("Uid:")?.parse().ok()?))
 }
 

@@ -36,8 +36,7 @@ use crate::inventory::{ALL, Method, nearest, plain_user};
 
 const TOP: &[&str] = &["groups", "hosts"];
 const GROUP: &[&str] = &["hosts", "children", "vars", "connect"];
-const CONNECT: &[&str] =
-    &["user", "port", "private_key", "jump", "become", "become_user", "become_method"];
+const CONNECT: &[&str] = &["user", "port", "private_key", "jump", "become", "become_user", "become_method"];
 const HOST: &[&str] = &[
     "address",
     "port",

@@ -17,7 +17,7 @@ pub fn refusal(privilege: &Privilege, said: &str, exit_code: Option<u32>) -> Opt
     let has = |any: &[&str]| any.iter().any(|word| words.contains(word));
     let refused = |kind, message: String| Fault::new(Phase::Become, kind, message);
     let is_missing = matches!(exit_code, Some(126 | 127)) && words.contains(program);
-    let fault = if is_missing || has(&["must be owned by uid 0", "must be suid", "not installed setuid"]) {
+    let fault = if is_missing || has(&["must be owned by uid 0", "must be suid", "no new privileges"]) {
         let others: Vec<&str> =
             Method::ALL.into_iter().filter(|other| other != method).map(Method::as_str).collect();
         refused("missing", format!("the host has no {program} that works"))
@@ -31,19 +31,20 @@ pub fn refusal(privilege: &Privilege, said: &str, exit_code: Option<u32>) -> Opt
         "sorry, try again",
         "authentication fail",
         "authorization failed",
-    ])
-        && privilege.password.is_some()
+    ]) && privilege.password.is_some()
     {
         wrong_password(privilege)
     } else if has(&["password is required", "authentication is required", "authentication required"])
-        || has(&["authorization required"]) {
+        || has(&["authorization required"])
+    {
         wants_password(privilege)
     } else if has(&["not in the sudoers", "not allowed to", "may not run", "operation not permitted"])
         || has(&["doas is not enabled", "permission denied", "i'm afraid i can't"])
     {
         refused("denied", format!("{program} on the host does not let us become '{user}'"))
             .hint(permission(privilege))
-    } else if has(&["unknown user", "does not exist", "no passwd entry", &format!("user '{user}' not found")]) {
+    } else if has(&["unknown user", "does not exist", "no passwd entry", &format!("user '{user}' not found")])
+    {
         refused("no-user", format!("the host has no user '{user}'")).hint("--become-user NAME")
     } else if has(&["expired", "not available", "account", "locked"]) {
         refused("account", format!("{program} on the host takes '{user}' for no account that can be used"))
@@ -138,20 +139,46 @@ mod tests {
         use Method::{Doas, Su, Sudo};
         for (method, said, code, kind) in [
             (Sudo, "sudo: a password is required", 1, "password-wanted"),
-            (Sudo, "Sorry, try again.\nsudo: no password was provided\nsudo: 1 incorrect password attempt", 1, "password"),
+            (
+                Sudo,
+                "Sorry, try again.\nsudo: no password was provided\nsudo: 1 incorrect password attempt",
+                1,
+                "password",
+            ),
             (Sudo, "ann is not in the sudoers file.", 1, "denied"),
             (Sudo, "Sorry, user ann may not run sudo on web1.", 1, "denied"),
-            (Sudo, "Sorry, user ann is not allowed to execute '/usr/bin/sh -c cd /' as root on web1.", 1, "denied"),
+            (
+                Sudo,
+                "Sorry, user ann is not allowed to execute '/usr/bin/sh -c cd /' as root on web1.",
+                1,
+                "denied",
+            ),
             (Sudo, "sudo: sorry, you must have a tty to run sudo", 1, "terminal"),
-            (Sudo, "sudo: unknown user nosuch\nsudo: error initializing audit plugin sudoers_audit", 1, "no-user"),
+            (
+                Sudo,
+                "sudo: unknown user nosuch\nsudo: error initializing audit plugin sudoers_audit",
+                1,
+                "no-user",
+            ),
             (Sudo, "env: 'sudo': No such file or directory", 127, "missing"),
             (Sudo, "env: can't execute 'sudo': No such file or directory", 127, "missing"),
             (Sudo, "sudo: /usr/bin/sudo must be owned by uid 0 and have the setuid bit set", 1, "missing"),
             (Sudo, "sudo: Account or password is expired, reset your password and try again", 1, "account"),
             (Sudo, "sudo: something new", 1, "refused"),
+            (
+                Sudo,
+                "sudo: The \"no new privileges\" flag is set, which prevents sudo from running as root.",
+                1,
+                "missing",
+            ),
             // sudo-rs 0.2, from its source.
             (Sudo, "sudo: interactive authentication is required", 1, "password-wanted"),
-            (Sudo, "sudo: Authentication failed, try again.\nsudo: maximum 3 incorrect authentication attempts", 1, "password"),
+            (
+                Sudo,
+                "sudo: Authentication failed, try again.\nsudo: maximum 3 incorrect authentication attempts",
+                1,
+                "password",
+            ),
             (Sudo, "sudo: I'm sorry ann. I'm afraid I can't do that", 1, "denied"),
             (Sudo, "sudo: user 'root' not found", 1, "no-user"),
             (Doas, "doas: Authentication required", 1, "password-wanted"),
@@ -163,7 +190,12 @@ mod tests {
             (Doas, "doas: unknown user", 1, "no-user"),
             (Su, "Password: \nsu: Authentication failure", 1, "password"),
             (Su, "su: incorrect password", 1, "password"),
-            (Su, "su: user nosuch does not exist or the user entry does not contain all the required fields", 1, "no-user"),
+            (
+                Su,
+                "su: user nosuch does not exist or the user entry does not contain all the required fields",
+                1,
+                "no-user",
+            ),
             (Su, "su: unknown user nosuch", 1, "no-user"),
             (Su, "su: must be suid to work properly", 1, "missing"),
             (Su, "su: Permission denied", 1, "denied"),
