@@ -8,52 +8,82 @@ pub const NO_TERMINAL: &str = "terminal";
 /// A cause is no longer than this: sudo quotes the command, which is our whole script.
 const LONGEST: usize = 200;
 
-/// Why nothing of the host's user came to run, where that is what `said` means: all that the
-/// program printed before it ended with `exit_code`.
+/// Kinds of refusals and what tells them apart, in lower case; the first that fits counts. Of what
+/// a shell says too, only with the program's name before it: sudo may have let us through.
+const PHRASES: &[(&str, &[&str])] = &[
+    ("missing", &["must be owned by uid 0", "su: must be suid", "no new privileges"]),
+    (NO_TERMINAL, &["must have a tty", "a tty is required", "must be run from a terminal"]),
+    (
+        "password",
+        &[
+            "incorrect password",
+            "incorrect authentication",
+            "sorry, try again",
+            "authentication fail",
+            "authorization failed",
+        ],
+    ),
+    (
+        "password-wanted",
+        &[
+            "a password is required",
+            "authentication is required",
+            "authentication required",
+            "authorization required",
+        ],
+    ),
+    (
+        "denied",
+        &[
+            "not in the sudoers",
+            "is not allowed to",
+            "may not run",
+            "i'm afraid i can't",
+            "doas: operation not permitted",
+            "doas is not enabled",
+            "su: permission denied",
+        ],
+    ),
+    ("no-user", &["unknown user", "su: user ", "sudo: user "]),
+    ("account", &["password is expired", "has expired", "account is locked", "is currently not available"]),
+];
+
+/// Why the host did not make us another user, where that is what `said` means: all that was printed
+/// before the line ended with `exit_code`.
 pub fn refusal(privilege: &Privilege, said: &str, exit_code: Option<u32>) -> Option<Fault> {
     let Privilege { method, user, .. } = privilege;
     let program = method.as_str();
     let words = said.to_ascii_lowercase();
-    let has = |any: &[&str]| any.iter().any(|word| words.contains(word));
-    let refused = |kind, message: String| Fault::new(Phase::Become, kind, message);
-    let is_missing = matches!(exit_code, Some(126 | 127)) && words.contains(program);
-    let fault = if is_missing || has(&["must be owned by uid 0", "must be suid", "no new privileges"]) {
-        let others: Vec<&str> =
-            Method::ALL.into_iter().filter(|other| other != method).map(Method::as_str).collect();
-        refused("missing", format!("the host has no {program} that works"))
-            .hint(format!("--become-method {}", others.join(" or ")))
-    } else if has(&["must have a tty", "a tty is required", "must be run from a terminal"]) {
-        refused(NO_TERMINAL, format!("{program} on the host wants a terminal"))
-            .hint("Defaults !requiretty in its sudoers (visudo)")
-    } else if has(&[
-        "incorrect password",
-        "incorrect authentication",
-        "sorry, try again",
-        "authentication fail",
-        "authorization failed",
-    ]) && privilege.password.is_some()
-    {
-        wrong_password(privilege)
-    } else if has(&["password is required", "authentication is required", "authentication required"])
-        || has(&["authorization required"])
-    {
-        wants_password(privilege)
-    } else if has(&["not in the sudoers", "not allowed to", "may not run", "operation not permitted"])
-        || has(&["doas is not enabled", "permission denied", "i'm afraid i can't"])
-    {
-        refused("denied", format!("{program} on the host does not let us become '{user}'"))
-            .hint(permission(privilege))
-    } else if has(&["unknown user", "does not exist", "no passwd entry", &format!("user '{user}' not found")])
-    {
-        refused("no-user", format!("the host has no user '{user}'")).hint("--become-user NAME")
-    } else if has(&["expired", "not available", "account", "locked"]) {
-        refused("account", format!("{program} on the host takes '{user}' for no account that can be used"))
-            .hint(format!("chage -l {user}  on the host says more"))
-    } else if said.lines().any(|line| line.starts_with(&format!("{program}: "))) {
-        refused("refused", format!("{program} on the host did not make us '{user}'"))
-            .hint(permission(privilege))
-    } else {
-        return None;
+    // `env` says so, which stands before it.
+    let is_missing = matches!(exit_code, Some(126 | 127))
+        && words.lines().any(|line| line.starts_with("env: ") && line.contains(program));
+    let known = PHRASES.iter().find(|(_, phrases)| phrases.iter().any(|phrase| words.contains(phrase)));
+    let kind = match known {
+        _ if is_missing => "missing",
+        Some((kind, _)) => kind,
+        None if words.lines().any(|line| line.starts_with(&format!("{program}: "))) => "refused",
+        None => return None,
+    };
+    let refused = |message: String, hint: String| Fault::new(Phase::Become, kind, message).hint(hint);
+    let fault = match kind {
+        "missing" => {
+            let others = Method::ALL.into_iter().filter(|other| other != method);
+            let others: Vec<&str> = others.map(Method::as_str).collect();
+            let hint = format!("--become-method {}", others.join(" or "));
+            refused(format!("the host has no {program} that works"), hint)
+        }
+        NO_TERMINAL => refused(
+            format!("{program} on the host wants a terminal"),
+            "Defaults !requiretty in its sudoers (visudo)".into(),
+        ),
+        "password" if privilege.password.is_some() => wrong_password(privilege),
+        "password" | "password-wanted" => wants_password(privilege),
+        "no-user" => refused(format!("the host has no user '{user}'"), "--become-user NAME".into()),
+        "account" => refused(
+            format!("{program} on the host takes '{user}' for no account that can be used"),
+            format!("chage -l {user}  on the host says more"),
+        ),
+        _ => refused(format!("{program} on the host does not let us become '{user}'"), permission(privilege)),
     };
     Some(quoting(fault, program, said))
 }
@@ -207,7 +237,16 @@ mod tests {
             assert!(fault.hint.is_some() && !fault.causes.is_empty(), "{said}");
             assert!(!fault.causes[0].contains("sh -c"), "{fault:?}");
         }
-        let privilege = Privilege { method: Sudo, user: "root".into(), password: None };
-        assert_eq!(refusal(&privilege, "sh: 1: exec: Exec format error", Some(2)), None);
+        // These come from behind it.
+        for (said, code) in [
+            ("sh: 1: exec: /root/.cache/cronium-run/stub/ab: Exec format error", 126),
+            ("sh: 1: exec: /root/.cache/cronium-run/stub/ab: Permission denied", 126),
+            ("Your password will expire in 5 days.", 0),
+        ] {
+            for method in Method::ALL {
+                let privilege = Privilege { method, user: "root".into(), password: None };
+                assert_eq!(refusal(&privilege, said, Some(code)), None, "{said}");
+            }
+        }
     }
 }
