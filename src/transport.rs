@@ -15,11 +15,13 @@ mod greet;
 mod inbox;
 pub mod link;
 pub mod local;
+mod privilege;
 pub mod ssh;
 pub mod tunnel;
 
 pub use fault::{Fault, Phase};
 pub use flight::Flight;
+use link::Carrier;
 pub use link::Link;
 pub use tunnel::{Entrance, Tunnel};
 
@@ -63,12 +65,12 @@ impl Transport {
         };
         step(Step::Bootstrapping);
         let started = async {
-            match &connection {
-                Connection::Local(local) => {
+            match (&connection, &target.privilege) {
+                (Connection::Local(local), None) => {
                     step(Step::Delivered);
                     local.start(first).await
                 }
-                Connection::Ssh(ssh) => bootstrap::start(ssh, first, &step).await,
+                (_, privilege) => bootstrap::start(&connection, privilege.as_ref(), first, &step).await,
             }
         };
         let (link, hello) = tokio::time::timeout(BOOTSTRAP_WITHIN, started).await.unwrap_or_else(|_| {
@@ -87,6 +89,14 @@ pub enum Connection {
 }
 
 impl Connection {
+    /// Starts a line of the user's shell; over SSH on a terminal, where one is wanted.
+    async fn exec(&self, line: &str, terminal: bool) -> Result<Carrier, Fault> {
+        match self {
+            Self::Local(local) => local.exec(line).map(|process| Carrier::Local(Box::new(process))),
+            Self::Ssh(ssh) => ssh.exec(line, terminal).await.map(Carrier::Ssh),
+        }
+    }
+
     /// Makes connections to a Unix socket on the host, or to a port of its loopback, come out of
     /// the returned tunnel. With a port, the number that the host has chosen.
     ///
@@ -94,7 +104,7 @@ impl Connection {
     /// go on reading those.
     pub async fn open_tunnel(&self, at: Entrance) -> Result<(Tunnel, Option<u16>), Fault> {
         match self {
-            Self::Local(local) => Ok((local.open_tunnel(&at)?, None)),
+            Self::Local(local) => local.open_tunnel(at).await,
             Self::Ssh(ssh) => ssh.open_tunnel(at).await,
         }
     }
