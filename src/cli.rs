@@ -32,6 +32,7 @@ mod listing;
 mod logging;
 mod logs;
 mod pack;
+mod privilege;
 mod rollout;
 mod runs;
 pub mod settings;

@@ -13,6 +13,7 @@ mod draft;
 mod entry;
 pub mod format;
 mod jump;
+mod privilege;
 mod protocol;
 mod reach;
 mod secret;
@@ -24,6 +25,7 @@ mod wildcard;
 pub use account::Account;
 pub use entry::{Entry, Group, Rules, Settings, Vars};
 pub use jump::Jump;
+pub use privilege::{Becoming, Method, Privilege, plain_user};
 pub use protocol::{Protocol, Spoken};
 pub use reach::{Reach, Resolved};
 pub use secret::{Passphrases, Secret};
@@ -43,6 +45,8 @@ pub struct Target {
     pub address: Address,
     /// The groups it is in, nearest first: those it stands in itself before those that hold these.
     pub groups: Vec<String>,
+    /// `None`: scripts run as the user who logs in.
+    pub privilege: Option<Privilege>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::inventory::{Address, Target};
+use crate::inventory::{Address, Privilege, Target};
 use crate::payload::{Input, Signed};
 
 mod strategy;
@@ -100,15 +100,22 @@ impl Plan {
 
 fn host(target: &Target) -> Value {
     match &target.address {
-        Address::Local => json!({"name": target.name, "local": true}),
+        Address::Local => json!({"name": target.name, "local": true, "become": becoming(target)}),
         Address::Ssh(ssh) => json!({
             "name": target.name,
             "address": ssh.host,
             "port": ssh.port,
             "user": ssh.user,
+            "become": becoming(target),
             "connect_timeout_ms": ssh.connect_timeout.as_millis() as u64,
         }),
     }
+}
+
+/// Who the script runs as; `null` for the user who logs in.
+fn becoming(target: &Target) -> Option<Value> {
+    let Privilege { method, user, password: _ } = target.privilege.as_ref()?;
+    Some(json!({"user": user, "method": method.as_str()}))
 }
 
 fn input(input: &Input) -> Value {

@@ -17,6 +17,7 @@ mod inbox;
 pub mod keeper;
 pub mod link;
 pub mod local;
+mod privilege;
 mod remote;
 pub mod ssh;
 pub mod tunnel;
@@ -25,6 +26,7 @@ use keeper::Keeper;
 
 pub use fault::{Fault, Phase};
 pub use flight::Flight;
+use link::Carrier;
 pub use link::Link;
 pub use remote::Remote;
 pub use tunnel::{Entrance, Tunnel};
@@ -75,12 +77,12 @@ impl Transport {
         };
         step(Step::Bootstrapping);
         let started = async {
-            match &connection {
-                Connection::Local(local) => {
+            match (&connection, &target.privilege) {
+                (Connection::Local(local), None) => {
                     step(Step::Delivered);
                     local.start(first).await
                 }
-                Connection::Ssh(remote) => bootstrap::start(remote, first, &step).await,
+                (_, privilege) => bootstrap::start(&connection, privilege.as_ref(), first, &step).await,
             }
         };
         let (link, hello) = tokio::time::timeout(BOOTSTRAP_WITHIN, started).await.unwrap_or_else(|_| {
@@ -116,6 +118,27 @@ pub enum Connection {
 }
 
 impl Connection {
+    /// Starts a line of the user's shell; over SSH on a terminal, where one is wanted.
+    async fn exec(&self, line: &str, terminal: bool) -> Result<Carrier, Fault> {
+        match self {
+            Self::Local(local) => local.exec(line).map(|process| Carrier::Local(Box::new(process))),
+            Self::Ssh(remote) => remote.exec(line, terminal).await,
+        }
+    }
+
+    /// Whether programs may be started here for jobs to come.
+    fn is_kept(&self) -> bool {
+        matches!(self, Self::Ssh(Remote::Kept(_)))
+    }
+
+    /// As [`exec`](Self::exec), for a line that the next job starts with as well.
+    async fn exec_again(&self, line: &str) -> Result<Carrier, Fault> {
+        match self {
+            Self::Ssh(Remote::Kept(kept)) => kept.exec(line, false, true).await.map(Carrier::Kept),
+            _ => self.exec(line, false).await,
+        }
+    }
+
     /// Makes connections to a Unix socket on the host, or to a port of its loopback, come out of
     /// the returned tunnel. With a port, the number that the host has chosen.
     ///
@@ -123,7 +146,7 @@ impl Connection {
     /// go on reading those.
     pub async fn open_tunnel(&self, at: Entrance) -> Result<(Tunnel, Option<u16>), Fault> {
         match self {
-            Self::Local(local) => Ok((local.open_tunnel(&at)?, None)),
+            Self::Local(local) => local.open_tunnel(at).await,
             Self::Ssh(remote) => remote.open_tunnel(at).await,
         }
     }

@@ -107,7 +107,7 @@ fn ansible_ini_and_yaml() {
     environment.write(
         "hosts",
         "[web]\nweb[01:03] ansible_user=deploy\n[web:vars]\nansible_port=2222\n[site:children]\nweb\n\
-         [other]\nlocalhost ansible_connection=local\nx ansible_become=yes\n",
+         [other]\nlocalhost ansible_connection=local\nx ansible_become_pass=secret\n",
     );
     environment.write(
         "more.yml",
@@ -125,7 +125,7 @@ fn ansible_ini_and_yaml() {
     db2        me@10.0.0.7:22  db
     --- stderr
     warning: group_vars is not read: put what reaching hosts needs into the inventory itself
-    warning: hosts:9: ansible_become is not supported yet, left out for x
+    warning: hosts:9: ansible_become_pass is not supported yet, left out for x
     --- exit code 0
     ");
     insta::assert_snapshot!(environment.run(["hosts", "-i", "hosts", "@site,localhost", "--groups"]), @r"

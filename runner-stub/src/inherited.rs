@@ -9,7 +9,11 @@ use rustix::process::DumpableBehavior;
 ///
 /// Whoever started us may have left descriptors open; the script must not get them. Nor may the
 /// script, which runs as the same user, look for the tunnel's token in our memory.
+///
+/// A terminal that is hung up is the end of stdin and no more: what runs is ended in good order.
 pub fn shed() {
+    // SAFETY: the handler does nothing, and a script that is executed does not inherit it.
+    unsafe { libc::signal(libc::SIGHUP, heed_nothing as *const () as libc::sighandler_t) };
     // Fails under emulators only. What is executed later can be looked into again.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
@@ -24,3 +28,5 @@ pub fn shed() {
         }
     }
 }
+
+extern "C" fn heed_nothing(_: libc::c_int) {}

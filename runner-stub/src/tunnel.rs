@@ -18,6 +18,7 @@ use crate::helper_call::socket::short;
 use crate::session::spawn;
 use crate::uplink::Uplink;
 
+mod ancestry;
 mod answer;
 mod call;
 mod listener;

@@ -4,18 +4,21 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::privilege::PrivilegeArgs;
 use crate::error::{Error, Result};
 use crate::inventory::selection::{self, Expr, Files, Selected, Sources};
 use crate::inventory::ssh_config::{self, Config};
-use crate::inventory::{Account, HostKeyPolicy, Inventory, Jump, Reach, Resolved, format};
+use crate::inventory::{Account, Becoming, HostKeyPolicy, Inventory, Jump, Reach, Resolved, format};
 
-/// Both groups of flags, for `#[command(flatten)]`.
+/// All of these flags, for `#[command(flatten)]`.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct HostArgs {
     #[command(flatten)]
     pub select: SelectArgs,
     #[command(flatten)]
     pub connect: ConnectArgs,
+    #[command(flatten)]
+    pub privilege: PrivilegeArgs,
 }
 
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -96,7 +99,9 @@ impl HostArgs {
         let inventory = self.select.inventory(&mut sources, account)?;
         let selected = self.select.hosts(targets, &mut sources, inventory.as_ref())?;
         let config = Config::load(&self.connect.source(account), &self.connect.ssh_option, account)?;
-        self.connect.reach(account)?.resolve(&selected, inventory, &config, account)
+        self.connect
+            .reach(self.privilege.becoming(), account)?
+            .resolve(&selected, inventory, &config, account)
     }
 }
 
@@ -163,7 +168,7 @@ impl ConnectArgs {
         }
     }
 
-    fn reach(&self, account: &Account) -> Result<Reach> {
+    fn reach(&self, becoming: Becoming, account: &Account) -> Result<Reach> {
         let mut private_keys = Vec::with_capacity(self.private_key.len());
         for path in &self.private_key {
             let path = expanded(path, account);
@@ -182,6 +187,7 @@ impl ConnectArgs {
             host_key: self.host_key,
             connect_timeout: self.connect_timeout,
             jump: self.jump.clone(),
+            becoming,
         })
     }
 }
@@ -339,7 +345,7 @@ mod tests {
         let account = Account::pretend(home.path());
         let cli =
             Cli::parse_from(["x", "--private-key", "~/key", "--known-hosts", "~/known", "-F", "~/none"]);
-        let reach = cli.hosts.connect.reach(&account).unwrap();
+        let reach = cli.hosts.connect.reach(Becoming::default(), &account).unwrap();
         assert_eq!(reach.private_keys, [home.path().join("key")]);
         assert_eq!(reach.known_hosts, Some(home.path().join("known")));
         assert_eq!(cli.hosts.connect.source(&account), ssh_config::Source::File(home.path().join("none")));

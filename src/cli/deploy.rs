@@ -57,7 +57,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let trust = trust.iter().map(|path| Ok(keys::load_public(path)?.to_pem())).collect::<Result<Vec<_>>>()?;
     let targets = match rollout.check {
         true => resolved.targets,
-        false => hosts.connect.unlock(resolved.targets, &context.term)?,
+        false => hosts.unlock(resolved.targets, &context.term)?,
     };
     let plan = Plan {
         run: launch::new_run(),

@@ -29,6 +29,7 @@ Examples:
   cronium-run exec web[01-20] -- 'df -h / | tail -1'
   cronium-run exec ^hosts.txt ./disk-report --timeout 2m -- --verbose
   cronium-run exec -i hosts.yaml @web,!web07 ./disk-report
+  cronium-run exec web[01-20] -b -- systemctl restart nginx
   cronium-run exec local check.py --input '{\"limit\": 90}' -o json
   cronium-run exec web[01-20] ./update --canary 1 --serial 10%,50% --max-fail 2 --gate ./healthy.sh
   cronium-run exec web[01-20] ./disk-report --on-notify 'logger -t cronium -- \"$CRONIUM_MESSAGE\"'
@@ -136,7 +137,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     fits(&run)?;
     let targets = match rollout.check {
         true => resolved.targets,
-        false => hosts.connect.unlock(resolved.targets, &context.term)?,
+        false => hosts.unlock(resolved.targets, &context.term)?,
     };
     let plan = Plan {
         run: launch::new_run(),

@@ -141,8 +141,13 @@ fn address(address: &Address) -> String {
 }
 
 fn document(target: &Target) -> Value {
+    let becoming = target.privilege.as_ref();
+    let becoming =
+        becoming.map(|privilege| json!({ "user": privilege.user, "method": privilege.method.as_str() }));
     match &target.address {
-        Address::Local => json!({ "name": target.name, "transport": "local", "groups": target.groups }),
+        Address::Local => {
+            json!({ "name": target.name, "transport": "local", "groups": target.groups, "become": becoming })
+        }
         Address::Ssh(ssh) => json!({
             "name": target.name,
             "transport": "ssh",
@@ -150,6 +155,7 @@ fn document(target: &Target) -> Value {
             "host": ssh.host,
             "port": ssh.port,
             "user": ssh.user,
+            "become": becoming,
             "host_key_alias": ssh.host_key_alias,
             "identities": ssh.identities,
             "certificates": ssh.certificates,
@@ -193,6 +199,7 @@ mod tests {
         let ssh = |name: &str, host: &str, port| Target {
             name: name.into(),
             groups: vec!["web".into(), "prod".into()],
+            privilege: None,
             address: Address::Ssh(Box::new(Ssh {
                 host: host.into(),
                 port,
@@ -211,7 +218,8 @@ mod tests {
                 password: None,
             })),
         };
-        let local = Target { name: "local".into(), address: Address::Local, groups: Vec::new() };
+        let local =
+            Target { name: "local".into(), address: Address::Local, groups: Vec::new(), privilege: None };
         vec![ssh("web1", "web1.example.com", 22), ssh("[fe80::1]:2222", "fe80::1", 2222), local]
     }
 
@@ -228,7 +236,10 @@ mod tests {
     #[test]
     fn json_has_everything() {
         let shown: Vec<Value> = targets().iter().map(document).collect();
-        insta::assert_snapshot!(Value::from(shown)[0], @r#"{"agent":null,"certificates":[],"connect_timeout_ms":10000,"groups":["web","prod"],"host":"web1.example.com","host_key":"accept-new","host_key_alias":null,"identities":["/home/ann/.ssh/id_ed25519"],"identities_only":false,"jump":[],"known_hosts":["/home/ann/.ssh/known_hosts"],"name":"web1","port":22,"proxy_command":null,"transport":"ssh","user":"ann"}"#);
-        assert_eq!(document(&targets()[2]), json!({ "name": "local", "transport": "local", "groups": [] }));
+        insta::assert_snapshot!(Value::from(shown)[0], @r#"{"agent":null,"become":null,"certificates":[],"connect_timeout_ms":10000,"groups":["web","prod"],"host":"web1.example.com","host_key":"accept-new","host_key_alias":null,"identities":["/home/ann/.ssh/id_ed25519"],"identities_only":false,"jump":[],"known_hosts":["/home/ann/.ssh/known_hosts"],"name":"web1","port":22,"proxy_command":null,"transport":"ssh","user":"ann"}"#);
+        assert_eq!(
+            document(&targets()[2]),
+            json!({ "name": "local", "transport": "local", "groups": [], "become": null })
+        );
     }
 }

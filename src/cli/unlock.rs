@@ -6,7 +6,8 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::connect::ConnectArgs;
+use super::connect::{ConnectArgs, HostArgs};
+use super::privilege::PrivilegeArgs;
 use crate::error::{Error, OrFail as _, Result};
 use crate::inventory::{Address, Proxy, Secret, Ssh, Target};
 use crate::term::Term;
@@ -15,16 +16,19 @@ use crate::transport::ssh;
 /// As often as ssh asks.
 const ATTEMPTS: usize = 3;
 
-impl ConnectArgs {
-    /// The targets with everything a person has to type: the password of `-k`, and the passphrase
-    /// of each key that would be tried and that no agent holds. Without a terminal nobody is asked
+impl HostArgs {
+    /// The targets with everything a person has to type: the passwords of `-k` and `-K`, and the
+    /// passphrase of each key that would be tried and that no agent holds. Without a terminal nobody is asked
     /// for a passphrase; hosts that nothing else opens say so.
     pub fn unlock(&self, mut targets: Vec<Target>, term: &Term) -> Result<Vec<Target>> {
-        if let Some(password) = self.password(term)? {
-            for target in &mut targets {
-                if let Address::Ssh(ssh) = &mut target.address {
-                    ssh.password = Some(password.clone());
-                }
+        let password = self.connect.password(term)?;
+        let become_password = self.privilege.password(&targets, password.as_ref(), term)?;
+        for target in &mut targets {
+            if let Address::Ssh(ssh) = &mut target.address {
+                ssh.password.clone_from(&password);
+            }
+            if let Some(privilege) = &mut target.privilege {
+                privilege.password.clone_from(&become_password);
             }
         }
         if can_ask(term) {
@@ -41,19 +45,12 @@ impl ConnectArgs {
         }
         Ok(targets)
     }
+}
 
+impl ConnectArgs {
     fn password(&self, term: &Term) -> Result<Option<Secret>> {
         if let Some(path) = &self.password_file {
-            let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
-                Error::usage(format!("cannot read the password file {}", path.display()))
-                    .because(error)
-                    .hint("--ask-pass  asks for it")
-            })?;
-            return match text.lines().next() {
-                Some(line) if !line.is_empty() => Ok(Some(Secret::new(line))),
-                _ => Err(Error::usage(format!("the password file {} has no first line", path.display()))
-                    .hint("--ask-pass  asks for it")),
-            };
+            return first_line(path, "--ask-pass  asks for it").map(Some);
         }
         if !self.ask_pass {
             return Ok(None);
@@ -63,6 +60,48 @@ impl ConnectArgs {
                 .hint("--password-file FILE  reads it from a file"));
         }
         prompt("SSH password: ").map(Some)
+    }
+}
+
+impl PrivilegeArgs {
+    /// What sudo, doas or su of the hosts want; `ssh` is what `-k` was given. Nobody is asked where
+    /// no target becomes another user.
+    fn password(&self, targets: &[Target], ssh: Option<&Secret>, term: &Term) -> Result<Option<Secret>> {
+        if !targets.iter().any(|target| target.privilege.is_some()) {
+            if let Some(flag) = self.idle() {
+                term.note(&format!("warning: {flag} changes nothing: no host is told to --become"));
+            }
+            return Ok(None);
+        }
+        if let Some(path) = &self.become_password_file {
+            return first_line(path, "--ask-become-pass  asks for it").map(Some);
+        }
+        if !self.ask_become_pass {
+            return Ok(None);
+        }
+        if !can_ask(term) {
+            return Err(Error::usage("no password to become another user, and no terminal to ask for it")
+                .hint("--become-password-file FILE  reads it from a file"));
+        }
+        let same = if ssh.is_some() { " (empty: the SSH password)" } else { "" };
+        let typed = prompt(&format!("Become password{same}: "))?;
+        match (typed.expose().is_empty(), ssh) {
+            (false, _) => Ok(Some(typed)),
+            (true, Some(ssh)) => Ok(Some(ssh.clone())),
+            (true, None) => Err(Error::usage("the password to become another user is empty")
+                .hint("leave --ask-become-pass out where the hosts want none")),
+        }
+    }
+}
+
+/// Of a file that holds a password.
+fn first_line(path: &Path, hint: &str) -> Result<Secret> {
+    let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
+        Error::usage(format!("cannot read the password file {}", path.display())).because(error).hint(hint)
+    })?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(Secret::new(line)),
+        _ => Err(Error::usage(format!("the password file {} has no first line", path.display())).hint(hint)),
     }
 }
 

@@ -236,6 +236,11 @@ impl Host {
                 FromStub::OpenTunnel { .. } if entrances == 0 || opening.is_some() => {
                     return Err(Fault::lost("the runner asks for too many tunnels"));
                 }
+                FromStub::OpenTunnel { path: Some(_) } if self.is_privileged(fleet) => {
+                    entrances -= 1;
+                    let reason = "it would lie in the folder of another user".to_owned();
+                    tell(link, &ToStub::TunnelRefused { reason }, &mut left).await?;
+                }
                 FromStub::OpenTunnel { path } => {
                     entrances -= 1;
                     opening = Some(Opening::begin(connection, path));
@@ -296,6 +301,11 @@ impl Host {
                 }
             }
         }
+    }
+
+    /// Whether the script runs as another user than the connection.
+    fn is_privileged(&self, fleet: &Fleet) -> bool {
+        fleet.plan.targets[self.index].privilege.is_some()
     }
 
     /// Answers one connection of helpers in a task of its own.

@@ -81,6 +81,7 @@ impl From<Fault> for Verdict {
             transport::Phase::Auth => (Phase::Auth, Outcome::Unreachable),
             transport::Phase::Tempdir => (Phase::Tempdir, Outcome::Unreachable),
             transport::Phase::Upload => (Phase::Upload, Outcome::Unreachable),
+            transport::Phase::Become => (Phase::Become, Outcome::Unreachable),
             transport::Phase::Lost => (Phase::Lost, Outcome::Unknown),
         };
         let hint = hint.or_else(|| {

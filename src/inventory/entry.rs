@@ -29,6 +29,11 @@ pub struct Settings {
     pub proxy_command: Option<Placed<String>>,
     /// A variable of Ansible that means a proxy in a way that we do not read.
     pub unclear_proxy: Option<Placed<String>>,
+    /// Whether scripts run as another user there.
+    pub becomes: Option<Placed<bool>>,
+    pub become_user: Option<Placed<String>>,
+    /// As written: Ansible has more methods than we have.
+    pub become_method: Option<Placed<String>>,
     /// `ansible_connection`.
     pub connection: Option<Placed<String>>,
     /// Words of Ansible that would change how a host is reached and that we leave out.
@@ -54,6 +59,9 @@ impl Settings {
             self.proxy_command.clone_from(&wider.proxy_command);
         }
         fill(&mut self.unclear_proxy, &wider.unclear_proxy);
+        fill(&mut self.becomes, &wider.becomes);
+        fill(&mut self.become_user, &wider.become_user);
+        fill(&mut self.become_method, &wider.become_method);
         fill(&mut self.connection, &wider.connection);
         for word in &wider.left_out {
             if !self.left_out.iter().any(|known| known.value == word.value) {
@@ -73,6 +81,10 @@ impl Settings {
             elsewhere,
             proxy_command,
             unclear_proxy,
+            // Who a script runs as is no part of the way.
+            becomes: _,
+            become_user: _,
+            become_method: _,
             connection,
             left_out,
         } = self;

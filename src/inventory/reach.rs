@@ -9,13 +9,18 @@ use std::time::Duration;
 
 use super::selection::{Host, Selected};
 use super::ssh_config::{Config, HostConfig, Names, Place, Question, Weight};
-use super::{Account, Address, HostKeyPolicy, Inventory, Jump, Passphrases, Ssh, Target};
+use super::{
+    Account, Address, Becoming, HostKeyPolicy, Inventory, Jump, Method, Passphrases, Privilege, Ssh, Target,
+};
 use crate::error::{Error, Result};
 
 use jumps::Jumps;
 use stated::Stated;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whom scripts become where nobody is named.
+const ROOT: &str = "root";
 
 /// Tried where nobody names a key, in this order, if they exist.
 const IDENTITIES: &[&str] = &["id_ed25519", "id_ecdsa", "id_rsa"];
@@ -35,6 +40,8 @@ pub struct Reach {
     /// In place of every jump and proxy command that the inventory or ssh_config names; empty for
     /// none. User and port of these flags are not those of a jump host; all else is.
     pub jump: Option<Jump>,
+    /// Not at jump hosts: nothing runs there.
+    pub becoming: Becoming,
 }
 
 /// The hosts of a run, and what a person should know about them.
@@ -96,7 +103,12 @@ impl Reach {
                     }
                     _ => Address::Local,
                 };
-                Ok(Target { name: selected.to_string(), address, groups: stated.groups.clone() })
+                let login = match &address {
+                    Address::Local => &account.user,
+                    Address::Ssh(ssh) => &ssh.user,
+                };
+                let privilege = self.privilege(selected, stated, login)?;
+                Ok(Target { name: selected.to_string(), address, groups: stated.groups.clone(), privilege })
             })
             .collect::<Result<Vec<_>>>()?;
         let met = std::mem::take(&mut jumps.met);
@@ -104,6 +116,34 @@ impl Reach {
         warnings.extend(unsupported(configs.chain(met.iter().map(|(host, config)| (host, config))))?);
         let entries = stated.iter().map(|stated| stated.entry).collect();
         Ok(Resolved { targets, warnings, entries, inventory })
+    }
+
+    /// Who scripts run as, where that is not `login`. Nobody but the operator himself makes us
+    /// another user on this machine: the inventory may be that of a project.
+    fn privilege(&self, host: &Selected, stated: &Stated, login: &str) -> Result<Option<Privilege>> {
+        let settings = &stated.settings;
+        let is_local = *host == Selected::Local || stated.is_local();
+        let stated = settings.becomes.as_ref().is_some_and(|becomes| becomes.value && !is_local);
+        let Becoming { wanted, user, method } = &self.becoming;
+        if !wanted.unwrap_or(stated) {
+            return Ok(None);
+        }
+        let user = user.as_deref().or(settings.become_user.as_ref().map(|user| user.value.as_str()));
+        let user = user.unwrap_or(ROOT);
+        if user == login {
+            return Ok(None);
+        }
+        let method = match (method, &settings.become_method) {
+            (Some(method), _) => *method,
+            (None, None) => Method::default(),
+            (None, Some(written)) => Method::parse(&written.value).ok_or_else(|| {
+                Error::usage(format!("cannot become '{user}' on {host} as configured"))
+                    .cause(format!("{}: there is no method '{}' here", written.place, written.value))
+                    .hint("--become-method sudo, doas or su  is used in its place")
+                    .hint(format!("--exclude {host}  leaves the host out"))
+            })?,
+        };
+        Ok(Some(Privilege { method, user: user.to_owned(), password: None }))
     }
 
     /// All but the way to the host.

@@ -13,8 +13,10 @@ use bytes::Bytes;
 use cronium_wire::message::Hello;
 
 use super::greet::{Answer, greet};
-use super::link::Link;
-use super::{Fault, Flight, Phase, Remote, Step};
+use super::link::{Carrier, Link};
+use super::privilege;
+use super::{Connection, Fault, Flight, Phase, Step};
+use crate::inventory::{Method, Privilege};
 
 /// A stub as the build embedded it.
 pub struct Embedded {
@@ -50,88 +52,129 @@ pub fn stub(machine: &str) -> Option<&'static Embedded> {
 }
 
 /// Runs the cached stub of whichever architecture is there and whole, or asks for one. Where the
-/// host cannot compute a digest, the stub looks at itself.
-static WARM: LazyLock<String> = LazyLock::new(|| warm_line(""));
-
-/// The same, with a stub that may be started long before its job comes.
-static WAITING: LazyLock<String> = LazyLock::new(|| warm_line(" waiting"));
-
+/// host cannot compute a digest, the stub looks at itself, or `unchecked` is what is done.
+///
 /// Beside a stub that was found whole lies a stamp. A stub that is older than its stamp was not
 /// written to since: computing its digest costs a host more than all else that a job does. The
 /// runner takes stamps away after an hour, so that a disk that rots is found out.
-fn warm_line(word: &str) -> String {
+fn warm_script(word: &str, unchecked: &str) -> String {
     let digests: Vec<&str> = STUBS.iter().map(|stub| stub.digest).collect();
     format!(
-        "exec sh -c 'd=${{XDG_CACHE_HOME:-$HOME/.cache}}/cronium-run/stub; for s in {}; do \
+        "d=${{XDG_CACHE_HOME:-$HOME/.cache}}/cronium-run/stub; for s in {}; do \
          p=$d/$s; k=$d/.$s.whole; if [ -x \"$p\" ]; then \
          if [ \"$p\" -ot \"$k\" ] 2>/dev/null; then exec \"$p\" run checked{word}; fi; \
          case $(sha256sum < \"$p\" 2>/dev/null || echo none) in \
          $s*) true 2>/dev/null > \"$k\"; exec \"$p\" run checked{word};; \
-         none) exec \"$p\" run{word};; esac; fi; done; \
-         echo \"cronium-run:need $(uname -m)\"'",
+         none) {unchecked};; esac; fi; done; \
+         echo \"cronium-run:need $(uname -m)\"",
         digests.join(" ")
     )
 }
 
-/// Reads the stub from stdin into the first folder that can hold a program, and becomes it.
+static WARM: LazyLock<String> = LazyLock::new(|| warm_script("", "exec \"$p\" run"));
+
+/// The same, with a stub that may be started long before its job comes.
+static WAITING: LazyLock<String> = LazyLock::new(|| warm_script(" waiting", "exec \"$p\" run waiting"));
+
+/// Warm, and cold behind it where the stub and its size are named on stdin: whoever asks for a
+/// password asks once. A stub that found itself damaged would have left nobody to send a whole one
+/// to, so one that cannot be checked here is sent again.
+static WARM_OR_COLD: LazyLock<String> =
+    LazyLock::new(|| format!("{}; read -r s l || exit 1; {COLD}", warm_script("", ":")));
+
+/// Reads the stub `$s`, `$l` bytes of gzip, from stdin into the first folder that can hold a
+/// program, and becomes it.
 ///
 /// `dd` takes exactly the stub's bytes and leaves the frames behind it unread. In a folder that
 /// others share, the stub gets one of its own without a name that could be guessed, and no cache.
 /// Where two starts put the same stub in its place at once, either one's is run.
-fn cold_line(stub: &Embedded) -> String {
-    let Embedded { digest, gzip, .. } = stub;
-    let length = gzip.len();
-    format!(
-        "exec sh -c 'umask 077; s={digest}; t=; a=; \
-         drop() {{ rm -f \"$t\"; case $a in temporary*) rmdir \"$d\";; esac; }} 2>/dev/null; \
-         fail() {{ drop; echo \"cronium-run:fail $1\"; exit 1; }}; \
-         for b in \"${{XDG_CACHE_HOME:-$HOME/.cache}}\" /var/tmp /tmp; do \
-         case $b in \
-         /var/tmp|/tmp) d=$(mktemp -d $b/cronium-run.XXXXXXXXXX) || continue; a=temporary;; \
-         *) d=$b/cronium-run/stub; mkdir -p \"$d\" && chmod 700 \"$d\" || continue; a=;; \
-         esac; \
-         if t=$(mktemp \"$d/.$s.XXXXXXXX\") && chmod 700 \"$t\" && [ -x \"$t\" ]; then break; fi; \
-         drop; t=; a=; done 2>/dev/null; \
-         [ -n \"$t\" ] || fail \"no folder can hold a program\"; \
-         dd bs={length} count=1 iflag=fullblock 2>/dev/null | gzip -dc > \"$t\" || \
-         fail \"the runner cannot be written to $d\"; \
-         case $(sha256sum < \"$t\" 2>/dev/null || echo none) in $s*) a=\"$a checked\";; none) ;; \
-         *) fail \"the runner arrived changed\";; esac; \
-         mv -f \"$t\" \"$d/$s\"; exec \"$d/$s\" run $a'"
-    )
+const COLD: &str = "umask 077; t=; a=; \
+     drop() { rm -f \"$t\"; case $a in temporary*) rmdir \"$d\";; esac; } 2>/dev/null; \
+     fail() { drop; echo \"cronium-run:fail $1\"; exit 1; }; \
+     for b in \"${XDG_CACHE_HOME:-$HOME/.cache}\" /var/tmp /tmp; do \
+     case $b in \
+     /var/tmp|/tmp) d=$(mktemp -d $b/cronium-run.XXXXXXXXXX) || continue; a=temporary;; \
+     *) d=$b/cronium-run/stub; mkdir -p \"$d\" && chmod 700 \"$d\" || continue; a=;; \
+     esac; \
+     if t=$(mktemp \"$d/.$s.XXXXXXXX\") && chmod 700 \"$t\" && [ -x \"$t\" ]; then break; fi; \
+     drop; t=; a=; done 2>/dev/null; \
+     [ -n \"$t\" ] || fail \"no folder can hold a program\"; \
+     dd bs=$l count=1 iflag=fullblock 2>/dev/null | gzip -dc > \"$t\" || \
+     fail \"the runner cannot be written to $d\"; \
+     case $(sha256sum < \"$t\" 2>/dev/null || echo none) in $s*) a=\"$a checked\";; none) ;; \
+     *) fail \"the runner arrived changed\";; esac; \
+     mv -f \"$t\" \"$d/$s\"; exec \"$d/$s\" run $a";
+
+fn cold_script(stub: &Embedded) -> String {
+    format!("s={}; l={}; {COLD}", stub.digest, stub.gzip.len())
 }
 
-/// Starts the stub over `connection` and sends it `first`. `step` is told when the job is on its
-/// way, and when it turns out not to be.
+/// The line for the login shell that makes an sh run `script`.
+fn line(privilege: Option<&Privilege>, script: &str) -> String {
+    match privilege {
+        None => format!("exec sh -c '{script}'"),
+        Some(privilege) => privilege::line(privilege, script),
+    }
+}
+
+/// Starts the stub over `connection`, as the user of `privilege`, and sends it `first`. `step` is
+/// told when the job is on its way, and when it turns out not to be.
 pub async fn start(
-    connection: &Remote,
+    connection: &Connection,
+    privilege: Option<&Privilege>,
     first: &Flight,
     step: &impl Fn(Step),
 ) -> Result<(Link, Hello), Fault> {
-    let line = if connection.is_kept() { &WAITING } else { &WARM };
-    let (warm, delivered) = connection.exec_again(line, first.pieces()).await?;
+    let Some(asking) = privilege.filter(|privilege| privilege::may_ask(privilege)) else {
+        return match (start_at_once(connection, privilege, first, step).await, privilege) {
+            (Err(fault), Some(privilege)) if fault.kind == privilege::NO_TERMINAL => {
+                step(Step::Bootstrapping);
+                start_asked(connection, privilege, true, first, step).await
+            }
+            (started, _) => started,
+        };
+    };
+    // doas takes a password from a terminal only.
+    let terminal = asking.method == Method::Doas;
+    match start_asked(connection, asking, terminal, first, step).await {
+        Err(fault) if fault.kind == privilege::NO_TERMINAL && !terminal => {
+            start_asked(connection, asking, true, first, step).await
+        }
+        started => started,
+    }
+}
+
+/// With the first frames in the same flight as the line.
+async fn start_at_once(
+    connection: &Connection,
+    privilege: Option<&Privilege>,
+    first: &Flight,
+    step: &impl Fn(Step),
+) -> Result<(Link, Hello), Fault> {
+    let script = if connection.is_kept() { &WAITING } else { &WARM };
+    let mut warm = connection.exec_again(&line(privilege, script)).await?;
+    let delivered = send(&mut warm, first.pieces()).await;
     if delivered {
         step(Step::Delivered);
     }
-    let machine = match greet(warm, first.frames()).await {
+    let machine = match greet(warm, first.frames(), privilege).await {
         Ok(Answer::Stub(started)) => return Ok(*started),
-        Ok(Answer::NeedsStub { machine }) => machine,
+        Ok(Answer::NeedsStub { machine, .. }) => machine,
         // A cached stub that cannot even start: put a whole one in its place.
-        Ok(Answer::Mute { exit_code, stderr }) => ask_machine(connection, exit_code, stderr).await?,
+        Ok(Answer::Mute { exit_code, stderr }) => {
+            ask_machine(connection, privilege, exit_code, stderr).await?
+        }
         Err(fault) => return Err(undelivered(fault, delivered)),
     };
     step(Step::Bootstrapping);
-    tracing::debug!(machine, "no runner in the host's cache");
-    let stub = stub(&machine).ok_or_else(|| {
-        Fault::new(Phase::Upload, "architecture", format!("there is no runner for a '{machine}' machine"))
-            .hint("linux on x86_64 and aarch64 is served")
-    })?;
+    let stub = stub_for(&machine)?;
     let pieces = [Bytes::from_static(stub.gzip)].into_iter().chain(first.pieces());
-    let (cold, delivered) = connection.exec(&cold_line(stub), pieces).await?;
+    let mut cold = connection.exec(&line(privilege, &cold_script(stub)), false).await?;
+    let delivered = send(&mut cold, pieces).await;
     if delivered {
         step(Step::Delivered);
     }
-    match greet(cold, first.frames()).await {
+    match greet(cold, first.frames(), privilege).await {
         Ok(Answer::Stub(started)) => Ok(*started),
         Ok(Answer::NeedsStub { .. }) => {
             Err(Fault::new(Phase::Upload, "damaged", "the runner arrived changed"))
@@ -139,6 +182,59 @@ pub async fn start(
         Ok(Answer::Mute { exit_code, stderr }) => Err(mute(exit_code, stderr)),
         Err(fault) => Err(undelivered(fault, delivered)),
     }
+}
+
+/// Where a password may be asked for: nothing but that is sent before the stub greets or asks to be
+/// sent.
+async fn start_asked(
+    connection: &Connection,
+    privilege: &Privilege,
+    terminal: bool,
+    first: &Flight,
+    step: &impl Fn(Step),
+) -> Result<(Link, Hello), Fault> {
+    if terminal && matches!(connection, Connection::Local(_)) {
+        return Err(privilege::no_terminal_here(privilege));
+    }
+    let carrier = connection.exec(&line(Some(privilege), &WARM_OR_COLD), terminal).await?;
+    let asked = greet(carrier, 0, Some(privilege)).await;
+    let answer = match asked.map_err(|fault| undelivered(fault, false))? {
+        Answer::NeedsStub { machine, mut carrier } => {
+            let stub = stub_for(&machine)?;
+            let name = format!("{} {}\n", stub.digest, stub.gzip.len());
+            send(&mut carrier, [name.into(), Bytes::from_static(stub.gzip)]).await;
+            greet(carrier, 0, None).await.map_err(|fault| undelivered(fault, false))?
+        }
+        answer => answer,
+    };
+    match answer {
+        Answer::Stub(started) => {
+            let (mut link, hello) = *started;
+            step(Step::Delivered);
+            link.send_first(first).await;
+            Ok((link, hello))
+        }
+        Answer::NeedsStub { .. } => Err(Fault::new(Phase::Upload, "damaged", "the runner arrived changed")),
+        Answer::Mute { exit_code, stderr } => Err(mute(exit_code, stderr)),
+    }
+}
+
+/// Whether all was sent; if not, reading tells why.
+async fn send(carrier: &mut Carrier, pieces: impl IntoIterator<Item = Bytes>) -> bool {
+    for piece in pieces {
+        if !carrier.write(piece).await {
+            return false;
+        }
+    }
+    true
+}
+
+fn stub_for(machine: &str) -> Result<&'static Embedded, Fault> {
+    tracing::debug!(machine, "no runner in the host's cache");
+    stub(machine).ok_or_else(|| {
+        Fault::new(Phase::Upload, "architecture", format!("there is no runner for a '{machine}' machine"))
+            .hint("linux on x86_64 and aarch64 is served")
+    })
 }
 
 /// A connection that broke before the job was sent leaves no doubt about it.
@@ -149,10 +245,15 @@ fn undelivered(fault: Fault, delivered: bool) -> Fault {
     }
 }
 
-async fn ask_machine(connection: &Remote, exit_code: Option<u32>, stderr: String) -> Result<String, Fault> {
-    let line = "exec sh -c 'echo \"cronium-run:need $(uname -m)\"'";
-    match greet(connection.exec(line, []).await?.0, 0).await? {
-        Answer::NeedsStub { machine } => Ok(machine),
+async fn ask_machine(
+    connection: &Connection,
+    privilege: Option<&Privilege>,
+    exit_code: Option<u32>,
+    stderr: String,
+) -> Result<String, Fault> {
+    let line = line(privilege, "echo \"cronium-run:need $(uname -m)\"");
+    match greet(connection.exec(&line, false).await?, 0, privilege).await? {
+        Answer::NeedsStub { machine, .. } => Ok(machine),
         Answer::Mute { .. } | Answer::Stub(_) => Err(mute(exit_code, stderr)),
     }
 }
@@ -168,12 +269,22 @@ fn mute(exit_code: Option<u32>, stderr: String) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inventory::Secret;
 
     #[test]
     fn the_lines_pass_through_every_login_shell() {
-        for line in STUBS.iter().map(cold_line).chain([WARM.clone(), WAITING.clone()]) {
-            assert_eq!(line.matches('\'').count(), 2, "{line}");
-            assert!(!line.contains(['\n', '!', '\\']), "{line}");
+        let asked = |method| Privilege { method, user: "app".into(), password: Some(Secret::new("x")) };
+        let privileges = Method::ALL.map(asked);
+        let scripts: Vec<String> = STUBS
+            .iter()
+            .map(cold_script)
+            .chain([WARM.clone(), WAITING.clone(), WARM_OR_COLD.clone()])
+            .collect();
+        for privilege in privileges.iter().map(Some).chain([None]) {
+            for line in scripts.iter().map(|script| line(privilege, script)) {
+                assert_eq!(line.matches('\'').count(), 2, "{line}");
+                assert!(!line.contains(['\n', '!', '\\']), "{line}");
+            }
         }
     }
 

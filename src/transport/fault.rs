@@ -15,6 +15,8 @@ pub enum Phase {
     Auth,
     Tempdir,
     Upload,
+    /// The host does not make us the user who shall run the script.
+    Become,
     /// The link broke after the job was on its way: nobody knows what became of it.
     Lost,
 }

@@ -1,18 +1,29 @@
 //! Waits for a started program's greeting.
 
+use std::time::Duration;
+
 use cronium_wire::greeting::{Greeter, Greeting, GreetingError};
 use cronium_wire::message::{FromStub, Hello};
+use tokio::time::timeout;
 
 use super::inbox::Piece;
 use super::link::{Carrier, Link, Tail};
+use super::privilege::{self, Asked};
 use super::{Fault, Phase};
+use crate::inventory::Privilege;
+
+/// How long whoever may ask for a password may say nothing: longer than PAM makes a wrong one wait.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// What stands at the other end.
 pub enum Answer {
     Stub(Box<(Link, Hello)>),
-    /// `uname -m` of a host without our stub.
+    /// A host without our stub.
     NeedsStub {
+        /// What `uname -m` prints there.
         machine: String,
+        /// To what asked for it.
+        carrier: Carrier,
     },
     /// It ended without a greeting: a stub that cannot run, or a shell that ran something else.
     Mute {
@@ -21,22 +32,55 @@ pub enum Answer {
     },
 }
 
-/// `sent`: how many frames are on their way already.
-pub async fn greet(mut carrier: Carrier, sent: u64) -> Result<Answer, Fault> {
+/// `sent`: how many frames are on their way already. `privilege`: who has to be become first.
+pub async fn greet(mut carrier: Carrier, sent: u64, privilege: Option<&Privilege>) -> Result<Answer, Fault> {
     let mut greeter = Greeter::default();
     let mut stderr = Tail::default();
+    // On both streams: a terminal has but one.
+    let mut heard = Tail::default();
+    // Where something may be asked, nothing was sent yet, and the other end may wait as we do.
+    let mut asked = privilege.filter(|privilege| privilege::may_ask(privilege)).map(Asked::new);
     loop {
-        match carrier.read().await {
-            Piece::Stderr(bytes) => stderr.push(&bytes),
+        let piece = match &asked {
+            None => carrier.read().await,
+            Some(asked) => timeout(ANSWER_WITHIN, carrier.read()).await.map_err(|_| asked.silent())?,
+        };
+        match piece {
+            Piece::Stderr(bytes) => {
+                stderr.push(&bytes);
+                heard.push(&bytes);
+                if let Some(asked) = &mut asked {
+                    asked.hear(&bytes, &mut carrier).await?;
+                }
+            }
             Piece::Ended(exit_code) => {
+                let refused =
+                    privilege.and_then(|privilege| privilege::refusal(privilege, &heard.all(), exit_code));
+                if let Some(fault) = refused {
+                    return Err(fault);
+                }
                 let stderr = if stderr.text().is_empty() { greeter.noise() } else { stderr.text() };
                 return Ok(Answer::Mute { exit_code, stderr: stderr.trim().to_owned() });
+            }
+            Piece::Lost if asked.as_ref().is_some_and(Asked::is_answered) => {
+                return Err(Fault::new(
+                    Phase::Become,
+                    "lost",
+                    "the connection broke while the host looked at the password",
+                )
+                .cause(stderr.text())
+                .cause("it is not sent a second time, as it may have been wrong"));
             }
             Piece::Lost => {
                 return Err(Fault::lost("the connection broke while the runner started").cause(stderr.text()));
             }
             Piece::Stdout(bytes) => match greeter.push(&bytes) {
-                Ok(None) => {}
+                Ok(None) => {
+                    heard.push(&bytes);
+                    if let Some(asked) = &mut asked {
+                        asked.hear(&bytes, &mut carrier).await?;
+                    }
+                }
                 Ok(Some((Greeting::Ready, behind))) => {
                     let mut link = Link::new(carrier, &behind, sent, stderr);
                     return match link.receive().await? {
@@ -44,7 +88,9 @@ pub async fn greet(mut carrier: Carrier, sent: u64) -> Result<Answer, Fault> {
                         _ => Err(Fault::lost("the runner did not say hello")),
                     };
                 }
-                Ok(Some((Greeting::Need { machine }, _))) => return Ok(Answer::NeedsStub { machine }),
+                Ok(Some((Greeting::Need { machine }, _))) => {
+                    return Ok(Answer::NeedsStub { machine, carrier });
+                }
                 Ok(Some((Greeting::Fail { reason }, _))) => {
                     return Err(Fault::new(Phase::Tempdir, "folder", "the host has no place for the runner")
                         .cause(reason)

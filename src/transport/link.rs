@@ -4,11 +4,11 @@ use bytes::Bytes;
 use cronium_wire::frame::{CHUNK, Decoder};
 use cronium_wire::message::{FromStub, Message, ToStub};
 
-use super::Fault;
 use super::inbox::Piece;
 use super::keeper::KeptExec;
 use super::local::Process;
 use super::ssh::Exec;
+use super::{Fault, Flight};
 
 /// How much of what a failing start prints is kept for its error message.
 const STDERR_KEPT: usize = 2 << 10;
@@ -57,6 +57,14 @@ impl Link {
         let mut decoder = Decoder::limited(MESSAGE_MAX);
         decoder.push(behind);
         Self { carrier, decoder, next_seq: sent, seen_seq: 0, stderr }
+    }
+
+    /// Sends the first messages of the conversation.
+    pub async fn send_first(&mut self, first: &Flight) {
+        for piece in first.pieces() {
+            self.carrier.write(piece).await;
+        }
+        self.next_seq += first.frames();
     }
 
     /// Waits while the stub takes nothing. A stub that has ended is told by [`Self::receive`],
@@ -110,6 +118,10 @@ impl Tail {
         self.0.extend_from_slice(bytes);
         let over = self.0.len().saturating_sub(STDERR_KEPT);
         self.0.drain(..over);
+    }
+
+    pub fn all(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
     }
 
     /// Its last line that is not empty.

@@ -2,16 +2,19 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cronium_wire::frame::CHUNK;
 use cronium_wire::message::Hello;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
 
 use super::greet::{Answer, greet};
 use super::inbox::{Hear, Inbox, Piece};
@@ -33,6 +36,9 @@ const KEPT: [&str; 10] = [
     "XDG_CONFIG_HOME",
 ];
 
+/// Somebody whom a process that has ended left behind may hold its stderr open.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
+
 pub struct Local;
 
 impl Local {
@@ -42,26 +48,12 @@ impl Local {
                 .because(&error)
         })?;
         let mut command = Command::new(&program);
-        command
-            .arg("run")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        // As little of the operator's environment as sshd would pass on: the script can read it.
-        command.env_clear();
-        if let Ok(account) = Account::current() {
-            command.env("HOME", account.home).env("USER", &account.user).env("LOGNAME", account.user);
-        }
-        command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        let child = command.spawn().map_err(|error| {
-            Fault::new(Phase::Upload, "start", format!("cannot start {}", program.display())).because(&error)
-        })?;
-        let mut carrier = Carrier::Local(Box::new(Process::new(child)));
+        command.arg("run");
+        let mut carrier = Carrier::Local(Box::new(Process::start(command)?));
         for piece in first.pieces() {
             carrier.write(piece).await;
         }
-        match greet(carrier, first.frames()).await? {
+        match greet(carrier, first.frames(), None).await? {
             Answer::Stub(started) => Ok(*started),
             Answer::NeedsStub { .. } => {
                 // Damaged in the cache: the next start writes it anew.
@@ -76,14 +68,33 @@ impl Local {
         }
     }
 
-    pub fn open_tunnel(&self, at: &Entrance) -> Result<Tunnel, Fault> {
-        let Entrance::Socket(path) = at else {
-            return Err(Fault::new(Phase::Upload, "forward", "this machine needs no port"));
+    /// A line for the shell, as sshd would run it.
+    pub fn exec(&self, line: &str) -> Result<Process, Fault> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", line]);
+        Process::start(command)
+    }
+
+    /// With a port, its number.
+    pub async fn open_tunnel(&self, at: Entrance) -> Result<(Tunnel, Option<u16>), Fault> {
+        let refused = |what: &str, error: &io::Error| {
+            Fault::new(Phase::Tempdir, "socket", format!("cannot listen on {what}")).because(error)
         };
-        // The socket lies in the run's private folder.
-        UnixListener::bind(path).map(Tunnel::Local).map_err(|error| {
-            Fault::new(Phase::Tempdir, "socket", format!("cannot listen on {path}")).because(&error)
-        })
+        match at {
+            // The socket lies in the run's private folder.
+            Entrance::Socket(path) => {
+                let listener = UnixListener::bind(&path).map_err(|error| refused(&path, &error))?;
+                Ok((Tunnel::Local(listener), None))
+            }
+            // Where that is another user's.
+            Entrance::Port(port) => {
+                let address = (Ipv4Addr::LOCALHOST, port);
+                let listener = TcpListener::bind(address).await;
+                let listener = listener.map_err(|error| refused("127.0.0.1", &error))?;
+                let port = listener.local_addr().map_err(|error| refused("127.0.0.1", &error))?.port();
+                Ok((Tunnel::LocalPort(listener), Some(port)))
+            }
+        }
     }
 }
 
@@ -124,6 +135,21 @@ struct Reader {
 }
 
 impl Process {
+    /// Starts it with pipes for all three streams and as little of the operator's environment as
+    /// sshd would pass on: the script can read it.
+    fn start(mut command: Command) -> Result<Self, Fault> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.env_clear();
+        if let Ok(account) = Account::current() {
+            command.env("HOME", account.home).env("USER", &account.user).env("LOGNAME", account.user);
+        }
+        command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.spawn().map(Self::new).map_err(|error| {
+            let program = command.as_std().get_program().display();
+            Fault::new(Phase::Upload, "start", format!("cannot start {program}")).because(&error)
+        })
+    }
+
     /// `child` has pipes for all three streams.
     fn new(mut child: Child) -> Self {
         let stdin = child.stdin.take().expect("it is piped");
@@ -163,17 +189,26 @@ impl Hear for Reader {
 }
 
 impl Reader {
-    /// What a read of stdout says: bytes, or the end.
+    /// What a read of stdout says: bytes, or the end, before which come the last words on stderr.
     async fn told(&mut self, count: io::Result<usize>, mut bytes: Vec<u8>) -> Piece {
         match count {
             Ok(count) if count > 0 => {
                 bytes.truncate(count);
                 Piece::Stdout(bytes.into())
             }
-            _ => match self.child.wait().await {
-                Ok(status) => Piece::Ended(status.code().map(|code| code as u32)),
-                Err(_) => Piece::Lost,
-            },
+            _ => {
+                if let Some(stderr) = &mut self.stderr {
+                    let mut last = [0; 512];
+                    if let Ok(Ok(count @ 1..)) = timeout(LAST_WORDS_WITHIN, stderr.read(&mut last)).await {
+                        return Piece::Stderr(Bytes::copy_from_slice(&last[..count]));
+                    }
+                    self.stderr = None;
+                }
+                match self.child.wait().await {
+                    Ok(status) => Piece::Ended(status.code().map(|code| code as u32)),
+                    Err(_) => Piece::Lost,
+                }
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -12,6 +12,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 pub enum Tunnel {
     Ssh(mpsc::Receiver<Box<dyn Stream>>),
     Local(UnixListener),
+    LocalPort(TcpListener),
 }
 
 /// Where connections of helpers come in on the host.
@@ -29,6 +30,11 @@ impl Tunnel {
         match self {
             Self::Ssh(streams) => streams.recv().await,
             Self::Local(listener) => Some(Box::new(listener.accept().await.ok()?.0)),
+            Self::LocalPort(listener) => {
+                let (stream, _) = listener.accept().await.ok()?;
+                stream.set_nodelay(true).ok()?;
+                Some(Box::new(stream))
+            }
         }
     }
 }

@@ -104,10 +104,15 @@ impl Environment {
 
     /// `cronium-run ARGS…` followed by the flags that reach the hosts of `fleet`.
     pub fn reaching<const N: usize>(&self, fleet: &Fleet, args: [&str; N]) -> Invocation {
+        self.reaching_as(super::fleet::user(), fleet, args)
+    }
+
+    /// The same, logging in as `user`.
+    pub fn reaching_as<const N: usize>(&self, user: &str, fleet: &Fleet, args: [&str; N]) -> Invocation {
         let mut invocation = self.command(args);
         invocation.replace.extend(fleet.replacements());
         invocation
-            .args(["-u", super::fleet::user(), "-p", &fleet.port().to_string()])
+            .args(["-u", user, "-p", &fleet.port().to_string()])
             .args(["--private-key".as_ref(), fleet.private_key().as_os_str()])
             .args(["--known-hosts".as_ref(), fleet.known_hosts().as_os_str()])
             .args(["--connect-timeout", "3s"])

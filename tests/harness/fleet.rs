@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::Accounts;
+
 /// Starts one sshd for each configuration file named, and takes them down with everything they
 /// started once stdin closes: when the test ends, whichever way it ends. Sessions of sshd are in
 /// process groups of their own, so the tree is walked; what left the tree still runs a file of the
@@ -18,7 +20,11 @@ const WATCHDOG: &str = r#"
 sshd=$1 folder=$2; shift 2
 roots=
 for conf in "$@"; do
-    if [ -e "${conf%.conf}.shadow" ]; then
+    if [ -e "${conf%.conf}.etc" ]; then
+        # Users and rules of its own, in the same way.
+        unshare -m sh -c 'mount --bind "$1" /etc && exec "$2" -D -e -f "$3"' \
+            sh "${conf%.conf}.etc" "$sshd" "$conf" 2>"${conf%.conf}.log" </dev/null &
+    elif [ -e "${conf%.conf}.shadow" ]; then
         # A password for this one alone: nobody else sees the file that stands in for /etc/shadow.
         unshare -m sh -c 'mount --bind "$1" /etc/shadow && exec "$2" -D -e -f "$3"' \
             sh "${conf%.conf}.shadow" "$sshd" "$conf" 2>"${conf%.conf}.log" </dev/null &
@@ -68,6 +74,8 @@ pub struct HostTraits {
     pub gateway_ports: bool,
     /// The user's password is [`PASSWORD`] there; needs root.
     pub password: bool,
+    /// Users of its own, of whom [`LOGIN`] logs in; needs root.
+    pub accounts: Option<Accounts>,
     /// Lines of sshd_config that win over those of the harness.
     pub config: String,
 }
@@ -82,6 +90,7 @@ impl Default for HostTraits {
             streamlocal: true,
             gateway_ports: false,
             password: false,
+            accounts: None,
             config: String::new(),
         }
     }
@@ -89,7 +98,7 @@ impl Default for HostTraits {
 
 /// What logs in where [`HostTraits::password`] is on.
 pub const PASSWORD: &str = "Horse-battery-9";
-const SEALED: &str =
+pub(super) const SEALED: &str =
     "$6$abcdefgh$/g8NNGDDk7XMVFksHHzBC9qqBPb7jrtxjeOeNgFyyZjVW1mj4b2Uff9i3xHJa5nn31suDuqHr7i2IZW7lFVdF/";
 
 /// Hosts to be: host n listens on `127.A.B.n`, all on one port.
@@ -241,6 +250,11 @@ impl Fleet {
     /// The home of the user on host `number`.
     pub fn home(&self, number: u8) -> PathBuf {
         home(&self.folder, number)
+    }
+
+    /// `/etc` of a host with accounts of its own; `root` and `app` beside it are the homes of these.
+    pub fn etc(&self, number: u8) -> PathBuf {
+        self.folder.join(format!("host{number}.etc"))
     }
 
     /// What sshd of host `number` logged.
@@ -444,6 +458,9 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
         let shadow = folder.join(format!("host{number}.shadow"));
         fs::write(&shadow, format!("{}:{SEALED}:20000:0:99999:7:::\n", user())).unwrap();
         fs::set_permissions(&shadow, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    if let Some(accounts) = &traits.accounts {
+        accounts.write(folder, number, &home);
     }
     let conf = folder.join(format!("host{number}.conf"));
     fs::write(&conf, text).unwrap();

@@ -4,6 +4,7 @@
 //! A `mod.rs`, because cargo would take `tests/harness.rs` for a test of its own.
 #![allow(dead_code, unused_imports, reason = "each test file is its own crate and uses a part of this")]
 
+mod accounts;
 mod archive;
 mod environment;
 mod events;
@@ -14,6 +15,7 @@ mod pretend;
 mod processes;
 mod stub;
 
+pub use accounts::{Accounts, LOGIN};
 pub use archive::{Archive, MANIFEST, gzip};
 pub use environment::{Environment, Invocation, Running};
 pub use events::{bytes_of, check_grammar, finished};

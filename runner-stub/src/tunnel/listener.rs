@@ -2,13 +2,16 @@
 
 use std::io;
 
+use super::ancestry;
+
 /// proc(5): local address, state 0A for listening, uid of the owner.
 const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
-/// Whether 127.0.0.1:`port`, and nothing wider, is listened on by this user or root. sshd opens a
-/// forwarded port as the user it serves.
+/// Whether 127.0.0.1:`port`, and nothing wider, is listened on by root, this user or one whom we
+/// descend from. sshd opens a forwarded port as the user it serves, and that is another one where
+/// sudo stands between it and us: the token came to us through that user's hands already.
 pub fn check(port: u16) -> io::Result<()> {
-    let ours = rustix::process::getuid().as_raw();
+    let trusted = ancestry::users();
     let mut found = false;
     for table in TABLES {
         // A system without IPv6 has no second one.
@@ -23,7 +26,7 @@ pub fn check(port: u16) -> io::Result<()> {
                     "it is open to the network: GatewayPorts no in the host's sshd_config",
                 ));
             }
-            if ![0, ours].contains(&listener.uid) {
+            if listener.uid != 0 && !trusted.contains(&listener.uid) {
                 return Err(io::Error::other("another user of the host listens there"));
             }
             found = true;

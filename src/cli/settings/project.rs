@@ -56,11 +56,18 @@ pub fn refusal(key: &str) -> Option<&'static str> {
         "key" | "verify-key" | "trust" | "bundle" => {
             "it says whose signatures count: whoever wrote the project would make his count"
         }
+        "become" | "become-user" | "become-method" => {
+            "it says who scripts run as, on this machine too: whoever wrote the project would run his as root"
+        }
+        "password-file" | "become-password-file" => {
+            "it names a file whose first line is sent to hosts: whoever wrote the project would choose which"
+        }
         "env" => "variables such as BASH_ENV run programs: whoever wrote the project would run his",
         "input" => "@FILE sends a file of yours: whoever wrote the project would choose which",
         "ledger" | "log-file" | "events" | "junit" | "output-dir" | "output-file" | "into" => {
             "it names files to write: whoever wrote the project would choose which of yours"
         }
+        "persist" => "it leaves connections to your hosts open: that is yours to choose",
         "quiet" => "it hides which of your files are sent",
         _ => "only keys that choose, reach and show hosts can stand there",
     })

@@ -16,9 +16,10 @@ const LEFT_OUT: &[&str] = &[
     "ansible_password",
     "ansible_ssh_pass",
     "ansible_ssh_password",
-    "ansible_become",
-    "ansible_become_user",
-    "ansible_become_method",
+    "ansible_become_pass",
+    "ansible_become_password",
+    "ansible_become_exe",
+    "ansible_become_flags",
     "ansible_shell_type",
 ];
 
@@ -47,6 +48,16 @@ impl Sorted {
             }
             "ansible_ssh_private_key_file" | "ansible_private_key_file" => {
                 settings.private_key = Some(spot.placed(text(name, &value, spot)?));
+            }
+            "ansible_become" => settings.becomes = Some(spot.placed(switch(name, &value, spot)?)),
+            "ansible_become_user" => {
+                let user = text(name, &value, spot)?;
+                settings.become_user = Some(spot.placed(hosts_yaml::become_user(&user, spot)?));
+            }
+            "ansible_become_method" => {
+                let method = text(name, &value, spot)?;
+                let method = method.strip_prefix("ansible.builtin.").unwrap_or(&method);
+                settings.become_method = Some(spot.placed(method.to_owned()));
             }
             "ansible_connection" => settings.connection = Some(spot.placed(text(name, &value, spot)?)),
             "ansible_ssh_common_args" | "ansible_ssh_extra_args" | "ansible_ssh_args"
@@ -111,6 +122,22 @@ fn is_off(value: &Value) -> bool {
             matches!(text.to_ascii_lowercase().as_str(), "" | "no" | "false" | "off" | "0")
         }
         _ => false,
+    }
+}
+
+/// As Ansible reads a boolean.
+fn switch(name: &str, value: &Value, spot: &Spot) -> Result<bool> {
+    let text = match value {
+        Value::Bool(switch) => return Ok(*switch),
+        Value::Null => String::new(),
+        value => text(name, value, spot)?.to_ascii_lowercase(),
+    };
+    match text.as_str() {
+        "yes" | "true" | "on" | "y" | "t" | "1" => Ok(true),
+        "" | "no" | "false" | "off" | "n" | "f" | "0" => Ok(false),
+        _ => Err(spot
+            .fault(format_args!("{name} is yes or no, not {text}"))
+            .hint(format!("write it as {name}: yes"))),
     }
 }
 

@@ -7,6 +7,7 @@
 //!     children: [canary]                        # groups whose hosts belong to this one too
 //!     vars: {level: info}                       # variables of the inventory
 //!     connect: {user: deploy, port: 2222, private_key: ~/.ssh/deploy, jump: bastion}
+//!     # or, with become: true, who scripts run as: become_user: root, become_method: sudo
 //!   canary:
 //!     hosts: web01
 //! hosts:
@@ -22,6 +23,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::node::{Content, Key, Node};
 use super::pattern::{self, Dialect};
 use crate::error::{Error, Result};
@@ -29,12 +32,23 @@ use crate::inventory::draft::Draft;
 use crate::inventory::entry::{Rules, Settings, Vars};
 use crate::inventory::selection::{self, HostSet};
 use crate::inventory::spot::Spot;
-use crate::inventory::{ALL, nearest};
+use crate::inventory::{ALL, Method, nearest, plain_user};
 
 const TOP: &[&str] = &["groups", "hosts"];
 const GROUP: &[&str] = &["hosts", "children", "vars", "connect"];
-const CONNECT: &[&str] = &["user", "port", "private_key", "jump"];
-const HOST: &[&str] = &["address", "port", "user", "private_key", "jump", "groups", "vars"];
+const CONNECT: &[&str] = &["user", "port", "private_key", "jump", "become", "become_user", "become_method"];
+const HOST: &[&str] = &[
+    "address",
+    "port",
+    "user",
+    "private_key",
+    "jump",
+    "become",
+    "become_user",
+    "become_method",
+    "groups",
+    "vars",
+];
 
 /// Adds the hosts and groups of a document.
 pub fn read(draft: &mut Draft, path: &Path, name: &Arc<str>, root: &Node) -> Result<()> {
@@ -160,6 +174,15 @@ impl Reader<'_> {
                 }
                 "user" => settings.user = Some(spot.placed(user(self.text(node, "user")?, &spot)?)),
                 "port" => settings.port = Some(spot.placed(port(self.text(node, "port")?, &spot)?)),
+                "become" => settings.becomes = Some(spot.placed(self.switch(node, "become")?)),
+                "become_user" => {
+                    let user = become_user(self.text(node, "become_user")?, &spot)?;
+                    settings.become_user = Some(spot.placed(user));
+                }
+                "become_method" => {
+                    let method = become_method(self.text(node, "become_method")?, &spot)?;
+                    settings.become_method = Some(spot.placed(method));
+                }
                 "jump" => settings.jump = Some(spot.placed(self.text(node, "jump")?.to_owned())),
                 "private_key" => {
                     let path = self.text(node, "private_key")?;
@@ -227,6 +250,13 @@ impl Reader<'_> {
         }
     }
 
+    fn switch(&self, node: &Node, what: &str) -> Result<bool> {
+        match node.to_json() {
+            Value::Bool(switch) => Ok(switch),
+            _ => Err(self.wrong(node, what, "true or false")),
+        }
+    }
+
     fn mapping<'n>(&self, node: &'n Node, what: &str) -> Result<&'n [(Key, Node)]> {
         node.mapping().ok_or_else(|| self.wrong(node, what, "a mapping"))
     }
@@ -235,6 +265,7 @@ impl Reader<'_> {
         let message = format!("{what} is {wanted}, not {}", node.describe());
         node.spot(self.file).fault(message).hint(match wanted {
             "a list" => "write it as [one, two]; a range in it needs quotes: [\"web[01-20]\"]",
+            "true or false" => "become: true",
             "text" => "write one word; a range in a list needs quotes: [\"web[01-20]\"]",
             _ => "write it as key: value, one a line, or {key: value}",
         })
@@ -267,6 +298,19 @@ pub fn user(text: &str, spot: &Spot) -> Result<String> {
     match text.is_empty() || text.starts_with('-') || text.chars().any(char::is_control) {
         true => Err(spot.fault(format_args!("'{text}' is no name of a user")).hint("user: deploy")),
         false => Ok(text.to_owned()),
+    }
+}
+
+pub fn become_user(text: &str, spot: &Spot) -> Result<String> {
+    plain_user(text).map_err(|reason| spot.fault(reason).hint("become_user: root"))
+}
+
+fn become_method(text: &str, spot: &Spot) -> Result<String> {
+    match Method::parse(text) {
+        Some(method) => Ok(method.as_str().to_owned()),
+        None => Err(spot
+            .fault(format_args!("there is no method '{text}' to become another user"))
+            .hint("become_method: sudo, doas or su")),
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::inventory::{HostKeyPolicy, Reach, Resolved, selection};
+use crate::inventory::{Becoming, HostKeyPolicy, Reach, Resolved, selection};
 
 /// A folder with files, the first of which is the configuration.
 fn folder(files: &[(&str, &str)]) -> (TempDir, PathBuf) {
@@ -456,6 +456,7 @@ fn a_target_wins_over_a_flag_and_a_flag_over_the_file() {
         host_key: Some(HostKeyPolicy::AcceptNew),
         connect_timeout: Some(std::time::Duration::from_secs(3)),
         jump: None,
+        becoming: Becoming::default(),
     };
     let flagged = ssh(&reach, "web1");
     assert_eq!((flagged.user.as_str(), flagged.port), ("flag", 2));

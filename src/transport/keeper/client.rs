@@ -186,28 +186,17 @@ impl Kept {
         Self { socket, lease, asks }
     }
 
-    /// Starts `command` and sends it `input` at once. `again`: the keeper starts it once more for
-    /// whoever comes next. Whether all input was sent.
-    pub async fn exec(
-        &self,
-        command: &str,
-        input: impl IntoIterator<Item = Bytes>,
-        again: bool,
-    ) -> Result<(KeptExec, bool), Fault> {
-        let request = Request::Exec { lease: self.lease, command: command.to_owned(), again };
+    /// Starts `command`, on a terminal where one is wanted. `again`: the keeper starts it once more
+    /// for whoever comes next. It is not waited for.
+    pub async fn exec(&self, command: &str, terminal: bool, again: bool) -> Result<KeptExec, Fault> {
+        let request = Request::Exec { lease: self.lease, command: command.to_owned(), terminal, again };
         let begun = async {
             let (incoming, mut outgoing) = halves(connect(&self.socket).await?);
             outgoing.message(&request).await?;
             io::Result::Ok((incoming, outgoing))
         };
         let (incoming, outgoing) = begun.await.map_err(|error| gone(&error))?;
-        let mut exec = KeptExec { inbox: Inbox::new(incoming), outgoing };
-        for bytes in input {
-            if !exec.write(bytes).await {
-                return Ok((exec, false));
-            }
-        }
-        Ok((exec, true))
+        Ok(KeptExec { inbox: Inbox::new(incoming), outgoing })
     }
 
     pub async fn open_tunnel(&self, at: Entrance) -> Opened {

@@ -32,17 +32,17 @@ impl Lease {
     }
 
     /// Starts `command`, or takes the one that was started before.
-    pub async fn exec(&self, command: &str, again: bool) -> Result<Started, Fault> {
+    pub async fn exec(&self, command: &str, terminal: bool, again: bool) -> Result<Started, Fault> {
         if again {
             *self.again.lock().unwrap_or_else(PoisonError::into_inner) = Some(command.to_owned());
         }
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(spare) = spare
+        if let Some(spare) = spare.filter(|_| !terminal)
             && let Some(started) = spare.take(command).await
         {
             return Ok(started);
         }
-        let (exec, _) = self.connection.exec(command, []).await?;
+        let exec = self.connection.exec(command, terminal).await?;
         Ok(Started { exec, said: Vec::new() })
     }
 

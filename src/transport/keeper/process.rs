@@ -134,11 +134,12 @@ impl Process {
             Request::Lend { address, session, keep } => {
                 self.lend(*address, session, keep, incoming, outgoing).await;
             }
-            Request::Exec { lease, command, again } => {
+            Request::Exec { lease, command, terminal, again } => {
                 let lease = locked(&self.leases).all.get(&lease).cloned();
                 if let Some(lease) = lease {
                     let _place = lease.place().await;
-                    run(&lease, &command, again, incoming, outgoing).await;
+                    let started = lease.exec(&command, terminal, again).await;
+                    run(started, incoming, outgoing).await;
                 }
             }
             Request::Take { call } => {
@@ -328,8 +329,8 @@ async fn accept(
 }
 
 /// Relays between a program and the command that wants it, until either ends.
-async fn run(lease: &Lease, command: &str, again: bool, mut incoming: Incoming, mut outgoing: Outgoing) {
-    let Started { mut exec, said } = match lease.exec(command, again).await {
+async fn run(started: Result<Started, Fault>, mut incoming: Incoming, mut outgoing: Outgoing) {
+    let Started { mut exec, said } = match started {
         Ok(started) => started,
         Err(fault) => return drop(outgoing.message(&Word::Failed(fault)).await),
     };

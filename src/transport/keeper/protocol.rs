@@ -17,9 +17,9 @@ pub enum Request {
     /// Lend a connection to this host for as long as the stream is open, and keep it for so long
     /// afterwards. What is read from files (keys, known hosts) is read once for a `session`.
     Lend { address: Box<Ssh>, session: u64, keep: Duration },
-    /// Run a command there: the stream is its stdin, stdout and stderr. `again`: have it started
-    /// for whoever comes next, too.
-    Exec { lease: u64, command: String, again: bool },
+    /// Run a command there, on a terminal where one is wanted: the stream is its stdin, stdout and
+    /// stderr. `again`: have it started for whoever comes next, too.
+    Exec { lease: u64, command: String, terminal: bool, again: bool },
     /// Be the stream of a helper that called ([`Word::Called`]); no more messages follow.
     Take { call: u64 },
     /// Tell how things stand ([`Standing`]).

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -34,7 +33,7 @@ impl Spare {
         let speaks = Arc::clone(&has_spoken);
         let line = command.clone();
         let held = tokio::spawn(async move {
-            let (mut exec, _) = connection.exec(&line, std::iter::empty::<Bytes>()).await.ok()?;
+            let mut exec = connection.exec(&line, false).await.ok()?;
             let (mut said, mut bytes) = (Vec::new(), 0);
             loop {
                 let piece = tokio::select! {

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use russh::client::{Handle, Msg};
 use russh::{Channel, Disconnect};
 use tokio::sync::mpsc;
@@ -211,13 +210,9 @@ impl Connection {
         self.handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0).await
     }
 
-    /// Starts `command` and sends it `input` at once: exec is not waited for, as its failure shows
-    /// in what comes back. Whether all input was sent.
-    pub async fn exec(
-        &self,
-        command: &str,
-        input: impl IntoIterator<Item = Bytes>,
-    ) -> Result<(Exec, bool), Fault> {
+    /// Starts `command`, on a terminal where one is wanted. It is not waited for, as its failure
+    /// shows in what comes back.
+    pub async fn exec(&self, command: &str, terminal: bool) -> Result<Exec, Fault> {
         let channel = self.handle.channel_open_session().await.map_err(|error| match error {
             russh::Error::ChannelOpenFailure(reason) => {
                 Fault::new(Phase::Upload, "session", "the host opens no session").cause(format!("{reason:?}"))
@@ -227,13 +222,7 @@ impl Connection {
                 .hint("ssh HOST true"),
         })?;
         let (read, write) = channel.split();
-        let mut exec = Exec::start(read, write, command).await;
-        for bytes in input {
-            if !exec.write(bytes).await {
-                return Ok((exec, false));
-            }
-        }
-        Ok((exec, true))
+        Ok(Exec::start(read, write, command, terminal).await)
     }
 
     /// The tunnel opened last is the one that is served.

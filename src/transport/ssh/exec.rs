@@ -2,9 +2,30 @@
 
 use bytes::Bytes;
 use russh::client::Msg;
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Pty};
 
 use crate::transport::inbox::{Hear, Inbox, Piece};
+
+/// A terminal that passes every byte as it is, both ways (RFC 4254, section 8).
+const RAW: &[(Pty, u32)] = &[
+    (Pty::IGNPAR, 0),
+    (Pty::PARMRK, 0),
+    (Pty::INPCK, 0),
+    (Pty::ISTRIP, 0),
+    (Pty::INLCR, 0),
+    (Pty::IGNCR, 0),
+    (Pty::ICRNL, 0),
+    (Pty::IUCLC, 0),
+    (Pty::IXON, 0),
+    (Pty::IXOFF, 0),
+    (Pty::ISIG, 0),
+    (Pty::ICANON, 0),
+    (Pty::IEXTEN, 0),
+    (Pty::ECHO, 0),
+    (Pty::ECHONL, 0),
+    (Pty::OPOST, 0),
+    (Pty::CS8, 1),
+];
 
 pub struct Exec {
     inbox: Inbox<Reader>,
@@ -20,9 +41,18 @@ struct Reader {
 }
 
 impl Exec {
-    /// Asks for the command without waiting for leave: its refusal shows in what is read.
-    pub async fn start(read: ChannelReadHalf, write: ChannelWriteHalf<Msg>, command: &str) -> Self {
+    /// Asks for the command without waiting for leave: its refusal shows in what is read. On a
+    /// terminal, what it says on stderr comes as stdout.
+    pub async fn start(
+        read: ChannelReadHalf,
+        write: ChannelWriteHalf<Msg>,
+        command: &str,
+        terminal: bool,
+    ) -> Self {
         let inbox = Inbox::new(Reader { channel: read, exit_code: None, ended: false });
+        if terminal {
+            let _ = write.request_pty(false, "dumb", 80, 24, 0, 0, RAW).await;
+        }
         // A connection that is gone shows there too.
         let _ = write.exec(false, command).await;
         Self { inbox, write: Some(write) }

@@ -166,7 +166,7 @@ fn target(name: String, port: u16, user: &str, identity: &Path, known_hosts: &Pa
         passphrases: Passphrases::default(),
         password: None,
     };
-    Target { name, address: Address::Ssh(Box::new(ssh)), groups: Vec::new() }
+    Target { name, address: Address::Ssh(Box::new(ssh)), groups: Vec::new(), privilege: None }
 }
 
 fn new_key() -> Result<PrivateKey> {
