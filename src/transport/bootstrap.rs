@@ -14,7 +14,11 @@ use cronium_wire::message::Hello;
 
 use super::greet::{Answer, greet};
 use super::link::{Carrier, Link};
+use super::mute::Mute;
 use super::{Fault, Flight, Phase, Step, ssh};
+
+/// A slow link is seen to carry so many bytes at a time.
+const PIECE: usize = 32 << 10;
 
 /// A stub as the build embedded it.
 pub struct Embedded {
@@ -36,6 +40,12 @@ impl Embedded {
         let mut gzip = flate2::read::GzDecoder::new(self.gzip);
         gzip.read_to_end(&mut program).expect("the build wrote it");
         program
+    }
+
+    /// As it is sent.
+    fn pieces(&self) -> impl Iterator<Item = Bytes> + use<> {
+        let gzip = Bytes::from_static(self.gzip);
+        (0..gzip.len()).step_by(PIECE).map(move |at| gzip.slice(at..gzip.len().min(at + PIECE)))
     }
 }
 
@@ -66,22 +76,29 @@ static WARM: LazyLock<String> = LazyLock::new(|| {
 ///
 /// `dd` takes exactly the stub's bytes and leaves the frames behind it unread. In a folder that
 /// others share, the stub gets one of its own without a name that could be guessed, and no cache.
+/// Zeros of its size are written first: once the stub is read, it is too late for another folder.
 /// Where two starts put the same stub in its place at once, either one's is run.
 fn cold_line(stub: &Embedded) -> String {
-    let Embedded { digest, gzip, .. } = stub;
+    let Embedded { digest, gzip, size, .. } = stub;
     let length = gzip.len();
     format!(
-        "exec sh -c 'umask 077; s={digest}; t=; a=; \
+        "exec sh -c 'umask 077; s={digest}; t=; a=; w=; \
          drop() {{ rm -f \"$t\"; case $a in temporary*) rmdir \"$d\";; esac; }} 2>/dev/null; \
          fail() {{ drop; echo \"cronium-run:fail $1\"; exit 1; }}; \
+         for p in dd gzip mktemp; do command -v $p >/dev/null || fail \"there is no $p\"; done; \
+         dd iflag=fullblock if=/dev/null of=/dev/null 2>/dev/null || \
+         fail \"there is no dd that knows iflag=fullblock\"; \
          for b in \"${{XDG_CACHE_HOME:-$HOME/.cache}}\" /var/tmp /tmp; do \
          case $b in \
-         /var/tmp|/tmp) d=$(mktemp -d $b/cronium-run.XXXXXXXXXX) || continue; a=temporary;; \
-         *) d=$b/cronium-run/stub; mkdir -p \"$d\" && chmod 700 \"$d\" || continue; a=;; \
+         /var/tmp|/tmp) d=$(mktemp -d $b/cronium-run.XXXXXXXXXX 2>&1) || {{ w=\"$w; $d\"; continue; }}; a=temporary;; \
+         *) d=$b/cronium-run/stub; e=$( (mkdir -p \"$d\" && chmod 700 \"$d\") 2>&1) || \
+         {{ w=\"$w; $e\"; continue; }}; a=;; \
          esac; \
-         if t=$(mktemp \"$d/.$s.XXXXXXXX\") && chmod 700 \"$t\" && [ -x \"$t\" ]; then break; fi; \
-         drop; t=; a=; done 2>/dev/null; \
-         [ -n \"$t\" ] || fail \"no folder can hold a program\"; \
+         if t=$(mktemp \"$d/.$s.XXXXXXXX\" 2>&1) && chmod 700 \"$t\"; then \
+         if [ -x \"$t\" ]; then dd if=/dev/zero of=\"$t\" bs={size} count=1 2>/dev/null && break; \
+         e=\"no room in $b\"; else e=\"$b is mounted noexec\"; fi; else e=$t; t=; fi; \
+         w=\"$w; $e\"; drop; t=; a=; done; \
+         [ -n \"$t\" ] || fail \"no folder can hold a program: ${{w#; }}\"; \
          dd bs={length} count=1 iflag=fullblock 2>/dev/null | gzip -dc > \"$t\" || \
          fail \"the runner cannot be written to $d\"; \
          case $(sha256sum < \"$t\" 2>/dev/null || echo none) in $s*) a=\"$a checked\";; none) ;; \
@@ -105,16 +122,18 @@ pub async fn start(
         Ok(Answer::Stub(started)) => return Ok(*started),
         Ok(Answer::NeedsStub { machine }) => machine,
         // A cached stub that cannot even start: put a whole one in its place.
-        Ok(Answer::Mute { exit_code, stderr }) => ask_machine(connection, exit_code, stderr).await?,
+        Ok(Answer::Mute(mute)) => ask_machine(connection, mute).await?,
         Err(fault) => return Err(undelivered(fault, delivered)),
     };
     step(Step::Bootstrapping);
     tracing::debug!(machine, "no runner in the host's cache");
     let stub = stub(&machine).ok_or_else(|| {
-        Fault::new(Phase::Upload, "architecture", format!("there is no runner for a '{machine}' machine"))
-            .hint("linux on x86_64 and aarch64 is served")
+        Fault::new(Phase::Upload, "architecture", format!("there is no runner for a {machine} machine"))
+            .hint("Linux on x86_64 and aarch64 is served")
     })?;
-    let pieces = [Bytes::from_static(stub.gzip)].into_iter().chain(first.pieces());
+    let pieces = stub.pieces().chain(first.pieces());
+    // The next one is asked for once the host has taken the one before.
+    let pieces = pieces.inspect(|_| step(Step::Uploading));
     let (cold, delivered) = connection.exec(&cold_line(stub), pieces).await?;
     if delivered {
         step(Step::Delivered);
@@ -124,7 +143,7 @@ pub async fn start(
         Ok(Answer::NeedsStub { .. }) => {
             Err(Fault::new(Phase::Upload, "damaged", "the runner arrived changed"))
         }
-        Ok(Answer::Mute { exit_code, stderr }) => Err(mute(exit_code, stderr)),
+        Ok(Answer::Mute(mute)) => Err(mute.fault_of_runner(&machine)),
         Err(fault) => Err(undelivered(fault, delivered)),
     }
 }
@@ -137,24 +156,12 @@ fn undelivered(fault: Fault, delivered: bool) -> Fault {
     }
 }
 
-async fn ask_machine(
-    connection: &ssh::Connection,
-    exit_code: Option<u32>,
-    stderr: String,
-) -> Result<String, Fault> {
+async fn ask_machine(connection: &ssh::Connection, mute: Mute) -> Result<String, Fault> {
     let line = "exec sh -c 'echo \"cronium-run:need $(uname -m)\"'";
     match greet(Carrier::Ssh(connection.exec(line, []).await?.0), 0).await? {
         Answer::NeedsStub { machine } => Ok(machine),
-        Answer::Mute { .. } | Answer::Stub(_) => Err(mute(exit_code, stderr)),
+        Answer::Mute(_) | Answer::Stub(_) => Err(mute.fault(connection)),
     }
-}
-
-fn mute(exit_code: Option<u32>, stderr: String) -> Fault {
-    let code = exit_code.map(|code| format!("it exited with {code}")).unwrap_or_default();
-    Fault::new(Phase::Upload, "shell", "the host's shell did not start the runner")
-        .cause(stderr)
-        .cause(code)
-        .hint("ssh HOST 'exec sh -c \"uname -m\"'")
 }
 
 #[cfg(test)]

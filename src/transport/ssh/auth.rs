@@ -105,8 +105,8 @@ impl Keys {
         }
         Err(fault.hint(match (found > tried, offered.is_some_and(|offered| takes_password(&offered))) {
             (true, _) => "--private-key FILE, with IdentitiesOnly yes in ssh_config",
-            (false, true) => "--private-key FILE, --user NAME, ssh-add FILE, or --ask-pass",
-            (false, false) => "--private-key FILE, --user NAME, or ssh-add FILE",
+            (false, true) => "--private-key FILE, --user NAME, ssh-add FILE, or --ask-pass; why: journalctl -u ssh  on the host",
+            (false, false) => "--private-key FILE, --user NAME, or ssh-add FILE; why: journalctl -u ssh  on the host",
         }))
     }
 
@@ -246,7 +246,6 @@ fn takes_password(methods: &MethodSet) -> bool {
 
 fn closed() -> Fault {
     Fault::new(Phase::Auth, "closed", "the host closed the connection while we authenticated")
-        .hint("ssh -v HOST true")
 }
 
 fn broke(error: &dyn std::error::Error) -> Fault {

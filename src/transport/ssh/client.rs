@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::client::{Handler, Msg, Session};
+use russh::client::{DisconnectReason, Handler, Msg, Session};
 use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::mpsc;
 
 use super::known_hosts::{KnownHosts, Verdict};
+use super::notice::Notice;
 use crate::inventory::{HostKeyPolicy, Ssh};
 use crate::transport::tunnel::Stream;
 use crate::transport::{Entrance, Fault, Phase};
@@ -19,6 +20,7 @@ pub struct Client {
     pub address: Ssh,
     pub known: Arc<KnownHosts>,
     pub forwarded: Forwarded,
+    pub notice: Notice,
 }
 
 /// Why russh's loop ends.
@@ -42,6 +44,21 @@ impl Handler for Client {
             return Ok(true);
         }
         self.check(shown).map_err(ClientError::HostKey).map(|()| true)
+    }
+
+    async fn auth_banner(&mut self, text: &str, _: &mut Session) -> Result<(), ClientError> {
+        self.notice.put(text);
+        Ok(())
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<ClientError>) -> Result<(), ClientError> {
+        match reason {
+            DisconnectReason::ReceivedDisconnect(last) => {
+                self.notice.put(&last.message);
+                Ok(())
+            }
+            DisconnectReason::Error(error) => Err(error),
+        }
     }
 
     async fn server_channel_open_forwarded_streamlocal(

@@ -20,6 +20,7 @@ use super::endpoint::{Endpoints, Patience};
 use super::exec::Exec;
 use super::handshake::{handshake, is_drop, seconds};
 use super::known_hosts::KnownHosts;
+use super::notice::Notice;
 use super::proxy_command::ProxyCommand;
 use super::tcp;
 use crate::inventory::{Proxy, Ssh};
@@ -30,6 +31,8 @@ use crate::transport::{Entrance, Fault, Phase, Step, Tunnel};
 const TUNNEL_BACKLOG: usize = 32;
 /// How long a goodbye may take.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
+/// How long a host that is there may take to say so.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Connects; reads keys, agents and known_hosts files once for all hosts, and has one connection
 /// to each jump host.
@@ -96,7 +99,13 @@ impl Connector {
     async fn attempt(&self, address: &Ssh, way: &Way<'_>, step: &impl Fn(Step)) -> Result<Connection, Fault> {
         let forwarded = Forwarded::default();
         let known = self.known_hosts(&address.known_hosts);
-        let client = Client { address: address.clone(), known, forwarded: Arc::clone(&forwarded) };
+        let notice = Notice::default();
+        let client = Client {
+            address: address.clone(),
+            known,
+            forwarded: Arc::clone(&forwarded),
+            notice: notice.clone(),
+        };
         let handle = match way {
             Way::Tcp(addresses) => {
                 handshake(client, Box::new(tcp::connect(addresses, address).await?)).await?
@@ -114,17 +123,19 @@ impl Connector {
             }
         };
         step(Step::Authenticating);
-        let mut connection = Connection { handle, forwarded };
+        let mut connection = Connection { handle, forwarded, address: address.clone() };
         let within = address.connect_timeout;
         let authenticated = timeout(within, self.keys.authenticate(&mut connection.handle, address)).await;
-        authenticated.unwrap_or_else(|_| {
-            Err(Fault::new(
-                Phase::Auth,
-                "timeout",
-                format!("the host did not let us in within {}", seconds(within)),
-            )
-            .hint("--connect-timeout 60s"))
-        })?;
+        authenticated
+            .unwrap_or_else(|_| {
+                Err(Fault::new(
+                    Phase::Auth,
+                    "timeout",
+                    format!("the host did not let us in within {}", seconds(within)),
+                )
+                .hint("--connect-timeout 60s"))
+            })
+            .map_err(|fault| notice.explain(fault, address))?;
         Ok(connection)
     }
 
@@ -150,11 +161,21 @@ impl Way<'_> {
 pub struct Connection {
     handle: Handle<Client>,
     forwarded: Forwarded,
+    address: Ssh,
 }
 
 impl Connection {
     pub fn is_closed(&self) -> bool {
         self.handle.is_closed()
+    }
+
+    pub fn address(&self) -> &Ssh {
+        &self.address
+    }
+
+    /// Whether the host answers now: all that it said before on any channel has come then.
+    pub async fn answers(&self) -> bool {
+        matches!(timeout(ANSWER_WITHIN, self.handle.send_ping()).await, Ok(Ok(()))) && !self.is_closed()
     }
 
     /// A channel to another host through this one.
@@ -171,11 +192,13 @@ impl Connection {
     ) -> Result<(Exec, bool), Fault> {
         let channel = self.handle.channel_open_session().await.map_err(|error| match error {
             russh::Error::ChannelOpenFailure(reason) => {
-                Fault::new(Phase::Upload, "session", "the host opens no session").cause(format!("{reason:?}"))
+                Fault::new(Phase::Upload, "session", "the host opens no session")
+                    .cause(format!("it says {reason:?}"))
+                    .hint("MaxSessions 10 in its sshd_config")
             }
             error => Fault::new(Phase::Auth, "closed", "the host closed the connection after it let us in")
                 .because(&error)
-                .hint("ssh HOST true"),
+                .hint(format!("{} true", self.address.to_type())),
         })?;
         let (read, write) = channel.split();
         let mut exec = Exec::start(read, write, command).await;
