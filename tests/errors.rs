@@ -358,3 +358,35 @@ mount -t tmpfs -o noexec none $home
 mount --rbind FLEET /mnt
 for folder in /tmp /var/tmp; do mount -t tmpfs -o noexec none $folder; done
 mkdir FLEET; mount --rbind /mnt FLEET";
+
+/// The table of docs/errors.md knows every kind that the sources do.
+#[test]
+fn every_kind_is_documented() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = std::fs::read_to_string(root.join("docs/errors.md")).unwrap();
+    let rows: Vec<(&str, &str)> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" | "))
+        .map(|(phase, rest)| (phase, rest.split(" | ").next().unwrap()))
+        .collect();
+    let is_told = |phase: &str, kind: &str| {
+        rows.iter().any(|(told, kinds)| *told == phase && kinds.split(", ").any(|told| told == kind))
+    };
+    let mut found = 0;
+    for folder in ["src/transport", "src/fleet", "runner-stub/src"] {
+        for source in glob::glob(&format!("{}/{folder}/**/*.rs", root.display())).unwrap() {
+            let source = source.unwrap();
+            let text = std::fs::read_to_string(&source).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            for call in code.split("Fault::new(").skip(1).chain(code.split("Refusal::new(").skip(1)) {
+                let (phase, rest) = call.split_once(',').unwrap();
+                let phase = phase.trim().trim_start_matches("Phase::").trim_matches('"').to_lowercase();
+                let Some(kind) = rest.trim_start().strip_prefix('"') else { continue };
+                let kind = kind.split('"').next().unwrap();
+                assert!(is_told(&phase, kind), "{}: {phase} {kind}", source.display());
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 60, "{found} are found");
+}

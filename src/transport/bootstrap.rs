@@ -141,7 +141,8 @@ pub async fn start(
     match greet(Carrier::Ssh(cold), first.frames()).await {
         Ok(Answer::Stub(started)) => Ok(*started),
         Ok(Answer::NeedsStub { .. }) => {
-            Err(Fault::new(Phase::Upload, "damaged", "the runner arrived changed"))
+            Err(Fault::new(Phase::Upload, "damaged", "the runner arrived changed")
+                .hint("run the same command again"))
         }
         Ok(Answer::Mute(mute)) => Err(mute.fault_of_runner(&machine)),
         Err(fault) => Err(undelivered(fault, delivered)),

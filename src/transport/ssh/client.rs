@@ -128,6 +128,7 @@ impl Client {
                 self.known.record(file, name, port, &key).map_err(|error| {
                     Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded")
                         .cause(error.message)
+                        .hint(format!("ls -ld {}", file.display()))
                 })?
             }
             (verdict, _, _) => verdict,
@@ -158,12 +159,14 @@ impl Client {
             Verdict::Revoked { place } => {
                 Err(Fault::new(Phase::Hostkey, "revoked", "the host's key is revoked")
                     .cause(shown)
-                    .cause(format!("revoked at {place}")))
+                    .cause(format!("revoked at {place}"))
+                    .hint("rm /etc/ssh/ssh_host_*; ssh-keygen -A  on the host makes new ones"))
             }
             Verdict::BadCertificate { reason, place } => {
                 Err(Fault::new(Phase::Hostkey, "certificate", "the host's certificate does not hold")
                     .cause(reason)
-                    .cause(format!("its authority stands at {place}")))
+                    .cause(format!("its authority stands at {place}"))
+                    .hint("ssh-keygen -L -f /etc/ssh/ssh_host_ed25519_key-cert.pub  on the host"))
             }
         }
     }
