@@ -18,6 +18,7 @@ mod inbox;
 pub mod link;
 pub mod local;
 mod mute;
+pub mod probe;
 pub mod ssh;
 pub mod tunnel;
 

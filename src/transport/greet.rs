@@ -47,12 +47,7 @@ pub async fn greet(mut carrier: Carrier, sent: u64) -> Result<Answer, Fault> {
                     return Err(no_place(&reason, &stderr.text()));
                 }
                 Err(GreetingError::Noise) => {
-                    let message = "the host prints without end instead of running a command";
-                    let noise = greeter.noise();
-                    let first = noise.lines().next().unwrap_or_default();
-                    return Err(Fault::new(Phase::Upload, "noise", message)
-                        .cause(format!("it begins with '{first}'"))
-                        .hint("look for what prints in ~/.profile, ~/.bashrc, ~/.cshrc and ForceCommand of the host"));
+                    return Err(endless(greeter.noise().lines().next().unwrap_or_default()));
                 }
                 Err(GreetingError::Unknown(line)) => {
                     return Err(Fault::new(
@@ -84,4 +79,11 @@ fn no_place(reason: &str, last_words: &str) -> Fault {
             .hint("make ~/.cache, /var/tmp or /tmp writable and not mounted noexec")
     };
     details.split("; ").fold(fault, |fault, detail| fault.cause(detail)).cause(last_words)
+}
+
+/// A login that begins with the line `first` and does not end.
+pub fn endless(first: &str) -> Fault {
+    Fault::new(Phase::Upload, "noise", "the host prints without end instead of running a command")
+        .cause(format!("it begins with '{first}'"))
+        .hint("look for what prints in ~/.profile, ~/.bashrc, ~/.cshrc and ForceCommand of the host")
 }

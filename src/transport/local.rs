@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use bytes::Bytes;
@@ -41,26 +41,7 @@ impl Local {
             Fault::new(Phase::Tempdir, "folder", "cannot put the runner into the cache of this machine")
                 .because(&error)
         })?;
-        let mut command = Command::new(&program);
-        command
-            .arg("run")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        // As little of the operator's environment as sshd would pass on: the script can read it.
-        command.env_clear();
-        if let Ok(account) = Account::current() {
-            command.env("HOME", account.home).env("USER", &account.user).env("LOGNAME", account.user);
-        }
-        command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        let child = command.spawn().map_err(|error| {
-            Fault::new(Phase::Upload, "start", format!("cannot start {}", program.display())).because(&error)
-        })?;
-        let mut carrier = Carrier::Local(Box::new(Process::new(child)));
-        for piece in first.pieces() {
-            carrier.write(piece).await;
-        }
+        let carrier = start(&program, &["run"], first.pieces()).await?;
         match greet(carrier, first.frames()).await? {
             Answer::Stub(started) => Ok(*started),
             Answer::NeedsStub { .. } => {
@@ -76,6 +57,11 @@ impl Local {
         }
     }
 
+    /// A shell that reads `script` from its stdin.
+    pub async fn shell(&self, script: Bytes) -> Result<Carrier, Fault> {
+        start(Path::new("sh"), &[], [script]).await
+    }
+
     pub fn open_tunnel(&self, at: &Entrance) -> Result<Tunnel, Fault> {
         let Entrance::Socket(path) = at else {
             return Err(Fault::new(Phase::Upload, "forward", "this machine needs no port"));
@@ -85,6 +71,35 @@ impl Local {
             Fault::new(Phase::Tempdir, "socket", format!("cannot listen on {path}")).because(&error)
         })
     }
+}
+
+/// A child and its input. As little of the operator's environment as sshd would pass on: a script
+/// can read it.
+async fn start(
+    program: &Path,
+    args: &[&str],
+    input: impl IntoIterator<Item = Bytes>,
+) -> Result<Carrier, Fault> {
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .env_clear();
+    if let Ok(account) = Account::current() {
+        command.env("HOME", account.home).env("USER", &account.user).env("LOGNAME", account.user);
+    }
+    command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    let child = command.spawn().map_err(|error| {
+        Fault::new(Phase::Upload, "start", format!("cannot start {}", program.display())).because(&error)
+    })?;
+    let mut carrier = Carrier::Local(Box::new(Process::new(child)));
+    for piece in input {
+        carrier.write(piece).await;
+    }
+    Ok(carrier)
 }
 
 /// The stub of this machine in its cache: `~/.cache/cronium-run/stub/DIGEST`.

@@ -16,6 +16,6 @@ pub mod server;
 mod tcp;
 mod watched;
 
-pub use auth::{locked_keys, opens_key};
+pub use auth::{Credential, locked_keys, opens_key};
 pub use connector::{Connection, Connector};
 pub use exec::Exec;

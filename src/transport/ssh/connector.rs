@@ -13,7 +13,7 @@ use russh::{Channel, Disconnect};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::auth::Keys;
+use super::auth::{Credential, Keys};
 use super::bastion::{Bastion, Bastions};
 use super::client::{Client, Forwarded};
 use super::endpoint::{Endpoints, Patience};
@@ -123,10 +123,10 @@ impl Connector {
             }
         };
         step(Step::Authenticating);
-        let mut connection = Connection { handle, forwarded, address: address.clone() };
+        let mut handle = handle;
         let within = address.connect_timeout;
-        let authenticated = timeout(within, self.keys.authenticate(&mut connection.handle, address)).await;
-        authenticated
+        let authenticated = timeout(within, self.keys.authenticate(&mut handle, address)).await;
+        let credential = authenticated
             .unwrap_or_else(|_| {
                 Err(Fault::new(
                     Phase::Auth,
@@ -136,7 +136,7 @@ impl Connector {
                 .hint("--connect-timeout 60s"))
             })
             .map_err(|fault| notice.explain(fault, address))?;
-        Ok(connection)
+        Ok(Connection { handle, forwarded, address: address.clone(), credential })
     }
 
     fn known_hosts(&self, files: &[PathBuf]) -> Arc<KnownHosts> {
@@ -162,6 +162,7 @@ pub struct Connection {
     handle: Handle<Client>,
     forwarded: Forwarded,
     address: Ssh,
+    credential: Credential,
 }
 
 impl Connection {
@@ -171,6 +172,11 @@ impl Connection {
 
     pub fn address(&self) -> &Ssh {
         &self.address
+    }
+
+    /// What let us in.
+    pub fn credential(&self) -> &Credential {
+        &self.credential
     }
 
     /// Whether the host answers now: all that it said before on any channel has come then.
@@ -243,6 +249,16 @@ impl Connection {
                 Ok((Tunnel::Ssh(streams), Some(port)))
             }
         }
+    }
+
+    /// Ends what [`open_tunnel`](Self::open_tunnel) began; a socket's file may stay on the host.
+    pub async fn close_tunnel(&self, at: Entrance) {
+        *self.forwarded.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // Whatever it answers, the connection is about to close.
+        let _ = match at {
+            Entrance::Socket(path) => self.handle.cancel_streamlocal_forward(path).await,
+            Entrance::Port(port) => self.handle.cancel_tcpip_forward("127.0.0.1", port.into()).await,
+        };
     }
 
     pub async fn close(&self) {
