@@ -121,11 +121,11 @@ fn home(survey: &Survey) -> Option<Finding> {
         Home::There(_) => None,
         Home::Missing(path) => {
             let fix = format!("mkdir -p {path}; chown {user} {path}  on the host");
-            Some(Finding::warning("home", format!("{path} is not there: nothing is cached"), fix))
+            Some(Finding::warning("home", format!("{path} is not there"), fix))
         }
         Home::Unset => {
             let fix = format!("getent passwd {user}  on the host");
-            Some(Finding::warning("home", "the login sets no HOME: nothing is cached", fix))
+            Some(Finding::warning("home", "the login sets no HOME", fix))
         }
     }
 }

@@ -31,11 +31,15 @@
             d=$(mktemp -d "$1/cronium-run.XXXXXXXXXX" 2>&1) && made=$d || { say place "$1" denied "$d"; return; }
             ;;
         *)
-            for d in "$1" "$1/cronium-run" "$1/cronium-run/stub"; do
-                [ -d "$d" ] && continue
-                why=$(mkdir -p "$d" 2>&1) && made="$d
-$made" || { state=denied; break; }
+            d=$1/cronium-run/stub
+            missing=$d
+            # The deepest first: in this order they are removed.
+            while [ -n "$missing" ] && [ ! -d "$missing" ]; do
+                made="$made$missing
+"
+                missing=${missing%/*}
             done
+            why=$(mkdir -p "$d" 2>&1) || state=denied
             ;;
         esac
         t=$d/.probe.$$
