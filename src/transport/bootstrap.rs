@@ -64,7 +64,7 @@ pub fn stub(machine: &str) -> Option<&'static Embedded> {
 static WARM: LazyLock<String> = LazyLock::new(|| {
     let digests: Vec<&str> = STUBS.iter().map(|stub| stub.digest).collect();
     format!(
-        "exec sh -c 'd=${{XDG_CACHE_HOME:-$HOME/.cache}}/cronium-run/stub; for s in {}; do \
+        "exec sh -c 'd=${{XDG_CACHE_HOME:-${{HOME:-/dev/null}}/.cache}}/cronium-run/stub; for s in {}; do \
          if [ -x \"$d/$s\" ]; then case $(sha256sum < \"$d/$s\" 2>/dev/null || echo none) in \
          $s*) exec \"$d/$s\" run checked;; none) exec \"$d/$s\" run;; esac; fi; done; \
          echo \"cronium-run:need $(uname -m)\"'",
@@ -76,6 +76,7 @@ static WARM: LazyLock<String> = LazyLock::new(|| {
 ///
 /// `dd` takes exactly the stub's bytes and leaves the frames behind it unread. In a folder that
 /// others share, the stub gets one of its own without a name that could be guessed, and no cache.
+/// Without HOME, these are what is left: nobody can make a folder beneath /dev/null.
 /// Zeros of its size are written first: once the stub is read, it is too late for another folder.
 /// Where two starts put the same stub in its place at once, either one's is run.
 fn cold_line(stub: &Embedded) -> String {
@@ -88,7 +89,7 @@ fn cold_line(stub: &Embedded) -> String {
          for p in dd gzip mktemp; do command -v $p >/dev/null || fail \"there is no $p\"; done; \
          dd iflag=fullblock if=/dev/null of=/dev/null 2>/dev/null || \
          fail \"there is no dd that knows iflag=fullblock\"; \
-         for b in \"${{XDG_CACHE_HOME:-$HOME/.cache}}\" /var/tmp /tmp; do \
+         for b in \"${{XDG_CACHE_HOME:-${{HOME:-/dev/null}}/.cache}}\" /var/tmp /tmp; do \
          case $b in \
          /var/tmp|/tmp) d=$(mktemp -d $b/cronium-run.XXXXXXXXXX 2>&1) || {{ w=\"$w; $d\"; continue; }}; a=temporary;; \
          *) d=$b/cronium-run/stub; e=$( (mkdir -p \"$d\" && chmod 700 \"$d\") 2>&1) || \

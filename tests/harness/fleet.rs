@@ -71,9 +71,10 @@ pub struct HostTraits {
     /// The user's password is [`PASSWORD`] there; needs root.
     pub password: bool,
     /// The login shell, in place of the wrapper that runs `login` and counts commands; needs root.
+    /// `FLEET` is the fleet's folder.
     pub shell: Option<&'static str>,
     /// Shell lines that mount what this host alone shall see, such as a full disk at `$home`; needs
-    /// root. `FLEET` is the fleet's folder.
+    /// root. They know `$number`, `$address` and `$port`, and may `exec` another server than sshd.
     pub mounts: String,
     /// Lines of sshd_config that win over those of the harness.
     pub config: String,
@@ -186,7 +187,10 @@ impl Fleet {
     fn wait_until_listening(&self, plan: &FleetPlan) {
         let until = Instant::now() + Duration::from_secs(20);
         for (number, _) in &plan.hosts {
-            while !self.log(*number).contains("Server listening on") {
+            // dropbear has no such line, and says this once it listens.
+            let listens =
+                |log: &str| log.contains("Server listening on") || log.contains("Not backgrounding");
+            while !listens(&self.log(*number)) {
                 assert!(
                     Instant::now() < until,
                     "sshd of host {number} does not start (is openssh-server installed? see tests/run)\n{}",
@@ -446,7 +450,7 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
         // Of this one the last counts.
         startups = if traits.config.contains("MaxStartups") { "" } else { "MaxStartups 1000\n" },
     );
-    if let Some(private) = private(folder, number, traits) {
+    if let Some(private) = private(folder, number, (address, port), traits) {
         fs::write(folder.join(format!("host{number}.private")), private).unwrap();
     }
     let conf = folder.join(format!("host{number}.conf"));
@@ -455,7 +459,7 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
 }
 
 /// What a host does in a mount namespace of its own before its sshd starts, if it needs one.
-fn private(folder: &Path, number: u8, traits: &HostTraits) -> Option<String> {
+fn private(folder: &Path, number: u8, (address, port): (&str, u16), traits: &HostTraits) -> Option<String> {
     let mut lines = String::new();
     let mut stand_in = |file: &str, text: String| {
         let path = folder.join(format!("host{number}.{file}"));
@@ -471,11 +475,13 @@ fn private(folder: &Path, number: u8, traits: &HostTraits) -> Option<String> {
     if let Some(shell) = traits.shell {
         let others = fs::read_to_string("/etc/passwd").unwrap();
         let others = others.lines().filter(|line| !line.starts_with(&format!("{}:", user())));
+        let shell = shell.replace("FLEET", &folder.display().to_string());
         let ours = format!("{}:x:{}:{}::{home}:{shell}", user(), getuid().as_raw(), getgid().as_raw());
         stand_in("passwd", others.chain([ours.as_str()]).map(|line| format!("{line}\n")).collect());
     }
     lines += &traits.mounts.replace("FLEET", &folder.display().to_string());
-    (!lines.is_empty()).then(|| format!("home={home}\n{lines}\n"))
+    (!lines.is_empty())
+        .then(|| format!("home={home} number={number} address={address} port={port}\n{lines}\n"))
 }
 
 /// OpenSSH 9.8 and later punish an address for failed logins, and all of ours come from one.

@@ -60,7 +60,7 @@
         printf '%s\n' "$made" | while read -r d; do [ -z "$d" ] || rmdir "$d"; done
         say place "$1" "$state" "$why"
     }
-    cache=${XDG_CACHE_HOME:-$HOME/.cache}
+    cache=${XDG_CACHE_HOME:-${HOME:-/dev/null}/.cache}
     for place in "$cache" /var/tmp /tmp; do
         try "$place"
         { df -Pk "$place" || df -Pk "$HOME"; } | while read -r _ size _ free _ mount; do
