@@ -132,6 +132,17 @@ fn dropbear_and_busybox_with_nothing_else() {
         has_only(&fleet.folder().join(format!("root{number}/tmp")), &[]);
     }
     assert_eq!((fleet.stubs(1).len(), fleet.stubs(2).len()), (1, 0));
+    let document =
+        environment.reaching(&fleet, ["doctor", &fleet.name(1), "-o", "json"]).run().succeeds().json();
+    let findings = document[0]["findings"].as_array().unwrap();
+    let told = |check: &str| {
+        let finding = findings.iter().find(|finding| finding["check"] == check).unwrap();
+        (finding["level"].as_str().unwrap(), finding["message"].as_str().unwrap())
+    };
+    assert_eq!(told("cache"), ("ok", "/home/.cache/cronium-run, the runner is there"));
+    assert_eq!(told("helpers"), ("ok", "answered through a forwarded port (tcp): no Unix sockets"));
+    assert_eq!(told("interpreters").0, "warning");
+    assert_eq!(told("clock").0, "ok");
 }
 
 /// Debian's busybox has everything built in: PATH stands for one that was built without.

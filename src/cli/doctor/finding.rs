@@ -291,7 +291,7 @@ fn interpreters(survey: &Survey) -> Finding {
     if missing.is_empty() {
         return Finding::fine("interpreters", found);
     }
-    let message = format!("no {}: payloads for it fail there; {found}", missing.join(", no "));
+    let message = format!("no {}: payloads that need it fail there; {found}", missing.join(", no "));
     Finding::warning("interpreters", message, format!("apt-get install {}  on the host", missing.join(" ")))
 }
 
