@@ -3,8 +3,10 @@
 use super::ssh::Connection;
 use super::{Fault, Phase};
 
-/// What is told of what it said: it may quote our whole command.
-const TOLD: usize = 160;
+/// What is told of what it said.
+const TOLD: usize = 200;
+/// What our commands begin with: a shell that refuses one may quote all of it.
+const OURS: &str = "exec sh -c";
 
 /// How a command ended that should have become the runner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +82,11 @@ impl Mute {
             Some(code) => format!("it exited with {code}"),
             None => "a signal ended it".to_owned(),
         };
-        let said: String = self.said.chars().take(TOLD).collect();
+        let said = match self.said.split_once(OURS) {
+            Some((before, _)) => format!("{before}{OURS} …"),
+            None => self.said,
+        };
+        let said: String = said.chars().take(TOLD).collect();
         let said = if said.is_empty() { said } else { format!("it says '{said}'") };
         fault.cause(said).cause(ended)
     }

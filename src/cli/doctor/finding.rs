@@ -191,6 +191,9 @@ fn cache(survey: &Survey) -> Finding {
 
 fn refusal(place: &Place) -> String {
     let Place { path, why, .. } = place;
+    if is_homeless(place) {
+        return "there is no home for a cache".to_owned();
+    }
     match place.state {
         PlaceState::Fine => String::new(),
         PlaceState::Noexec => format!("{path} is mounted noexec"),
@@ -200,9 +203,17 @@ fn refusal(place: &Place) -> String {
     }
 }
 
+/// Where there is no HOME, nothing can be made in what stands for it.
+fn is_homeless(place: &Place) -> bool {
+    place.path.starts_with("/dev/null/")
+}
+
 /// For the first place: the others only stand in for it.
 fn fix(refused: &[&Place]) -> String {
-    let Some(Place { path, state, .. }) = refused.first() else { return String::new() };
+    let Some(place @ Place { path, state, .. }) = refused.first() else { return String::new() };
+    if is_homeless(place) {
+        return "grep -rn HOME /etc/ssh ~/.ssh  on the host shows who takes it away".to_owned();
+    }
     match state {
         PlaceState::Noexec => format!(
             "mount -o remount,exec \"$(df -P {path} | tail -n 1 | tr -s ' ' | cut -d ' ' -f 6)\"  on the host"
