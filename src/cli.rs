@@ -18,6 +18,7 @@ pub mod connect;
 mod demo;
 mod deploy;
 mod descriptors;
+mod doctor;
 mod exec;
 mod gate;
 mod generate;
@@ -102,6 +103,7 @@ enum Command {
     Inspect(inspect::Args),
     Keygen(keygen::Args),
     Hosts(Box<hosts::Args>),
+    Doctor(Box<doctor::Args>),
     Runs(runs::Args),
     Show(show::Args),
     Logs(logs::Args),
@@ -200,6 +202,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Inspect(args) => inspect::run(args, context),
         Command::Keygen(args) => keygen::run(args, context),
         Command::Hosts(args) => hosts::run(*args, context),
+        Command::Doctor(args) => doctor::run(*args, context),
         Command::Runs(args) => runs::run(args, context),
         Command::Show(args) => show::run(args, context),
         Command::Logs(args) => logs::run(args, context),

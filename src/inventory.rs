@@ -111,6 +111,18 @@ impl fmt::Display for Ssh {
     }
 }
 
+impl Ssh {
+    /// What a person types to try the same way: `ssh -p 2222 -J ann@gate ann@web1`.
+    pub fn to_type(&self) -> String {
+        let port = |port| if port == 22 { String::new() } else { format!(" -p {port}") };
+        let jump = match &self.proxy {
+            Some(Proxy::Jump(jump)) => format!(" -J {jump}"),
+            Some(Proxy::Command(_)) | None => String::new(),
+        };
+        format!("ssh{}{jump} {}@{}", port(self.port), self.user, self.host)
+    }
+}
+
 /// How the stream to a host is had, where that is not a TCP connection of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Proxy {

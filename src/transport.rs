@@ -1,13 +1,15 @@
 //! Ways to a host: `ssh` (the only place that names russh) and `local`, with the runner stub at
 //! the other end of both.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use cronium_wire::message::Hello;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep_until};
 
-use crate::inventory::{Address, Ssh, Target};
+use crate::inventory::{Address, Privilege, Ssh, Target};
 
 pub mod bootstrap;
 mod fault;
@@ -17,7 +19,9 @@ mod inbox;
 pub mod keeper;
 pub mod link;
 pub mod local;
+mod mute;
 mod privilege;
+pub mod probe;
 mod remote;
 pub mod ssh;
 pub mod tunnel;
@@ -31,8 +35,12 @@ pub use link::Link;
 pub use remote::Remote;
 pub use tunnel::{Entrance, Tunnel};
 
-/// From an open connection to the stub's first frame: a slow link has to carry the stub.
-const BOOTSTRAP_WITHIN: Duration = Duration::from_secs(120);
+/// The longest time without progress on the way from an open connection to the stub's first frame:
+/// a step, or a piece of the stub that the host has taken.
+const PROGRESS_WITHIN: Duration = Duration::from_secs(120);
+
+/// How long a host that is there may take to say so.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Connects to targets. One for a run: what hosts share (agent, keys, known hosts) is read once.
 #[derive(Default)]
@@ -47,6 +55,8 @@ pub enum Step {
     Connecting,
     Authenticating,
     Bootstrapping,
+    /// The host has taken another piece of the runner.
+    Uploading,
     /// The job is on its way: from here on nobody but the stub knows whether it runs.
     Delivered,
 }
@@ -70,26 +80,7 @@ impl Transport {
             Address::Local => Connection::Local(local::Local),
             Address::Ssh(address) => Connection::Ssh(self.reach(address, &step).await?),
         };
-        let delivered = AtomicBool::new(false);
-        let step = |next| {
-            delivered.store(next == Step::Delivered, Ordering::Relaxed);
-            step(next);
-        };
-        step(Step::Bootstrapping);
-        let started = async {
-            match (&connection, &target.privilege) {
-                (Connection::Local(local), None) => {
-                    step(Step::Delivered);
-                    local.start(first).await
-                }
-                (_, privilege) => bootstrap::start(&connection, privilege.as_ref(), first, &step).await,
-            }
-        };
-        let (link, hello) = tokio::time::timeout(BOOTSTRAP_WITHIN, started).await.unwrap_or_else(|_| {
-            let message = format!("the runner did not start within {} s", BOOTSTRAP_WITHIN.as_secs());
-            let phase = if delivered.load(Ordering::Relaxed) { Phase::Lost } else { Phase::Upload };
-            Err(Fault::new(phase, "timeout", message))
-        })?;
+        let (link, hello) = connection.begin(target.privilege.as_ref(), first, step).await?;
         Ok((connection, link, hello))
     }
 
@@ -104,7 +95,7 @@ impl Transport {
                     tracing::warn!(%address, ?fault, "no keeper: a connection of our own");
                     self.own(address, step).await
                 }
-                lent => lent.map(Remote::Kept),
+                lent => Ok(Remote::Kept(Box::new(lent?))),
             },
             None => self.own(address, step).await,
         }
@@ -139,6 +130,47 @@ impl Connection {
         }
     }
 
+    /// Where it leads; `None` for this machine.
+    fn address(&self) -> Option<&Ssh> {
+        match self {
+            Self::Local(_) => None,
+            Self::Ssh(remote) => Some(remote.address()),
+        }
+    }
+
+    async fn begin(
+        &self,
+        privilege: Option<&Privilege>,
+        first: &Flight,
+        step: impl Fn(Step),
+    ) -> Result<(Link, Hello), Fault> {
+        let last = Mutex::new((Step::Bootstrapping, Instant::now()));
+        let step = |next| {
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = (next, Instant::now());
+            step(next);
+        };
+        step(Step::Bootstrapping);
+        let started = async {
+            match (self, privilege) {
+                (Self::Local(local), None) => {
+                    step(Step::Delivered);
+                    local.start(first).await
+                }
+                _ => bootstrap::start(self, privilege, first, &step).await,
+            }
+        };
+        let mut started = pin!(started);
+        loop {
+            let (step, since) = *last.lock().unwrap_or_else(PoisonError::into_inner);
+            tokio::select! {
+                biased;
+                done = &mut started => return done,
+                () = sleep_until(since + PROGRESS_WITHIN), if since.elapsed() < PROGRESS_WITHIN => {}
+                overdue = self.overdue(step), if since.elapsed() >= PROGRESS_WITHIN => return Err(overdue),
+            }
+        }
+    }
+
     /// Makes connections to a Unix socket on the host, or to a port of its loopback, come out of
     /// the returned tunnel. With a port, the number that the host has chosen.
     ///
@@ -149,6 +181,21 @@ impl Connection {
             Self::Local(local) => local.open_tunnel(at).await,
             Self::Ssh(remote) => remote.open_tunnel(at).await,
         }
+    }
+
+    /// Why the runner is given up after `step`. It greets before it reads its job, and SSH keeps the
+    /// order: a host that answers now and has not greeted has not started it, and it will find
+    /// nobody to greet. Of one that does not answer nobody knows.
+    async fn overdue(&self, step: Step) -> Fault {
+        let is_open = match self {
+            Self::Local(_) => false,
+            Self::Ssh(_) if step != Step::Delivered => true,
+            Self::Ssh(Remote::Own(ssh)) => ssh.answers(ANSWER_WITHIN).await,
+            Self::Ssh(Remote::Kept(_)) => false,
+        };
+        let phase = if is_open { Phase::Upload } else { Phase::Lost };
+        let message = format!("the runner did not start within {} s", PROGRESS_WITHIN.as_secs());
+        Fault::new(phase, "timeout", message).hint("uptime; df -h  on the host, or fewer --forks")
     }
 
     /// Says goodbye and waits no longer than a moment for it to leave.

@@ -207,7 +207,7 @@ fn the_protocol_is_spoken_as_ssh_config_says() {
         let args = ["-F", "config", "--private-key", key.to_str().unwrap()];
         exec(&environment, &fleet, &fleet.name(1), &args).run()
     };
-    is_out(run("Ciphers aes128-ctr\nKexAlgorithms +ecdh-sha2-nistp256\n"), "no common");
+    is_out(run("Ciphers aes128-ctr\nKexAlgorithms +ecdh-sha2-nistp256\n"), "no cipher algorithm in common");
     is_in(run("Ciphers aes256-ctr,nonsense\nKexAlgorithms +ecdh-sha2-nistp256\nCompression yes\n"));
     is_in(run(
         "Ciphers ^aes256-ctr\nMACs hmac-sha2-512\nKexAlgorithms ecdh-sha2-*\nHostKeyAlgorithms ssh-ed25519\n",

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::refusal::Refusal;
-use crate::run_folder::{private_all, random_word, xdg};
+use crate::run_folder::{SHARED, private_all, random_word, xdg};
 use crate::stale;
 
 /// What the cache holds at most after something new was put into it. The new one stays, however
@@ -47,13 +47,23 @@ impl Seek for Payload {
 /// `~/.cache/cronium-run/payload/DIGEST`.
 pub struct Cache {
     dir: PathBuf,
+    /// What cannot be kept is held for this run alone.
+    is_spare: bool,
 }
 
 impl Cache {
     pub fn open() -> Result<Self, Refusal> {
         let dir = Self::dir();
         private_all(&dir).map_err(|error| Refusal::folder("make", &dir, &error))?;
-        Ok(Self { dir })
+        Ok(Self { dir, is_spare: false })
+    }
+
+    /// Of a run, which goes on where the home is read-only or missing.
+    pub fn of_run() -> Self {
+        let dir = Self::dir();
+        // Whether it is there shows when something is put into it.
+        let _ = private_all(&dir);
+        Self { dir, is_spare: true }
     }
 
     pub fn dir() -> PathBuf {
@@ -75,34 +85,65 @@ impl Cache {
     }
 
     pub fn receive(&self, digest: &str) -> Result<Incoming, Refusal> {
+        let incoming = self.part(digest);
+        match incoming {
+            Err(refusal) if self.is_spare => {
+                let file = SHARED.iter().find_map(|dir| unnamed(Path::new(dir)).ok()).ok_or(refusal)?;
+                Ok(Incoming { file, names: None })
+            }
+            incoming => incoming,
+        }
+    }
+
+    fn part(&self, digest: &str) -> Result<Incoming, Refusal> {
         let word = random_word().map_err(|error| Refusal::folder("write", &self.dir, &error))?;
         let part = self.dir.join(format!(".{digest}.{word}"));
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&part);
         let file = file.map_err(|error| Refusal::folder("write", &part, &error))?;
-        Ok(Incoming { file, part, path: self.dir.join(digest) })
+        Ok(Incoming { file, names: Some(Names { part, path: self.dir.join(digest) }) })
     }
+}
+
+/// A file that is gone once nobody has it open.
+fn unnamed(dir: &Path) -> io::Result<File> {
+    let path = dir.join(format!(".cronium-run.{}", random_word()?));
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
 }
 
 /// Bytes on their way into the cache.
 pub struct Incoming {
     file: File,
+    /// `None` where it is not kept.
+    names: Option<Names>,
+}
+
+struct Names {
     part: PathBuf,
     path: PathBuf,
 }
 
 impl Incoming {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        self.file.write_all(bytes).map_err(|error| Refusal::folder("write", &self.part, &error))
+        self.file.write_all(bytes).map_err(|error| Refusal::folder("write", self.shown(), &error))
+    }
+
+    /// For messages.
+    fn shown(&self) -> &Path {
+        self.names.as_ref().map_or(Path::new(SHARED[0]), |names| &names.part)
     }
 
     /// Under its name only once it is whole, so that two runs at once never see half of it.
     pub fn finish(self) -> Result<Payload, Refusal> {
-        fs::rename(&self.part, &self.path).map_err(|error| Refusal::folder("write", &self.path, &error))?;
-        if let Some(dir) = self.path.parent() {
-            stale::remove_parts(dir);
-            shrink(dir, &self.path, MAX_FILES, MAX_BYTES);
+        if let Some(Names { part, path }) = &self.names {
+            fs::rename(part, path).map_err(|error| Refusal::folder("write", path, &error))?;
+            if let Some(dir) = path.parent() {
+                stale::remove_parts(dir);
+                shrink(dir, path, MAX_FILES, MAX_BYTES);
+            }
         }
-        let file = self.file.try_clone().map_err(|error| Refusal::folder("read", &self.path, &error))?;
+        let file = self.file.try_clone().map_err(|error| Refusal::folder("read", self.shown(), &error))?;
         Ok(Payload::Cached(file))
     }
 }
@@ -110,7 +151,7 @@ impl Incoming {
 impl Drop for Incoming {
     fn drop(&mut self) {
         // Gone already where it was finished.
-        let _ = fs::remove_file(&self.part);
+        let _ = self.names.as_ref().map(|names| fs::remove_file(&names.part));
     }
 }
 

@@ -32,12 +32,13 @@ impl Refusal {
 
     /// A folder or file of ours on the host could not be had.
     pub fn folder(what: &str, path: &std::path::Path, error: &io::Error) -> Self {
-        let refusal =
-            Self::new("tempdir", "folder", format!("cannot {what} {}", path.display())).because(error);
-        match error.kind() {
-            io::ErrorKind::StorageFull => refusal.hint("df -h ~"),
-            _ => refusal.hint("ls -ld ~/.cache ~/.local/state"),
-        }
+        let (kind, hint) = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                ("full", "df -h ~; df -i ~; quota  on the host")
+            }
+            _ => ("folder", "ls -ld ~/.cache ~/.local/state  on the host"),
+        };
+        Self::new("tempdir", kind, format!("cannot {what} {}", path.display())).because(error).hint(hint)
     }
 }
 

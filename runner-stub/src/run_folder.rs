@@ -24,7 +24,7 @@ const HELPERS: [&str; 6] = [
 const SOCKET_DIR_MAX: usize = 90;
 
 /// Folders that others can write to: names in them are never ones that could be guessed.
-const SHARED: [&str; 2] = ["/var/tmp", "/tmp"];
+pub const SHARED: [&str; 2] = ["/var/tmp", "/tmp"];
 
 /// Where the payload is unpacked, and what becomes artifacts: names in the run folder.
 pub const WORK: &str = "work";
@@ -49,8 +49,8 @@ pub fn runs() -> PathBuf {
 /// `$XDG_STATE_HOME`, `$XDG_CACHE_HOME` or `$XDG_CONFIG_HOME`, else its place under HOME.
 pub fn xdg(variable: &str, under_home: &str) -> PathBuf {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    // Without HOME, a place that says so in the message of the failure to write there.
-    let home = || absolute("HOME").unwrap_or_else(|| PathBuf::from("/")).join(under_home);
+    // Without HOME, a place where nobody can make a folder, as the shell line that started us has it.
+    let home = || absolute("HOME").unwrap_or_else(|| PathBuf::from("/dev/null")).join(under_home);
     absolute(variable).unwrap_or_else(home).join("cronium-run")
 }
 

@@ -258,7 +258,7 @@ impl Session {
     /// Small payloads come with the job and are kept in memory.
     fn fetch(&mut self, job: &Job) -> Result<Payload, Stop> {
         if !job.payload_follows {
-            return self.fetch_cached(job, &Cache::open()?);
+            return self.fetch_cached(job, &Cache::of_run());
         }
         let mut bytes = Vec::new();
         self.receive_bytes(job.size, |piece| {

@@ -100,6 +100,10 @@ fn pinned() -> Result<Vec<PublicKey>, Refusal> {
 fn key_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        // Something above it is no folder, as where there is no home.
+        Err(_) if dir.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
         entries => entries?,
     };
     // In order, so that each run tries them alike.

@@ -118,10 +118,12 @@ impl Host {
     ) -> Result<Option<(Connection, Link, Hello)>, Fault> {
         let target = &fleet.plan.targets[self.index];
         let mut stopped = fleet.stopped.clone();
-        // There are six steps at most, so it never fills.
+        // There are six others at most, so it never fills.
         let (steps, mut seen) = mpsc::channel(8);
         let start = fleet.transport.start(target, &flight, |step| {
-            let _ = steps.try_send(step);
+            if step != Step::Uploading {
+                let _ = steps.try_send(step);
+            }
         });
         let mut start = std::pin::pin!(start);
         loop {
@@ -393,7 +395,7 @@ fn state(step: Step) -> Option<HostState> {
         Step::Connecting => Some(HostState::Connecting),
         Step::Authenticating => Some(HostState::Authenticating),
         Step::Bootstrapping => Some(HostState::Bootstrapping),
-        Step::Delivered => None,
+        Step::Uploading | Step::Delivered => None,
     }
 }
 

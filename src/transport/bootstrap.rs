@@ -14,9 +14,13 @@ use cronium_wire::message::Hello;
 
 use super::greet::{Answer, greet};
 use super::link::{Carrier, Link};
+use super::mute::Mute;
 use super::privilege;
 use super::{Connection, Fault, Flight, Phase, Step};
 use crate::inventory::{Method, Privilege};
+
+/// A slow link is seen to carry so many bytes at a time.
+const PIECE: usize = 32 << 10;
 
 /// A stub as the build embedded it.
 pub struct Embedded {
@@ -39,6 +43,12 @@ impl Embedded {
         gzip.read_to_end(&mut program).expect("the build wrote it");
         program
     }
+
+    /// As it is sent.
+    fn pieces(&self) -> impl Iterator<Item = Bytes> + use<> {
+        let gzip = Bytes::from_static(self.gzip);
+        (0..gzip.len()).step_by(PIECE).map(move |at| gzip.slice(at..gzip.len().min(at + PIECE)))
+    }
 }
 
 /// The stub for `machine`, which is what `uname -m` prints.
@@ -60,7 +70,7 @@ pub fn stub(machine: &str) -> Option<&'static Embedded> {
 fn warm_script(word: &str, unchecked: &str) -> String {
     let digests: Vec<&str> = STUBS.iter().map(|stub| stub.digest).collect();
     format!(
-        "d=${{XDG_CACHE_HOME:-$HOME/.cache}}/cronium-run/stub; for s in {}; do \
+        "d=${{XDG_CACHE_HOME:-${{HOME:-/dev/null}}/.cache}}/cronium-run/stub; for s in {}; do \
          p=$d/$s; k=$d/.$s.whole; if [ -x \"$p\" ]; then \
          if [ \"$p\" -ot \"$k\" ] 2>/dev/null; then exec \"$p\" run checked{word}; fi; \
          case $(sha256sum < \"$p\" 2>/dev/null || echo none) in \
@@ -80,25 +90,33 @@ static WAITING: LazyLock<String> = LazyLock::new(|| warm_script(" waiting", "exe
 /// password asks once. A stub that found itself damaged would have left nobody to send a whole one
 /// to, so one that cannot be checked here is sent again.
 static WARM_OR_COLD: LazyLock<String> =
-    LazyLock::new(|| format!("{}; read -r s l || exit 1; {COLD}", warm_script("", ":")));
+    LazyLock::new(|| format!("{}; read -r s l n || exit 1; {COLD}", warm_script("", ":")));
 
-/// Reads the stub `$s`, `$l` bytes of gzip, from stdin into the first folder that can hold a
+/// Reads the stub `$s`, `$n` bytes in `$l` of gzip, from stdin into the first folder that can hold a
 /// program, and becomes it.
 ///
 /// `dd` takes exactly the stub's bytes and leaves the frames behind it unread. In a folder that
 /// others share, the stub gets one of its own without a name that could be guessed, and no cache.
+/// Without HOME, these are what is left: nobody can make a folder beneath /dev/null.
+/// Zeros of its size are written first: once the stub is read, it is too late for another folder.
 /// Where two starts put the same stub in its place at once, either one's is run.
-const COLD: &str = "umask 077; t=; a=; \
+const COLD: &str = "umask 077; t=; a=; w=; \
      drop() { rm -f \"$t\"; case $a in temporary*) rmdir \"$d\";; esac; } 2>/dev/null; \
      fail() { drop; echo \"cronium-run:fail $1\"; exit 1; }; \
-     for b in \"${XDG_CACHE_HOME:-$HOME/.cache}\" /var/tmp /tmp; do \
+     for p in dd gzip mktemp; do command -v $p >/dev/null || fail \"there is no $p\"; done; \
+     dd iflag=fullblock if=/dev/null of=/dev/null 2>/dev/null || \
+     fail \"there is no dd that knows iflag=fullblock\"; \
+     for b in \"${XDG_CACHE_HOME:-${HOME:-/dev/null}/.cache}\" /var/tmp /tmp; do \
      case $b in \
-     /var/tmp|/tmp) d=$(mktemp -d $b/cronium-run.XXXXXXXXXX) || continue; a=temporary;; \
-     *) d=$b/cronium-run/stub; mkdir -p \"$d\" && chmod 700 \"$d\" || continue; a=;; \
+     /var/tmp|/tmp) d=$(mktemp -d $b/cronium-run.XXXXXXXXXX 2>&1) || { w=\"$w; $d\"; continue; }; a=temporary;; \
+     *) d=$b/cronium-run/stub; e=$( (mkdir -p \"$d\" && chmod 700 \"$d\") 2>&1) || \
+     { w=\"$w; $e\"; continue; }; a=;; \
      esac; \
-     if t=$(mktemp \"$d/.$s.XXXXXXXX\") && chmod 700 \"$t\" && [ -x \"$t\" ]; then break; fi; \
-     drop; t=; a=; done 2>/dev/null; \
-     [ -n \"$t\" ] || fail \"no folder can hold a program\"; \
+     if t=$(mktemp \"$d/.$s.XXXXXXXX\" 2>&1) && chmod 700 \"$t\"; then \
+     if [ -x \"$t\" ]; then dd if=/dev/zero of=\"$t\" bs=$n count=1 2>/dev/null && break; \
+     e=\"no room in $b\"; else e=\"$b is mounted noexec\"; fi; else e=$t; t=; fi; \
+     w=\"$w; $e\"; drop; t=; a=; done; \
+     [ -n \"$t\" ] || fail \"no folder can hold a program: ${w#; }\"; \
      dd bs=$l count=1 iflag=fullblock 2>/dev/null | gzip -dc > \"$t\" || \
      fail \"the runner cannot be written to $d\"; \
      case $(sha256sum < \"$t\" 2>/dev/null || echo none) in $s*) a=\"$a checked\";; none) ;; \
@@ -106,7 +124,7 @@ const COLD: &str = "umask 077; t=; a=; \
      mv -f \"$t\" \"$d/$s\"; exec \"$d/$s\" run $a";
 
 fn cold_script(stub: &Embedded) -> String {
-    format!("s={}; l={}; {COLD}", stub.digest, stub.gzip.len())
+    format!("s={}; l={}; n={}; {COLD}", stub.digest, stub.gzip.len(), stub.size)
 }
 
 /// The line for the login shell that makes an sh run `script`.
@@ -161,14 +179,13 @@ async fn start_at_once(
         Ok(Answer::Stub(started)) => return Ok(*started),
         Ok(Answer::NeedsStub { machine, .. }) => machine,
         // A cached stub that cannot even start: put a whole one in its place.
-        Ok(Answer::Mute { exit_code, stderr }) => {
-            ask_machine(connection, privilege, exit_code, stderr).await?
-        }
+        Ok(Answer::Mute(mute)) => ask_machine(connection, privilege, mute).await?,
         Err(fault) => return Err(undelivered(fault, delivered)),
     };
     step(Step::Bootstrapping);
     let stub = stub_for(&machine)?;
-    let pieces = [Bytes::from_static(stub.gzip)].into_iter().chain(first.pieces());
+    // The next one is asked for once the host has taken the one before.
+    let pieces = stub.pieces().chain(first.pieces()).inspect(|_| step(Step::Uploading));
     let mut cold = connection.exec(&line(privilege, &cold_script(stub)), false).await?;
     let delivered = send(&mut cold, pieces).await;
     if delivered {
@@ -176,10 +193,8 @@ async fn start_at_once(
     }
     match greet(cold, first.frames(), privilege).await {
         Ok(Answer::Stub(started)) => Ok(*started),
-        Ok(Answer::NeedsStub { .. }) => {
-            Err(Fault::new(Phase::Upload, "damaged", "the runner arrived changed"))
-        }
-        Ok(Answer::Mute { exit_code, stderr }) => Err(mute(exit_code, stderr)),
+        Ok(Answer::NeedsStub { .. }) => Err(damaged()),
+        Ok(Answer::Mute(mute)) => Err(mute.fault_of_runner(&machine)),
         Err(fault) => Err(undelivered(fault, delivered)),
     }
 }
@@ -201,9 +216,13 @@ async fn start_asked(
     let answer = match asked.map_err(|fault| undelivered(fault, false))? {
         Answer::NeedsStub { machine, mut carrier } => {
             let stub = stub_for(&machine)?;
-            let name = format!("{} {}\n", stub.digest, stub.gzip.len());
-            send(&mut carrier, [name.into(), Bytes::from_static(stub.gzip)]).await;
-            greet(carrier, 0, None).await.map_err(|fault| undelivered(fault, false))?
+            let name = format!("{} {} {}\n", stub.digest, stub.gzip.len(), stub.size);
+            let pieces = [name.into()].into_iter().chain(stub.pieces());
+            send(&mut carrier, pieces.inspect(|_| step(Step::Uploading))).await;
+            match greet(carrier, 0, None).await.map_err(|fault| undelivered(fault, false))? {
+                Answer::Mute(mute) => return Err(mute.fault_of_runner(&machine)),
+                answer => answer,
+            }
         }
         answer => answer,
     };
@@ -214,9 +233,13 @@ async fn start_asked(
             link.send_first(first).await;
             Ok((link, hello))
         }
-        Answer::NeedsStub { .. } => Err(Fault::new(Phase::Upload, "damaged", "the runner arrived changed")),
-        Answer::Mute { exit_code, stderr } => Err(mute(exit_code, stderr)),
+        Answer::NeedsStub { .. } => Err(damaged()),
+        Answer::Mute(mute) => Err(mute.fault(connection.address())),
     }
+}
+
+fn damaged() -> Fault {
+    Fault::new(Phase::Upload, "damaged", "the runner arrived changed").hint("run the same command again")
 }
 
 /// Whether all was sent; if not, reading tells why.
@@ -232,8 +255,8 @@ async fn send(carrier: &mut Carrier, pieces: impl IntoIterator<Item = Bytes>) ->
 fn stub_for(machine: &str) -> Result<&'static Embedded, Fault> {
     tracing::debug!(machine, "no runner in the host's cache");
     stub(machine).ok_or_else(|| {
-        Fault::new(Phase::Upload, "architecture", format!("there is no runner for a '{machine}' machine"))
-            .hint("linux on x86_64 and aarch64 is served")
+        Fault::new(Phase::Upload, "architecture", format!("there is no runner for a {machine} machine"))
+            .hint("Linux on x86_64 and aarch64 is served")
     })
 }
 
@@ -248,22 +271,13 @@ fn undelivered(fault: Fault, delivered: bool) -> Fault {
 async fn ask_machine(
     connection: &Connection,
     privilege: Option<&Privilege>,
-    exit_code: Option<u32>,
-    stderr: String,
+    mute: Mute,
 ) -> Result<String, Fault> {
     let line = line(privilege, "echo \"cronium-run:need $(uname -m)\"");
     match greet(connection.exec(&line, false).await?, 0, privilege).await? {
         Answer::NeedsStub { machine, .. } => Ok(machine),
-        Answer::Mute { .. } | Answer::Stub(_) => Err(mute(exit_code, stderr)),
+        Answer::Mute(_) | Answer::Stub(_) => Err(mute.fault(connection.address())),
     }
-}
-
-fn mute(exit_code: Option<u32>, stderr: String) -> Fault {
-    let code = exit_code.map(|code| format!("it exited with {code}")).unwrap_or_default();
-    Fault::new(Phase::Upload, "shell", "the host's shell did not start the runner")
-        .cause(stderr)
-        .cause(code)
-        .hint("ssh HOST 'exec sh -c \"uname -m\"'")
 }
 
 #[cfg(test)]

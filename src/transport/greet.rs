@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::inbox::Piece;
 use super::link::{Carrier, Link, Tail};
+use super::mute::Mute;
 use super::privilege::{self, Asked};
 use super::{Fault, Phase};
 use crate::inventory::Privilege;
@@ -26,10 +27,7 @@ pub enum Answer {
         carrier: Carrier,
     },
     /// It ended without a greeting: a stub that cannot run, or a shell that ran something else.
-    Mute {
-        exit_code: Option<u32>,
-        stderr: String,
-    },
+    Mute(Mute),
 }
 
 /// `sent`: how many frames are on their way already. `privilege`: who has to be become first.
@@ -60,7 +58,7 @@ pub async fn greet(mut carrier: Carrier, sent: u64, privilege: Option<&Privilege
                     return Err(fault);
                 }
                 let stderr = if stderr.text().is_empty() { greeter.noise() } else { stderr.text() };
-                return Ok(Answer::Mute { exit_code, stderr: stderr.trim().to_owned() });
+                return Ok(Answer::Mute(Mute::new(exit_code, &stderr)));
             }
             Piece::Lost if asked.as_ref().is_some_and(Asked::is_answered) => {
                 return Err(Fault::new(
@@ -92,18 +90,10 @@ pub async fn greet(mut carrier: Carrier, sent: u64, privilege: Option<&Privilege
                     return Ok(Answer::NeedsStub { machine, carrier });
                 }
                 Ok(Some((Greeting::Fail { reason }, _))) => {
-                    return Err(Fault::new(Phase::Tempdir, "folder", "the host has no place for the runner")
-                        .cause(reason)
-                        .cause(stderr.text())
-                        .hint("make ~/.cache, /var/tmp or /tmp writable and not mounted noexec"));
+                    return Err(no_place(&reason, &stderr.text()));
                 }
                 Err(GreetingError::Noise) => {
-                    return Err(Fault::new(
-                        Phase::Upload,
-                        "noise",
-                        "the host prints without end instead of running a command",
-                    )
-                    .cause(format!("it begins with {:?}", greeter.noise())));
+                    return Err(endless(greeter.noise().lines().next().unwrap_or_default()));
                 }
                 Err(GreetingError::Unknown(line)) => {
                     return Err(Fault::new(
@@ -111,9 +101,35 @@ pub async fn greet(mut carrier: Carrier, sent: u64, privilege: Option<&Privilege
                         "greeting",
                         "the host answers in another language",
                     )
-                    .cause(line));
+                    .cause(line)
+                    .hint("look for another cronium-run in ForceCommand or command= of authorized_keys of the host"));
                 }
             },
         }
     }
+}
+
+/// Why the host took no runner: `reason` is one of the shell line's, with details behind a colon.
+fn no_place(reason: &str, last_words: &str) -> Fault {
+    let (reason, details) = reason.split_once(": ").unwrap_or((reason, ""));
+    let fault = if reason.starts_with("there is no ") {
+        let fault = Fault::new(Phase::Tempdir, "tool", "the host lacks a program that takes the runner");
+        fault.cause(reason).hint("busybox has what is needed: dd, gzip, mktemp, mkdir, chmod, mv, rm")
+    } else if [details, last_words].iter().any(|text| text.contains("no room") || text.contains("No space")) {
+        let fault = Fault::new(Phase::Tempdir, "full", "the host has no room for the runner");
+        fault.cause(reason).hint("df -h ~ /var/tmp /tmp  on the host")
+    } else {
+        let kind = if details.contains("noexec") { "noexec" } else { "folder" };
+        Fault::new(Phase::Tempdir, kind, "the host has no place for the runner")
+            .cause(reason)
+            .hint("make ~/.cache, /var/tmp or /tmp writable and not mounted noexec")
+    };
+    details.split("; ").fold(fault, |fault, detail| fault.cause(detail)).cause(last_words)
+}
+
+/// A login that begins with the line `first` and does not end.
+pub fn endless(first: &str) -> Fault {
+    Fault::new(Phase::Upload, "noise", "the host prints without end instead of running a command")
+        .cause(format!("it begins with '{first}'"))
+        .hint("look for what prints in ~/.profile, ~/.bashrc, ~/.cshrc and ForceCommand of the host")
 }

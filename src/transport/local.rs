@@ -61,9 +61,9 @@ impl Local {
                 Err(Fault::new(Phase::Upload, "damaged", "the cached runner was damaged and is removed")
                     .hint("run the same command again"))
             }
-            Answer::Mute { stderr, .. } => {
+            Answer::Mute(mute) => {
                 Err(Fault::new(Phase::Upload, "start", format!("{} does not start", program.display()))
-                    .cause(stderr))
+                    .cause(mute.said))
             }
         }
     }

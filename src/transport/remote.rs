@@ -2,11 +2,12 @@
 
 use super::link::Carrier;
 use super::{Entrance, Fault, Tunnel, keeper, ssh};
+use crate::inventory::Ssh;
 
 /// A connection to a host: our own, or one that a keeper lends.
 pub enum Remote {
     Own(Box<ssh::Connection>),
-    Kept(keeper::Kept),
+    Kept(Box<keeper::Kept>),
 }
 
 impl Remote {
@@ -15,6 +16,14 @@ impl Remote {
         match self {
             Self::Own(connection) => connection.exec(command, terminal).await.map(Carrier::Ssh),
             Self::Kept(kept) => kept.exec(command, terminal, false).await.map(Carrier::Kept),
+        }
+    }
+
+    /// Where it leads.
+    pub fn address(&self) -> &Ssh {
+        match self {
+            Self::Own(connection) => connection.address(),
+            Self::Kept(kept) => kept.address(),
         }
     }
 

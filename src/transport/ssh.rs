@@ -10,13 +10,14 @@ mod exec;
 mod handshake;
 mod heard;
 pub mod known_hosts;
+mod notice;
 mod proxy_command;
 mod relay;
 pub mod server;
 mod tcp;
 mod watched;
 
-pub use auth::{locked_keys, opens_key};
+pub use auth::{Credential, locked_keys, opens_key};
 pub use connector::{Connection, Connector};
 pub use exec::Exec;
 pub use heard::boot_time;

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::process::{getgid, getuid};
+
 use super::Accounts;
 
 /// Starts one sshd for each configuration file named, and takes them down with everything they
@@ -20,14 +22,10 @@ const WATCHDOG: &str = r#"
 sshd=$1 folder=$2; shift 2
 roots=
 for conf in "$@"; do
-    if [ -e "${conf%.conf}.etc" ]; then
-        # Users and rules of its own, in the same way.
-        unshare -m sh -c 'mount --bind "$1" /etc && exec "$2" -D -e -f "$3"' \
-            sh "${conf%.conf}.etc" "$sshd" "$conf" 2>"${conf%.conf}.log" </dev/null &
-    elif [ -e "${conf%.conf}.shadow" ]; then
-        # A password for this one alone: nobody else sees the file that stands in for /etc/shadow.
-        unshare -m sh -c 'mount --bind "$1" /etc/shadow && exec "$2" -D -e -f "$3"' \
-            sh "${conf%.conf}.shadow" "$sshd" "$conf" 2>"${conf%.conf}.log" </dev/null &
+    if [ -e "${conf%.conf}.private" ]; then
+        # Mounts that this one alone sees: nobody else has the file that stands in for /etc/shadow.
+        unshare -m sh -ec '. "$1"; exec "$2" -D -e -f "$3"' \
+            sh "${conf%.conf}.private" "$sshd" "$conf" 2>"${conf%.conf}.log" </dev/null &
     else
         "$sshd" -D -e -f "$conf" 2>"${conf%.conf}.log" </dev/null &
     fi
@@ -76,6 +74,12 @@ pub struct HostTraits {
     pub password: bool,
     /// Users of its own, of whom [`LOGIN`] logs in; needs root.
     pub accounts: Option<Accounts>,
+    /// The login shell, in place of the wrapper that runs `login` and counts commands; needs root.
+    /// `FLEET` is the fleet's folder.
+    pub shell: Option<&'static str>,
+    /// Shell lines that mount what this host alone shall see, such as a full disk at `$home`; needs
+    /// root. They know `$number`, `$address` and `$port`, and may `exec` another server than sshd.
+    pub mounts: String,
     /// Lines of sshd_config that win over those of the harness.
     pub config: String,
 }
@@ -91,6 +95,8 @@ impl Default for HostTraits {
             gateway_ports: false,
             password: false,
             accounts: None,
+            shell: None,
+            mounts: String::new(),
             config: String::new(),
         }
     }
@@ -145,7 +151,7 @@ impl Fleet {
         let folder = tempfile::Builder::new().prefix("cr").tempdir_in("/tmp").unwrap().keep();
         // The hosts' users must be able to walk through it.
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o711)).unwrap();
-        if rustix::process::getuid().is_root() {
+        if getuid().is_root() {
             // sshd's own folder, made at boot by its service, which need not run here.
             let _ = fs::create_dir_all("/run/sshd");
         }
@@ -186,7 +192,10 @@ impl Fleet {
     fn wait_until_listening(&self, plan: &FleetPlan) {
         let until = Instant::now() + Duration::from_secs(20);
         for (number, _) in &plan.hosts {
-            while !self.log(*number).contains("Server listening on") {
+            // dropbear has no such line, and says this once it listens.
+            let listens =
+                |log: &str| log.contains("Server listening on") || log.contains("Not backgrounding");
+            while !listens(&self.log(*number)) {
                 assert!(
                     Instant::now() < until,
                     "sshd of host {number} does not start (is openssh-server installed? see tests/run)\n{}",
@@ -419,6 +428,11 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
     );
     fs::write(&shell, script).unwrap();
     fs::set_permissions(&shell, fs::Permissions::from_mode(0o755)).unwrap();
+    let force = match traits.shell {
+        Some(_) => String::new(),
+        // The login shell comes first, and would read what this machine's user has in his `.bashrc`.
+        None => format!("ForceCommand {}\nSetEnv HOME={}\n", shell.display(), home.display()),
+    };
     let authorized = if traits.authorized { "authorized" } else { "nobody" };
     let yes_no = |allowed| if allowed { "yes" } else { "no" };
     let (tcp, streamlocal) = (yes_no(traits.forwarding), yes_no(traits.forwarding && traits.streamlocal));
@@ -429,8 +443,7 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
          ListenAddress {address}:{port}\n\
          HostKey {folder_text}/host{number}\n\
          AuthorizedKeysFile {folder_text}/{authorized}\n\
-         ForceCommand {shell}\n\
-         SetEnv HOME={home}\n\
+         {force}\
          AllowTcpForwarding {tcp}\n\
          AllowStreamLocalForwarding {streamlocal}\n\
          GatewayPorts {gateway}\n\
@@ -448,16 +461,11 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
          MaxSessions 100\n\
          LogLevel VERBOSE\n",
         config = traits.config.replace("FLEET", &folder_text.to_string()),
-        shell = shell.display(),
-        // The login shell comes first, and would read what this machine's user has in his `.bashrc`.
-        home = home.display(),
         // Of this one the last counts.
         startups = if traits.config.contains("MaxStartups") { "" } else { "MaxStartups 1000\n" },
     );
-    if traits.password {
-        let shadow = folder.join(format!("host{number}.shadow"));
-        fs::write(&shadow, format!("{}:{SEALED}:20000:0:99999:7:::\n", user())).unwrap();
-        fs::set_permissions(&shadow, fs::Permissions::from_mode(0o600)).unwrap();
+    if let Some(private) = private(folder, number, (address, port), traits) {
+        fs::write(folder.join(format!("host{number}.private")), private).unwrap();
     }
     if let Some(accounts) = &traits.accounts {
         accounts.write(folder, number, &home);
@@ -465,6 +473,35 @@ fn write_host(folder: &Path, number: u8, address: &str, port: u16, traits: &Host
     let conf = folder.join(format!("host{number}.conf"));
     fs::write(&conf, text).unwrap();
     conf
+}
+
+/// What a host does in a mount namespace of its own before its sshd starts, if it needs one.
+fn private(folder: &Path, number: u8, (address, port): (&str, u16), traits: &HostTraits) -> Option<String> {
+    let mut lines = String::new();
+    let mut stand_in = |file: &str, text: String| {
+        let path = folder.join(format!("host{number}.{file}"));
+        fs::write(&path, text).unwrap();
+        let mode = if file == "shadow" { 0o600 } else { 0o644 };
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        lines += &format!("mount --bind {} /etc/{file}\n", path.display());
+    };
+    if traits.password {
+        stand_in("shadow", format!("{}:{SEALED}:20000:0:99999:7:::\n", user()));
+    }
+    let home = home(folder, number).display().to_string();
+    if let Some(shell) = traits.shell {
+        let others = fs::read_to_string("/etc/passwd").unwrap();
+        let others = others.lines().filter(|line| !line.starts_with(&format!("{}:", user())));
+        let shell = shell.replace("FLEET", &folder.display().to_string());
+        let ours = format!("{}:x:{}:{}::{home}:{shell}", user(), getuid().as_raw(), getgid().as_raw());
+        stand_in("passwd", others.chain([ours.as_str()]).map(|line| format!("{line}\n")).collect());
+    }
+    if traits.accounts.is_some() {
+        lines += &format!("mount --bind {}/host{number}.etc /etc\n", folder.display());
+    }
+    lines += &traits.mounts.replace("FLEET", &folder.display().to_string());
+    (!lines.is_empty())
+        .then(|| format!("home={home} number={number} address={address} port={port}\n{lines}\n"))
 }
 
 /// OpenSSH 9.8 and later punish an address for failed logins, and all of ours come from one.

@@ -26,7 +26,7 @@ impl Session {
         if job.files.is_empty() {
             return Ok(());
         }
-        let cache = Cache::open()?;
+        let cache = Cache::of_run();
         let work =
             Inside::open(&folder.work()).map_err(|error| Refusal::folder("open", &folder.work(), &error))?;
         let mut missing = Vec::new();

@@ -74,7 +74,8 @@ impl Keeper {
             };
             match asked.await {
                 Ok(Ok((lease, incoming, outgoing))) => {
-                    return Ok(Kept::new(self.place.socket(), lease, incoming, outgoing));
+                    let address = address.without_secrets();
+                    return Ok(Kept::new(address, self.place.socket(), lease, incoming, outgoing));
                 }
                 Ok(Err(fault)) => return Err(fault),
                 Err(_) if again => again = false,
@@ -174,16 +175,22 @@ type Wanted = (Entrance, oneshot::Sender<Opened>);
 
 /// A connection that the keeper lends until this is dropped.
 pub struct Kept {
+    address: Ssh,
     socket: PathBuf,
     lease: u64,
     asks: mpsc::Sender<Wanted>,
 }
 
 impl Kept {
-    fn new(socket: PathBuf, lease: u64, incoming: Incoming, outgoing: Outgoing) -> Self {
+    fn new(address: Ssh, socket: PathBuf, lease: u64, incoming: Incoming, outgoing: Outgoing) -> Self {
         let (asks, asked) = mpsc::channel(1);
         tokio::spawn(attend(socket.clone(), incoming, outgoing, asked));
-        Self { socket, lease, asks }
+        Self { address, socket, lease, asks }
+    }
+
+    /// Where it leads, without what it takes to get there.
+    pub fn address(&self) -> &Ssh {
+        &self.address
     }
 
     /// Starts `command`, on a terminal where one is wanted. `again`: the keeper starts it once more

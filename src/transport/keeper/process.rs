@@ -28,6 +28,8 @@ use crate::transport::{Fault, Tunnel};
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 /// Helpers of one command that have called and that it has not taken yet.
 const CALLS: usize = 32;
+/// A host that does not answer for so long is gone: another connection is made in that time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// How often connections are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// Nobody comes and nothing is kept for so long: the keeper ends.
@@ -216,7 +218,7 @@ impl Process {
     ) -> Result<Lease, Fault> {
         loop {
             let Some(Idle { connection, spare, .. }) = locked(&self.pool).take(identity) else { break };
-            if connector.trusts(&connection, address) && connection.answers().await {
+            if connector.trusts(&connection, address) && is_there(&connection).await {
                 return Ok(Lease::new(identity.clone(), connection, spare));
             }
             tracing::debug!(%address, "a kept connection is of no more use");
@@ -316,6 +318,11 @@ impl Process {
             connections: lent.into_iter().chain(kept).collect(),
         }
     }
+}
+
+/// It was heard a moment ago, or answers when asked.
+async fn is_there(connection: &Connection) -> bool {
+    !connection.is_closed() && (connection.is_fresh() || connection.answers(ANSWER_WITHIN).await)
 }
 
 /// The next helper that calls, once there is room for it. Safe to drop and call again.

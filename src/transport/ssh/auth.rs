@@ -15,11 +15,13 @@ use crate::transport::{Fault, Phase};
 
 mod agent;
 mod candidate;
+mod credential;
 mod key_file;
 mod password;
 
 use agent::Agent;
 use candidate::Candidate;
+pub use credential::Credential;
 use key_file::KeyFile;
 
 /// OpenSSH's MaxAuthTries is 6: one more try and the server hangs up.
@@ -48,7 +50,11 @@ struct Candidates {
 impl Keys {
     /// Tries keys until the host lets us in: those that worked elsewhere in this run, those of
     /// files, then the agent's others, unless only the named ones may be used; a password last.
-    pub async fn authenticate(&self, handle: &mut Handle<Client>, address: &Ssh) -> Result<(), Fault> {
+    pub async fn authenticate(
+        &self,
+        handle: &mut Handle<Client>,
+        address: &Ssh,
+    ) -> Result<Credential, Fault> {
         let Candidates { keys, unusable } = self.candidates(address).await;
         let room = if address.password.is_some() { TRIES - PASSWORD_TRIES } else { TRIES };
         let (found, tried) = (keys.len(), keys.len().min(room));
@@ -58,7 +64,7 @@ impl Keys {
             match candidate.attempt(handle, &address.user).await? {
                 AuthResult::Success => {
                     self.remember(candidate.id());
-                    return Ok(());
+                    return Ok(candidate.credential());
                 }
                 AuthResult::Failure { remaining_methods, partial_success: true } => {
                     self.remember(candidate.id());
@@ -84,7 +90,8 @@ impl Keys {
             }
         }
         if let Some(password) = &address.password {
-            return password::authenticate(handle, &address.user, password, offered.as_ref()).await;
+            password::authenticate(handle, &address.user, password, offered.as_ref()).await?;
+            return Ok(Credential::Password);
         }
         let user = &address.user;
         let mut fault = match (tried, found) {
@@ -105,8 +112,8 @@ impl Keys {
         }
         Err(fault.hint(match (found > tried, offered.is_some_and(|offered| takes_password(&offered))) {
             (true, _) => "--private-key FILE, with IdentitiesOnly yes in ssh_config",
-            (false, true) => "--private-key FILE, --user NAME, ssh-add FILE, or --ask-pass",
-            (false, false) => "--private-key FILE, --user NAME, or ssh-add FILE",
+            (false, true) => "--private-key FILE, --user NAME, ssh-add FILE, or --ask-pass; why: journalctl -u ssh  on the host",
+            (false, false) => "--private-key FILE, --user NAME, or ssh-add FILE; why: journalctl -u ssh  on the host",
         }))
     }
 
@@ -144,9 +151,13 @@ impl Keys {
                         let of_key = |certificate: &&_| is_for(certificate, key.public_key().key_data());
                         for certificate in certificates.iter().filter(of_key) {
                             let certificate = Box::new(certificate.clone());
-                            found.keys.push(Candidate::Certified(Arc::clone(&key), certificate));
+                            found.keys.push(Candidate::Certified(
+                                path.clone(),
+                                Arc::clone(&key),
+                                certificate,
+                            ));
                         }
-                        found.keys.push(Candidate::File(key));
+                        found.keys.push(Candidate::File(path.clone(), key));
                     }
                     Err(reason) => found.unusable.push((path.clone(), reason)),
                 },
@@ -246,7 +257,6 @@ fn takes_password(methods: &MethodSet) -> bool {
 
 fn closed() -> Fault {
     Fault::new(Phase::Auth, "closed", "the host closed the connection while we authenticated")
-        .hint("ssh -v HOST true")
 }
 
 fn broke(error: &dyn std::error::Error) -> Fault {

@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use russh::client::{Handler, Msg, Session};
+use russh::client::{DisconnectReason, Handler, Msg, Session};
 use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::mpsc;
 
 use super::heard::Heard;
 use super::known_hosts::{KnownHosts, Verdict};
+use super::notice::Notice;
 use crate::inventory::{HostKeyPolicy, Ssh};
 use crate::transport::tunnel::Stream;
 use crate::transport::{Entrance, Fault, Phase};
@@ -25,6 +26,7 @@ pub struct Client {
     pub forwarded: Forwarded,
     pub shown: Shown,
     pub heard: Heard,
+    pub notice: Notice,
 }
 
 /// Why russh's loop ends.
@@ -50,6 +52,21 @@ impl Handler for Client {
         // It is shown again with every new exchange of keys.
         let _ = self.shown.set(copy(shown));
         Ok(true)
+    }
+
+    async fn auth_banner(&mut self, text: &str, _: &mut Session) -> Result<(), ClientError> {
+        self.notice.put(text);
+        Ok(())
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<ClientError>) -> Result<(), ClientError> {
+        match reason {
+            DisconnectReason::ReceivedDisconnect(last) => {
+                self.notice.put(&last.message);
+                Ok(())
+            }
+            DisconnectReason::Error(error) => Err(error),
+        }
     }
 
     async fn server_channel_open_forwarded_streamlocal(
@@ -119,6 +136,7 @@ impl Client {
                 self.known.record(file, name, port, &key).map_err(|error| {
                     Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded")
                         .cause(error.message)
+                        .hint(format!("ls -ld {}", file.display()))
                 })?
             }
             (verdict, _, _) => verdict,
@@ -149,12 +167,14 @@ impl Client {
             Verdict::Revoked { place } => {
                 Err(Fault::new(Phase::Hostkey, "revoked", "the host's key is revoked")
                     .cause(shown)
-                    .cause(format!("revoked at {place}")))
+                    .cause(format!("revoked at {place}"))
+                    .hint("rm /etc/ssh/ssh_host_*; ssh-keygen -A  on the host makes new ones"))
             }
             Verdict::BadCertificate { reason, place } => {
                 Err(Fault::new(Phase::Hostkey, "certificate", "the host's certificate does not hold")
                     .cause(reason)
-                    .cause(format!("its authority stands at {place}")))
+                    .cause(format!("its authority stands at {place}"))
+                    .hint("ssh-keygen -L -f /etc/ssh/ssh_host_ed25519_key-cert.pub  on the host"))
             }
         }
     }

@@ -12,7 +12,7 @@ use russh::{Channel, Disconnect};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::auth::Keys;
+use super::auth::{Credential, Keys};
 use super::bastion::{Bastion, Bastions};
 use super::client::{self, Client, Forwarded, Shown};
 use super::endpoint::{Endpoints, Patience};
@@ -20,6 +20,7 @@ use super::exec::Exec;
 use super::handshake::{KEEPALIVE, handshake, is_drop, seconds};
 use super::heard::Heard;
 use super::known_hosts::{KnownHosts, Verdict};
+use super::notice::Notice;
 use super::proxy_command::ProxyCommand;
 use super::tcp;
 use crate::inventory::{HostKeyPolicy, Proxy, Ssh};
@@ -33,8 +34,6 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Kept alive, a connection is heard again after its keep-alive's interval and no more than this.
 const ANSWER_LATE: Duration = Duration::from_secs(5);
-/// A host that does not answer for so long is gone: another connection is made in that time.
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// Connects; reads keys, agents and known_hosts files once for all hosts, and has one connection
 /// to each jump host.
@@ -122,15 +121,16 @@ impl Connector {
     async fn attempt(&self, address: &Ssh, way: &Way<'_>, step: &impl Fn(Step)) -> Result<Connection, Fault> {
         let forwarded = Forwarded::default();
         let known = self.known_hosts(&address.known_hosts);
-        let (shown, heard) = (Shown::default(), Heard::now());
+        let (shown, heard, notice) = (Shown::default(), Heard::now(), Notice::default());
         let client = Client {
             address: address.without_secrets(),
             known,
             forwarded: Arc::clone(&forwarded),
             shown: Arc::clone(&shown),
             heard: heard.clone(),
+            notice: notice.clone(),
         };
-        let handle = match way {
+        let mut handle = match way {
             Way::Tcp(addresses) => {
                 handshake(client, Box::new(tcp::connect(addresses, address).await?)).await?
             }
@@ -147,20 +147,20 @@ impl Connector {
             }
         };
         step(Step::Authenticating);
-        let keepalive = address.protocol.keepalive.unwrap_or(KEEPALIVE);
-        let listening = Mutex::default();
-        let mut connection = Connection { handle, forwarded, listening, shown, heard, keepalive };
         let within = address.connect_timeout;
-        let authenticated = timeout(within, self.keys.authenticate(&mut connection.handle, address)).await;
-        authenticated.unwrap_or_else(|_| {
-            Err(Fault::new(
-                Phase::Auth,
-                "timeout",
-                format!("the host did not let us in within {}", seconds(within)),
-            )
-            .hint("--connect-timeout 60s"))
-        })?;
-        Ok(connection)
+        let authenticated = timeout(within, self.keys.authenticate(&mut handle, address)).await;
+        let credential = authenticated
+            .unwrap_or_else(|_| {
+                Err(Fault::new(
+                    Phase::Auth,
+                    "timeout",
+                    format!("the host did not let us in within {}", seconds(within)),
+                )
+                .hint("--connect-timeout 60s"))
+            })
+            .map_err(|fault| notice.explain(fault, address))?;
+        let (listening, address) = (Mutex::default(), address.without_secrets());
+        Ok(Connection { handle, forwarded, listening, shown, heard, address, credential })
     }
 
     fn known_hosts(&self, files: &[PathBuf]) -> Arc<KnownHosts> {
@@ -189,7 +189,9 @@ pub struct Connection {
     listening: Mutex<Vec<Entrance>>,
     shown: Shown,
     heard: Heard,
-    keepalive: Duration,
+    /// Without secrets.
+    address: Ssh,
+    credential: Credential,
 }
 
 impl Connection {
@@ -197,12 +199,24 @@ impl Connection {
         self.handle.is_closed()
     }
 
-    /// Whether the host is still there: it was heard a moment ago, or answers when asked.
-    pub async fn answers(&self) -> bool {
-        let is_fresh = self.heard.ago() < self.keepalive + ANSWER_LATE;
-        let is_there =
-            is_fresh || matches!(timeout(ANSWER_WITHIN, self.handle.send_ping()).await, Ok(Ok(())));
-        is_there && !self.is_closed()
+    pub fn address(&self) -> &Ssh {
+        &self.address
+    }
+
+    /// What let us in.
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// Whether the host was heard so lately that a connection which is kept alive can be believed in.
+    pub fn is_fresh(&self) -> bool {
+        let interval = self.address.protocol.keepalive.unwrap_or(KEEPALIVE);
+        self.heard.ago() < interval + ANSWER_LATE
+    }
+
+    /// Whether the host answers now: all that it said before on any channel has come then.
+    pub async fn answers(&self, within: Duration) -> bool {
+        matches!(timeout(within, self.handle.send_ping()).await, Ok(Ok(()))) && !self.is_closed()
     }
 
     /// A channel to another host through this one.
@@ -215,11 +229,13 @@ impl Connection {
     pub async fn exec(&self, command: &str, terminal: bool) -> Result<Exec, Fault> {
         let channel = self.handle.channel_open_session().await.map_err(|error| match error {
             russh::Error::ChannelOpenFailure(reason) => {
-                Fault::new(Phase::Upload, "session", "the host opens no session").cause(format!("{reason:?}"))
+                Fault::new(Phase::Upload, "session", "the host opens no session")
+                    .cause(format!("it says {reason:?}"))
+                    .hint("MaxSessions 10 in its sshd_config")
             }
             error => Fault::new(Phase::Auth, "closed", "the host closed the connection after it let us in")
                 .because(&error)
-                .hint("ssh HOST true"),
+                .hint(format!("{} true", self.address.to_type())),
         })?;
         let (read, write) = channel.split();
         Ok(Exec::start(read, write, command, terminal).await)

@@ -33,11 +33,12 @@ pub async fn handshake(client: Client, stream: Box<dyn Stream>) -> Result<Handle
         ..client::Config::default()
     };
     let within = client.address.connect_timeout;
+    let to_type = client.address.to_type();
     let (stream, opening) = Watched::new(stream, client.heard.clone());
     match timeout(within, client::connect_stream(Arc::new(config), stream, client)).await {
         Ok(Ok(handle)) => Ok(handle),
         Ok(Err(ClientError::HostKey(fault))) => Err(fault),
-        Ok(Err(ClientError::Russh(error))) => Err(broken(&opening, &error)),
+        Ok(Err(ClientError::Russh(error))) => Err(broken(&opening, &error, &to_type)),
         Err(_) => Err(silence(&opening, within)),
     }
 }
@@ -47,7 +48,7 @@ pub fn is_drop(fault: &Fault) -> bool {
     fault.phase == Phase::Banner && matches!(fault.kind.as_ref(), "closed" | "max-startups")
 }
 
-fn broken(opening: &Opening, error: &russh::Error) -> Fault {
+fn broken(opening: &Opening, error: &russh::Error, to_type: &str) -> Fault {
     if !opening.is_ssh() {
         return match opening.text().as_str() {
             "" => {
@@ -65,20 +66,40 @@ fn broken(opening: &Opening, error: &russh::Error) -> Fault {
                 let message = "the host answers no connection of this machine for a while";
                 Fault::new(Phase::Banner, "penalised", message)
                     .cause("it says 'Not allowed at this time': PerSourcePenalties of OpenSSH 9.8 and later")
-                    .hint("wait, then look at its log for the failed logins that are punished")
+                    .hint("journalctl -u ssh  on the host shows the failed logins that are punished")
             }
             said => garbage(said),
         };
     }
-    if let russh::Error::NoCommonAlgo { kind, theirs, .. } = error {
-        return Fault::new(
-            Phase::Banner,
-            "algorithms",
-            format!("no common {kind:?} algorithm").to_lowercase(),
-        )
-        .cause(format!("the host offers {}", theirs.join(", ")));
+    if let russh::Error::NoCommonAlgo { kind, ours, theirs } = error {
+        return no_common(kind, ours, theirs);
     }
-    Fault::new(Phase::Banner, "handshake", "the SSH handshake failed").because(error).hint("ssh -v HOST true")
+    Fault::new(Phase::Banner, "handshake", "the SSH handshake failed")
+        .because(error)
+        .hint(format!("{to_type} -v true"))
+}
+
+fn no_common(kind: &russh::AlgorithmKind, ours: &[String], theirs: &[String]) -> Fault {
+    use russh::AlgorithmKind::{Cipher, Compression, Kex, Key, Mac};
+    let (what, option) = match kind {
+        Kex => ("key exchange", "KexAlgorithms"),
+        Key => ("host key", "HostKeyAlgorithms"),
+        Cipher => ("cipher", "Ciphers"),
+        Mac => ("MAC", "MACs"),
+        Compression => ("compression", "Compression"),
+    };
+    // Markers of the protocol stand among the names of key exchanges.
+    let real = |names: &[String]| -> Vec<String> {
+        let is_real = |name: &&String| !name.starts_with("kex-strict-") && !name.starts_with("ext-info-");
+        names.iter().filter(is_real).cloned().collect()
+    };
+    let (ours, theirs) = (real(ours), real(theirs));
+    // The last is the oldest, which servers of all ages have.
+    let last = ours.last().map_or("", String::as_str);
+    Fault::new(Phase::Banner, "algorithms", format!("the host and we have no {what} algorithm in common"))
+        .cause(format!("it offers {}", theirs.join(", ")))
+        .cause(format!("we offer {}", ours.join(", ")))
+        .hint(format!("{option} +{last}  in its sshd_config"))
 }
 
 fn silence(opening: &Opening, within: Duration) -> Fault {

@@ -21,7 +21,7 @@ pub async fn look_up(address: &Ssh) -> Result<Vec<SocketAddr>, Fault> {
     let addresses: Vec<SocketAddr> = looked_up
         .map_err(|_| {
             let message = format!("'{host}' was not looked up within {}", seconds(within));
-            Fault::new(Phase::Dns, "timeout", message)
+            Fault::new(Phase::Dns, "timeout", message).hint(format!("getent hosts {host}"))
         })?
         .map_err(|error| unknown().because(&error))?
         .collect();
@@ -43,7 +43,7 @@ pub async fn connect(addresses: &[SocketAddr], address: &Ssh) -> Result<TcpStrea
             Err(_) => {
                 let message = format!("{address} did not answer within {}", seconds(within));
                 let fault = Fault::new(Phase::Tcp, "timeout", message);
-                last = Some(fault.hint(format!("ping {}", address.ip())));
+                last = Some(fault.hint(to_type(address)));
             }
         }
     }
@@ -58,9 +58,10 @@ fn fault(address: SocketAddr, error: &std::io::Error) -> Fault {
         }
         _ => ("connect", format!("cannot connect to {address}")),
     };
-    Fault::new(Phase::Tcp, kind, message).because(error).hint(format!(
-        "nc -vz {} {}",
-        address.ip(),
-        address.port()
-    ))
+    Fault::new(Phase::Tcp, kind, message).because(error).hint(to_type(address))
+}
+
+/// The same try with another program.
+fn to_type(address: SocketAddr) -> String {
+    format!("nc -vz -w 5 {} {}", address.ip(), address.port())
 }

@@ -1,5 +1,6 @@
 //! One key to try.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use russh::client::{AuthResult, Handle};
@@ -8,13 +9,14 @@ use russh::keys::{Certificate, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{AgentAuthError, MethodSet};
 
 use super::agent::{Agent, Signing};
+use super::credential::{Credential, Shown};
 use crate::transport::Fault;
 use crate::transport::ssh::client::Client;
 
 pub enum Candidate {
-    File(Arc<PrivateKey>),
+    File(PathBuf, Arc<PrivateKey>),
     /// A certificate and the key that it is for.
-    Certified(Arc<PrivateKey>, Box<Certificate>),
+    Certified(PathBuf, Arc<PrivateKey>, Box<Certificate>),
     Agent(Arc<Agent>, PublicKey),
     /// A certificate and, where it is not the agent's, the agent's key that it is for.
     AgentCertified(Arc<Agent>, Box<Certificate>, Option<PublicKey>),
@@ -24,11 +26,23 @@ impl Candidate {
     /// What tells one from another.
     pub fn id(&self) -> (KeyData, bool) {
         match self {
-            Self::File(key) => (key.public_key().key_data().clone(), false),
+            Self::File(_, key) => (key.public_key().key_data().clone(), false),
             Self::Agent(_, key) => (key.key_data().clone(), false),
-            Self::Certified(_, certificate) | Self::AgentCertified(_, certificate, _) => {
+            Self::Certified(_, _, certificate) | Self::AgentCertified(_, certificate, _) => {
                 (certificate.public_key().clone(), true)
             }
+        }
+    }
+
+    pub fn credential(&self) -> Credential {
+        let (key, is_certificate) = self.id();
+        let file = match self {
+            Self::File(path, _) | Self::Certified(path, ..) => Some(path.clone()),
+            Self::Agent(..) | Self::AgentCertified(..) => None,
+        };
+        match is_certificate {
+            true => Credential::Certificate(Shown::new(&key, file)),
+            false => Credential::Key(Shown::new(&key, file)),
         }
     }
 
@@ -39,11 +53,11 @@ impl Candidate {
             false => None,
         };
         match self {
-            Self::File(key) => {
+            Self::File(_, key) => {
                 let key = PrivateKeyWithHashAlg::new(Arc::clone(key), hash);
                 handle.authenticate_publickey(user, key).await.map_err(|error| super::broke(&error))
             }
-            Self::Certified(key, certificate) => handle
+            Self::Certified(_, key, certificate) => handle
                 .authenticate_openssh_cert(user, Arc::clone(key), (**certificate).clone())
                 .await
                 .map_err(|error| super::broke(&error)),

@@ -1,0 +1,285 @@
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::connect::{HostArgs, ListArgs};
+use super::listing::{self, Format};
+use super::{Context, descriptors, hosts};
+use crate::error::{Error, ExitCode, OrFail as _, Result};
+use crate::inventory::Target;
+use crate::report::fold::who;
+use crate::report::{Folded, units};
+use crate::term::{Term, Tone, visible_line};
+use crate::transport::probe::Survey;
+use crate::transport::{Fault, Transport};
+
+mod finding;
+
+use finding::{Finding, Level, Measured, judge};
+
+/// Look at hosts before running anything: login, sudo, runner's cache, interpreters, forwarding, clock
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cronium-run doctor web[01-20]
+  cronium-run doctor -i hosts.yaml @web
+  cronium-run doctor web1 -o json | jq '.[].findings[] | select(.level != \"ok\")'
+
+Each host is logged in to as exec would, one script looks around, and nothing stays there. Alike hosts
+stand in one line, problems first, each with a command that mends it.")]
+pub struct Args {
+    /// Hosts: web1, ann@web1:2222, web[01-20,30], @group, all, ^FILE, - (stdin), local, a,b,!c
+    #[arg(value_name = "TARGETS")]
+    targets: String,
+    /// What to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+    /// How many hosts at once
+    #[arg(short, long, value_name = "N", env = "CRONIUM_RUN_FORKS", default_value = "100", value_parser = clap::value_parser!(u16).range(1..))]
+    forks: u16,
+    #[command(flatten)]
+    hosts: HostArgs,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+/// A host and what came of asking it.
+struct Patient {
+    name: String,
+    asked: Result<Survey, Fault>,
+    findings: Vec<Finding>,
+}
+
+pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
+    let Args { targets, output, forks, hosts, list } = args;
+    let resolved = hosts.targets(Some(&targets), io::stdin().lock())?;
+    if list.list_hosts {
+        return hosts::print(&resolved.targets, Format::Text, &context.term);
+    }
+    hosts::warn(&resolved, &context.term);
+    let targets = hosts.unlock(resolved.targets, &context.term)?;
+    let forks = descriptors::make_room(forks.into(), targets.len(), &context.term);
+    let begun = Instant::now();
+    let patients = ask(targets, forks)?;
+    let text = match output {
+        Format::Text => text(&patients, &context.term),
+        Format::Json => listing::json(&patients.iter().map(document).collect::<Vec<_>>())?,
+    };
+    listing::printed(context.term.data(text.as_bytes()))?;
+    if output == Format::Text {
+        tell_unreachable(&patients, &context.term);
+        context.term.note(&summary(&patients, begun.elapsed()));
+    }
+    Ok(exit_code(&patients))
+}
+
+/// Asks all hosts, so many at once, each by itself: one that is dead delays nobody. In the order
+/// of the targets.
+fn ask(targets: Vec<Target>, forks: usize) -> Result<Vec<Patient>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .or_fail(|| "cannot start the threads that talk to hosts")?;
+    let patients = runtime.block_on(async {
+        let (transport, turns) = (Arc::new(Transport::default()), Arc::new(Semaphore::new(forks)));
+        let mut running = JoinSet::new();
+        for (index, target) in targets.into_iter().enumerate() {
+            let (transport, turns) = (Arc::clone(&transport), Arc::clone(&turns));
+            running.spawn(async move {
+                // Closed by nobody.
+                let _turn = turns.acquire().await;
+                let asked = transport.probe(&target).await;
+                let findings = asked.as_ref().map(judge).unwrap_or_default();
+                (index, Patient { name: target.name, asked, findings })
+            });
+        }
+        let mut patients = running.join_all().await;
+        patients.sort_by_key(|(index, _)| *index);
+        patients.into_iter().map(|(_, patient)| patient).collect()
+    });
+    runtime.shutdown_background();
+    Ok(patients)
+}
+
+fn exit_code(patients: &[Patient]) -> ExitCode {
+    if patients.iter().any(|patient| patient.asked.is_err()) {
+        return ExitCode::Unreachable;
+    }
+    match patients.iter().any(|patient| patient.worst() == Level::Problem) {
+        true => ExitCode::HostFailed,
+        false => ExitCode::Success,
+    }
+}
+
+impl Patient {
+    fn worst(&self) -> Level {
+        self.findings.iter().map(|finding| finding.level).min().unwrap_or(Level::Fine)
+    }
+}
+
+/// What findings of several hosts have in common.
+#[derive(Default)]
+struct Alike {
+    said: Folded,
+    /// Of each host and its finding: the fix, and what was measured.
+    fixes: HashMap<String, String>,
+    measured: HashMap<String, Measured>,
+}
+
+/// Alike hosts in one line, problems first, then in the order of the checks.
+fn text(patients: &[Patient], term: &Term) -> String {
+    let mut alike: BTreeMap<(Level, usize), (&str, Alike)> = BTreeMap::new();
+    for Patient { name, findings, .. } in patients {
+        for finding in findings {
+            let (level, check) = (finding.level, finding.check);
+            let at = finding::CHECKS.iter().position(|known| *known == check).unwrap_or(usize::MAX);
+            let (_, alike) = alike.entry((level, at)).or_insert_with(|| (check, Alike::default()));
+            alike.said.say(name, &finding.message);
+            alike.fixes.extend(finding.fix.clone().map(|fix| (name.clone(), fix)));
+            alike.measured.extend(finding.measured.map(|measured| (name.clone(), measured)));
+        }
+    }
+    let mut text = String::new();
+    for ((level, _), (check, mut alike)) in alike {
+        let tone = match level {
+            Level::Problem => Tone::Bad,
+            Level::Warning => Tone::Doubtful,
+            Level::Fine => Tone::Good,
+        };
+        for (hosts, message) in alike.said.take() {
+            let names: Vec<&str> = hosts.iter().map(String::as_str).collect();
+            let measured = range(hosts.iter().filter_map(|host| alike.measured.get(host).copied()));
+            let word = term.paint_out(tone, &format!("{:<7}", level.word()));
+            let who = term.paint_out(Tone::Strong, &who(&names));
+            text.push_str(&format!("{word}  {who}: {check}: {message}{measured}\n"));
+            if let Some(fix) = alike.fixes.get(&hosts[0]) {
+                text.push_str(&format!("         fix: {}\n", visible_line(fix)));
+            }
+        }
+    }
+    text
+}
+
+/// ` in 20 ms to 1.2 s`, ` (3.1 GB)`: the least and the most.
+fn range(measured: impl Iterator<Item = Measured>) -> String {
+    let (mut took, mut free): (Vec<Duration>, Vec<u64>) = (Vec::new(), Vec::new());
+    for measured in measured {
+        match measured {
+            Measured::Took(duration) => took.push(duration),
+            Measured::FreeKb(kb) => free.push(kb),
+        }
+    }
+    let span = |least: String, most: String| if least == most { least } else { format!("{least} to {most}") };
+    let milliseconds = |duration: &Duration| units::duration(duration.as_millis() as u64);
+    let size = |kb: &u64| units::size(kb.saturating_mul(1024));
+    match (took.iter().min().zip(took.iter().max()), free.iter().min().zip(free.iter().max())) {
+        (Some((least, most)), _) => format!(" in {}", span(milliseconds(least), milliseconds(most))),
+        (_, Some((least, most))) => format!(" ({} free)", span(size(least), size(most))),
+        _ => String::new(),
+    }
+}
+
+/// In the words of exec.
+fn tell_unreachable(patients: &[Patient], term: &Term) {
+    let (mut said, mut faults) = (Folded::default(), HashMap::new());
+    for Patient { name, asked, .. } in patients {
+        if let Err(fault) = asked {
+            said.say(name, &fault.message);
+            faults.insert(name.as_str(), fault);
+        }
+    }
+    for (hosts, message) in said.take() {
+        let names: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        let fault = faults[names[0]];
+        let mut error = Error::failure(format!("{}: unreachable: {message}", who(&names)));
+        error.causes.clone_from(&fault.causes);
+        error.hints.extend(fault.hint.clone());
+        term.error(&error);
+        term.note("");
+    }
+}
+
+/// `1000 hosts: 990 ok, 7 with warnings, 2 with problems, 1 unreachable in 9.2 s`
+fn summary(patients: &[Patient], took: Duration) -> String {
+    let at =
+        |level| patients.iter().filter(|patient| patient.asked.is_ok() && patient.worst() == level).count();
+    let unreachable = patients.iter().filter(|patient| patient.asked.is_err()).count();
+    let counts = [
+        (at(Level::Fine), "ok"),
+        (at(Level::Warning), "with warnings"),
+        (at(Level::Problem), "with problems"),
+        (unreachable, "unreachable"),
+    ];
+    let counts: Vec<String> = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    let took = units::duration(took.as_millis() as u64);
+    format!("{}: {} in {took}", units::hosts(patients.len()), counts.join(", "))
+}
+
+fn document(patient: &Patient) -> Value {
+    let Patient { name, asked, findings } = patient;
+    match asked {
+        Err(fault) => {
+            let Fault { phase, kind, message, causes, hint } = fault;
+            let phase = format!("{phase:?}").to_lowercase();
+            let failure =
+                json!({ "phase": phase, "kind": kind, "message": message, "causes": causes, "hint": hint });
+            json!({ "host": name, "state": "unreachable", "failure": failure, "findings": [] })
+        }
+        Ok(survey) => {
+            let findings: Vec<Value> = findings
+                .iter()
+                .map(|finding| {
+                    let Finding { check, level, message, fix, .. } = finding;
+                    json!({ "check": check, "level": level.word(), "message": message, "fix": fix })
+                })
+                .collect();
+            let mut document = json!({ "host": name, "state": patient.worst().word(), "failure": null, "findings": findings });
+            document["survey"] = surveyed(survey);
+            document
+        }
+    }
+}
+
+fn surveyed(survey: &Survey) -> Value {
+    let places = survey.places.iter().map(|place| {
+        json!({
+            "path": place.path,
+            "state": format!("{:?}", place.state).to_lowercase(),
+            "free_kb": place.free_kb,
+            "size_kb": place.size_kb,
+        })
+    });
+    let interpreters = survey
+        .interpreters
+        .iter()
+        .map(|found| json!({ "name": found.name, "path": found.path, "version": found.version }));
+    let memory = survey
+        .memory
+        .as_ref()
+        .map(|memory| json!({ "total_kb": memory.total_kb, "available_kb": memory.available_kb }));
+    json!({
+        "login_ms": survey.login.as_ref().map(|login| login.took.as_millis() as u64),
+        "round_trip_ms": survey.login.as_ref().map(|login| login.round_trip.as_millis() as u64),
+        "credential": survey.login.as_ref().map(|login| login.credential.to_string()),
+        "user": survey.user,
+        "shell": survey.shell,
+        "system": survey.system,
+        "machine": survey.machine,
+        "clock_ahead_s": (survey.clock_ahead * 10.0).round() / 10.0,
+        "places": places.collect::<Vec<_>>(),
+        "runner": survey.cached,
+        "memory": memory,
+        "interpreters": interpreters.collect::<Vec<_>>(),
+        "forwards_sockets": survey.forwarding.socket.is_none(),
+        "forwards_ports": survey.forwarding.port.is_none(),
+    })
+}
