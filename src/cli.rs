@@ -37,6 +37,7 @@ pub mod settings;
 mod shell;
 mod show;
 mod sign;
+mod strangers;
 mod task;
 mod unlock;
 pub mod variables;

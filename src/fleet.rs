@@ -21,11 +21,13 @@ mod job;
 mod opening;
 mod outcome;
 mod rollout;
+mod stranger;
 mod told;
 
 use dispatcher::Dispatcher;
 use driver::Driver;
 pub use gate::{Checkpoint, Ended, Gate};
+pub use stranger::{Stranger, Vouch};
 
 /// Reports that wait for the dispatcher, and the bytes they take: beyond this, hosts wait, and with
 /// them their output.
@@ -45,7 +47,8 @@ enum Stop {
 }
 
 /// Does what the plan says on all its hosts and tells `sink` of it, in order and from one thread.
-/// What scripts leave goes to `artifacts`. `gate` says whether the next batch may start.
+/// What scripts leave goes to `artifacts`. `gate` says whether the next batch may start, `vouch`
+/// whether unknown host keys are right; without it, such hosts are refused.
 ///
 /// `started` is the run's first event. Returns once every host has ended. What happens on a host
 /// is data; an error means that we could not even begin.
@@ -54,6 +57,7 @@ pub fn run(
     api: &Arc<Api>,
     artifacts: &Arc<dyn ArtifactStore>,
     gate: Option<Box<dyn Gate>>,
+    vouch: Option<Arc<dyn Vouch>>,
     started: EventKind,
     sink: &mut dyn Sink,
 ) -> Result<Summary> {
@@ -80,7 +84,7 @@ pub fn run(
     let summary = std::thread::scope(|scope| {
         let telling = scope.spawn(|| dispatcher.run(started, inbox));
         runtime.spawn(interrupt::watch(stop, to_interrupt));
-        runtime.block_on(Driver::new(fleet, reports, gate).run());
+        runtime.block_on(Driver::new(fleet, reports, gate, vouch).run());
         telling.join().expect("the dispatcher does not panic")
     });
     tracing::info!(

@@ -105,8 +105,10 @@ pub enum Proxy {
 /// `--host-key`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum HostKeyPolicy {
-    /// An unknown or changed key is refused
+    /// You are asked about unknown keys, once for all; where nobody can be, as strict
     #[default]
+    Ask,
+    /// An unknown or changed key is refused
     Strict,
     /// An unknown key is recorded, a changed one refused
     AcceptNew,

@@ -21,6 +21,7 @@ pub mod tunnel;
 pub use fault::{Fault, Phase};
 pub use flight::Flight;
 pub use link::Link;
+pub use ssh::UnknownKey;
 pub use tunnel::{Entrance, Tunnel};
 
 /// From an open connection to the stub's first frame: a slow link has to carry the stub.
@@ -43,6 +44,11 @@ pub enum Step {
 }
 
 impl Transport {
+    /// Trusts host keys from now on, and records them for later runs.
+    pub async fn accept(&self, keys: &[UnknownKey]) -> Result<(), Fault> {
+        self.ssh.accept(keys).await
+    }
+
     /// Reaches `target`, starts the stub there and sends it `first`.
     ///
     /// Every phase has its own deadline. `step` is called as each begins.

@@ -66,7 +66,7 @@ pub struct ConnectArgs {
     /// The only file of host keys; new ones are added to it [default: as ssh_config says]
     #[arg(long, value_name = "FILE", env = "CRONIUM_RUN_KNOWN_HOSTS")]
     pub known_hosts: Option<PathBuf>,
-    /// How host keys are checked [default: as ssh_config says, else strict]
+    /// How host keys are checked [default: as ssh_config says, else ask]
     #[arg(long, value_name = "POLICY", env = "CRONIUM_RUN_HOST_KEY")]
     pub host_key: Option<HostKeyPolicy>,
     /// Ask for a password once and try it after the keys, at targets but not at jump hosts

@@ -12,6 +12,7 @@ use super::Context;
 use super::artifact_store::LedgerArtifacts;
 use super::gate::ShellGate;
 use super::hooks::{HookArgs, Hooks};
+use super::strangers::AskOperator;
 use super::variables::LedgerVariables;
 use crate::error::{Error, ExitCode, OrFail, Result};
 use crate::event::{Event, EventKind, PayloadInfo, Sink};
@@ -106,7 +107,9 @@ pub fn launch(
     let mut sink = LedgerFirst { recorder, reporters: &mut reporters, hooks: &mut hooks };
     let gate = plan.strategy.gate.as_ref();
     let gate = gate.map(|gate| Box::new(ShellGate::new(gate, &context.term)) as Box<dyn fleet::Gate>);
-    let summary = fleet::run(&plan, &api, &artifacts, gate, started, &mut sink)?;
+    let vouch =
+        AskOperator::new(telling, &context.term).map(|asked| Arc::new(asked) as Arc<dyn fleet::Vouch>);
+    let summary = fleet::run(&plan, &api, &artifacts, gate, vouch, started, &mut sink)?;
     let recorded = sink.recorder.finish();
     // What is on disk does not wait for them, and they are waited for whatever became of it.
     let hooked = hooks.finish();

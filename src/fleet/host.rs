@@ -19,7 +19,7 @@ use super::{Fleet, Reports, Stop, reached};
 use crate::event::{Bytes, EventKind, HostResult, HostState, Outcome, Stream, Trust};
 use crate::helper_api::{Journal, JournalFault};
 use crate::plan::{GRACE, Task};
-use crate::transport::{Connection, Fault, Flight, Link, Phase, Step, Tunnel, tunnel};
+use crate::transport::{Connection, Fault, Flight, Link, Phase, Step, Tunnel, UnknownKey, tunnel};
 
 /// The stub keeps the deadlines; a host that is later than its own by this is lost.
 const LATE: Duration = Duration::from_secs(60);
@@ -35,13 +35,28 @@ pub struct Tried {
     pub result: Box<HostResult>,
     /// The job was on its way: from then on nobody but the host knows what it did.
     pub delivered: bool,
+    /// The key that kept us out, where the operator may vouch for it.
+    pub unknown: Option<Box<UnknownKey>>,
 }
 
-/// Runs the plan's task on one host and reports everything but its end.
-pub async fn run(fleet: &Arc<Fleet>, index: usize, attempt: u32, reports: Reports) -> Tried {
+/// Runs the plan's task on one host and reports everything but its end. `met` is called once its
+/// key is known to be right.
+pub async fn run(
+    fleet: &Arc<Fleet>,
+    index: usize,
+    attempt: u32,
+    reports: Reports,
+    met: impl Fn() + Send,
+) -> Tried {
     let mut host = Host::new(fleet, index, attempt, reports);
-    let verdict = host.run(fleet).await.unwrap_or_else(Verdict::from);
-    host.finish(fleet, verdict).await
+    let (verdict, unknown) = match host.run(fleet, &met).await {
+        Ok(verdict) => (verdict, None),
+        Err(mut fault) => {
+            let unknown = fault.unknown.take();
+            (Verdict::from(fault), unknown)
+        }
+    };
+    Tried { unknown, ..host.finish(fleet, verdict).await }
 }
 
 struct Host {
@@ -81,12 +96,12 @@ impl Host {
         }
     }
 
-    async fn run(&mut self, fleet: &Arc<Fleet>) -> Result<Verdict, Fault> {
+    async fn run(&mut self, fleet: &Arc<Fleet>, met: &impl Fn()) -> Result<Verdict, Fault> {
         let firsts = fleet.first_messages(&fleet.plan.targets[self.index]).await;
         self.warn(fleet).await;
         let mut verdict = Verdict::cancelled();
         for first in firsts {
-            verdict = self.converse(fleet, first).await?;
+            verdict = self.converse(fleet, first, met).await?;
             if verdict.outcome != Outcome::Succeeded {
                 break;
             }
@@ -94,9 +109,14 @@ impl Host {
         Ok(verdict)
     }
 
-    async fn converse(&mut self, fleet: &Arc<Fleet>, first: First<'_>) -> Result<Verdict, Fault> {
+    async fn converse(
+        &mut self,
+        fleet: &Arc<Fleet>,
+        first: First<'_>,
+        met: &impl Fn(),
+    ) -> Result<Verdict, Fault> {
         let First { flight, payload } = first;
-        let Some((connection, mut link, hello)) = self.reach(fleet, flight).await? else {
+        let Some((connection, mut link, hello)) = self.reach(fleet, flight, met).await? else {
             return Ok(Verdict::cancelled());
         };
         self.delivered = true;
@@ -115,12 +135,16 @@ impl Host {
         &mut self,
         fleet: &Arc<Fleet>,
         flight: Flight,
+        met: &impl Fn(),
     ) -> Result<Option<(Connection, Link, Hello)>, Fault> {
         let target = &fleet.plan.targets[self.index];
         let mut stopped = fleet.stopped.clone();
         // There are six steps at most, so it never fills.
         let (steps, mut seen) = mpsc::channel(8);
         let start = fleet.transport.start(target, &flight, |step| {
+            if step != Step::Connecting {
+                met();
+            }
             let _ = steps.try_send(step);
         });
         let mut start = std::pin::pin!(start);
@@ -373,7 +397,7 @@ impl Host {
             stdout_bytes: self.bytes[0],
             stderr_bytes: self.bytes[1],
         };
-        Tried { result: Box::new(result), delivered: self.delivered }
+        Tried { result: Box::new(result), delivered: self.delivered, unknown: None }
     }
 }
 

@@ -13,8 +13,10 @@ mod proxy_command;
 mod relay;
 pub mod server;
 mod tcp;
+mod unknown_key;
 mod watched;
 
 pub use auth::{locked_keys, opens_key};
 pub use connector::{Connection, Connector};
 pub use exec::Exec;
+pub use unknown_key::UnknownKey;

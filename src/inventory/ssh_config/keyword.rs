@@ -102,8 +102,8 @@ pub fn understand(keyword: &str, arguments: &[String]) -> Result<Meaning, String
         "globalknownhostsfile" => S::GlobalKnownHostsFile(files(keyword, arguments)?),
         "hostkeyalias" => S::HostKeyAlias(one()?.to_owned()),
         "stricthostkeychecking" => S::HostKey(match one()?.to_ascii_lowercase().as_str() {
-            // Nobody is there to be asked.
-            "yes" | "true" | "ask" => HostKeyPolicy::Strict,
+            "ask" => HostKeyPolicy::Ask,
+            "yes" | "true" => HostKeyPolicy::Strict,
             "accept-new" => HostKeyPolicy::AcceptNew,
             "no" | "false" | "off" => HostKeyPolicy::Off,
             other => return Err(format!("{keyword} is yes, ask, accept-new, no or off, not {other}")),

@@ -468,7 +468,7 @@ fn a_target_wins_over_a_flag_and_a_flag_over_the_file() {
 
     let other = ssh(&Reach::default(), "web2");
     assert_eq!((other.user.as_str(), other.port, other.agent.clone()), ("me", 22, None));
-    assert_eq!((other.host_key, other.connect_timeout.as_secs()), (HostKeyPolicy::Strict, 10));
+    assert_eq!((other.host_key, other.connect_timeout.as_secs()), (HostKeyPolicy::Ask, 10));
     assert!(other.identities.is_empty());
     assert_eq!(
         other.known_hosts,

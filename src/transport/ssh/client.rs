@@ -7,7 +7,8 @@ use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::mpsc;
 
-use super::known_hosts::{KnownHosts, Verdict};
+use super::known_hosts::{Entry, KnownHosts, Verdict};
+use super::unknown_key::UnknownKey;
 use crate::inventory::{HostKeyPolicy, Ssh};
 use crate::transport::tunnel::Stream;
 use crate::transport::{Entrance, Fault, Phase};
@@ -108,7 +109,7 @@ impl Client {
         };
         let verdict = match (verdict, self.address.host_key, self.address.known_hosts.first()) {
             (Verdict::Unknown, HostKeyPolicy::AcceptNew, Some(file)) => {
-                self.known.record(file, name, port, &key).map_err(|error| {
+                self.known.record(file, Entry { name, port, key: &key }).map_err(|error| {
                     Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded")
                         .cause(error.message)
                 })?
@@ -118,6 +119,17 @@ impl Client {
         self.judge(verdict, &key)
     }
 
+    fn unknown(&self, key: &PublicKey) -> Box<UnknownKey> {
+        let (name, port) = lookup(&self.address);
+        Box::new(UnknownKey {
+            files: self.address.known_hosts.clone(),
+            name: name.to_owned(),
+            port,
+            key: key.clone(),
+            jump: None,
+        })
+    }
+
     fn judge(&self, verdict: Verdict, key: &PublicKey) -> Result<(), Fault> {
         let shown = format!("it shows {} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256));
         let (name, port) = lookup(&self.address);
@@ -125,9 +137,12 @@ impl Client {
         match verdict {
             Verdict::Known => Ok(()),
             Verdict::Unknown => {
-                Err(Fault::new(Phase::Hostkey, "unknown", "the host's key is not in known_hosts")
+                let fault = Fault::new(Phase::Hostkey, "unknown", "the host's key is not in known_hosts")
                     .cause(shown)
-                    .hint("compare the fingerprint, then run once with --host-key accept-new"))
+                    .hint("compare the fingerprint, then run once with --host-key accept-new");
+                let may_ask = self.address.host_key == HostKeyPolicy::Ask;
+                let unknown = may_ask.then(|| self.unknown(key));
+                Err(Fault { unknown, ..fault })
             }
             Verdict::Changed { known } => {
                 let known =

@@ -1,6 +1,6 @@
 //! From an address to an authenticated connection.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -19,9 +19,10 @@ use super::client::{Client, Forwarded};
 use super::endpoint::{Endpoints, Patience};
 use super::exec::Exec;
 use super::handshake::{handshake, is_drop, seconds};
-use super::known_hosts::KnownHosts;
+use super::known_hosts::{Entry, KnownHosts};
 use super::proxy_command::ProxyCommand;
 use super::tcp;
+use super::unknown_key::UnknownKey;
 use crate::inventory::{Proxy, Ssh};
 use crate::transport::tunnel::Stream;
 use crate::transport::{Entrance, Fault, Phase, Step, Tunnel};
@@ -91,6 +92,22 @@ impl Connector {
 
     pub fn bastion(&self, address: &Arc<Ssh>) -> Arc<Bastion> {
         self.bastions.at(address)
+    }
+
+    /// Trusts keys from now on: in this run, and in the known_hosts file of each.
+    pub async fn accept(&self, keys: &[UnknownKey]) -> Result<(), Fault> {
+        let mut by_files: BTreeMap<&[PathBuf], Vec<Entry<'_>>> = BTreeMap::new();
+        for UnknownKey { files, name, port, key, .. } in keys {
+            by_files.entry(files).or_default().push(Entry { name, port: *port, key });
+        }
+        for (files, entries) in by_files {
+            let Some(file) = files.first() else { continue };
+            self.known_hosts(files).record_all(file, &entries).map_err(|error| {
+                Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded").cause(error.message)
+            })?;
+        }
+        self.bastions.forgive().await;
+        Ok(())
     }
 
     async fn attempt(&self, address: &Ssh, way: &Way<'_>, step: &impl Fn(Step)) -> Result<Connection, Fault> {
