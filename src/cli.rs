@@ -127,6 +127,11 @@ impl Context {
             None => Ok(state_dir()?.join("ledger.db")),
         }
     }
+
+    /// Where is remembered which key each host took.
+    pub fn login_keys_path(&self) -> Result<PathBuf> {
+        Ok(state_dir()?.join("login-keys"))
+    }
 }
 
 fn expanded(path: &Path) -> PathBuf {

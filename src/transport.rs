@@ -1,6 +1,7 @@
 //! Ways to a host: `ssh` (the only place that names russh) and `local`, with the runner stub at
 //! the other end of both.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -44,6 +45,16 @@ pub enum Step {
 }
 
 impl Transport {
+    /// Remembers in a file which key each host took, from run to run.
+    pub fn remembering(file: PathBuf) -> Self {
+        Self { ssh: ssh::Connector::remembering(file) }
+    }
+
+    /// At the end of a run: writes down what later runs shall know.
+    pub fn save(&self) {
+        self.ssh.save();
+    }
+
     /// Trusts host keys from now on, and records them for later runs.
     pub async fn accept(&self, keys: &[UnknownKey]) -> Result<(), Fault> {
         self.ssh.accept(keys).await

@@ -2,6 +2,8 @@
 
 mod harness;
 
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -164,6 +166,87 @@ fn the_key_that_worked_is_tried_first_and_no_more_than_five_are() {
     let only = only.map(|arg| arg.replace("key7", keys[6].to_str().unwrap()));
     is_in(run(&fleet.name(1), &only.each_ref().map(String::as_str)));
     assert_eq!(failed(1), 3 + 5);
+}
+
+#[test]
+fn the_key_a_host_took_is_its_first_in_the_next_run() {
+    let (environment, fleet) = (Environment::new(), fleet(2, "MaxAuthTries 2"));
+    let agent = Agent::start(&environment);
+    let keys: Vec<PathBuf> = (1..=6).map(|number| key(&environment, &format!("key{number}"), "")).collect();
+    keys.iter().for_each(|key| agent.add(key));
+    authorize(&fleet, &keys[5]);
+    let run = |number, args: &[&str]| {
+        exec(&environment, &fleet, &fleet.name(number), args).env("SSH_AUTH_SOCK", &agent.1).run()
+    };
+    let failed = |number| fleet.log(number).matches("Failed publickey").count();
+    let drowned = run(1, &[]);
+    assert!(drowned.err().contains("it says 'Too many authentication failures'"), "{drowned:?}");
+    assert!(drowned.err().contains("hint: --private-key FILE, with --ssh-option IdentitiesOnly=yes"));
+    is_out(drowned, "the host hung up after 2 keys");
+    assert_eq!((failed(1), fleet.connections(1)), (2, 1), "{}", fleet.log(1));
+
+    is_in(run(1, &["--private-key", "key6"]));
+    let file = environment.ledger_path().with_file_name("login-keys");
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(written.lines().count(), 1, "{written}");
+    is_in(run(1, &[]));
+    assert_eq!((failed(1), fleet.logins(1)), (2, 2), "{}", fleet.log(1));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    // It says nothing of another host, and a file that is lost costs tries, no more.
+    is_out(run(2, &[]), "the host hung up after 2 keys");
+    std::fs::write(&file, [0xff, 0, b'\n']).unwrap();
+    is_out(run(1, &[]), "the host hung up after 2 keys");
+}
+
+/// An agent with a line of one behind which nobody is let in, as a busy one has it.
+fn busy(environment: &Environment, agent: &Agent) -> PathBuf {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+    let path = environment.path("busy");
+    let listener = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    listen(&listener, 0).unwrap();
+    let (listener, behind) = (UnixListener::from(listener), agent.1.clone());
+    std::thread::spawn(move || {
+        for near in listener.incoming() {
+            let (near, far) = (near.unwrap(), UnixStream::connect(&behind).unwrap());
+            let (mut from, mut to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut from, &mut to);
+                let _ = to.shutdown(Shutdown::Write);
+            });
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut &far, &mut &near);
+            });
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    });
+    path
+}
+
+#[test]
+fn two_hundred_logins_at_once_do_not_drown_the_agent() {
+    let (environment, fleet) = (Environment::new(), fleet(25, ""));
+    let agent = Agent::start(&environment);
+    let key = key(&environment, "key", "");
+    agent.add(&key);
+    authorize(&fleet, &key);
+    std::fs::remove_file(&key).unwrap();
+    let hosts: String =
+        (1..=25).map(|number| format!("Host h{number}-*\nHostName {}\n", fleet.name(number))).collect();
+    environment.write("config", hosts);
+    let outcome = environment
+        .command(["exec", "h[1-25]-[1-8]", "-F", "config", "--forks", "200", "-o", "quiet"])
+        .args(["-u", harness::user(), "-p", &fleet.port().to_string(), "--connect-timeout", "60s"])
+        .args(["--known-hosts".as_ref(), fleet.known_hosts().as_os_str()])
+        .args(["--", "true"])
+        .env("SSH_AUTH_SOCK", busy(&environment, &agent))
+        .limit(240)
+        .run();
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    outcome.ignore();
+    for number in 1..=25 {
+        assert_eq!(fleet.logins(number), 8, "{}", fleet.log(number));
+    }
 }
 
 #[test]

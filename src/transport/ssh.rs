@@ -9,6 +9,7 @@ mod endpoint;
 mod exec;
 mod handshake;
 pub mod known_hosts;
+mod parting;
 mod proxy_command;
 mod relay;
 pub mod server;

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::client::{Handler, Msg, Session};
+use russh::client::{DisconnectReason, Handler, Msg, Session};
 use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::mpsc;
 
 use super::known_hosts::{Entry, KnownHosts, Verdict};
+use super::parting::Parting;
 use super::unknown_key::UnknownKey;
 use crate::inventory::{HostKeyPolicy, Ssh};
 use crate::transport::tunnel::Stream;
@@ -20,6 +21,7 @@ pub struct Client {
     pub address: Ssh,
     pub known: Arc<KnownHosts>,
     pub forwarded: Forwarded,
+    pub parting: Parting,
 }
 
 /// Why russh's loop ends.
@@ -43,6 +45,16 @@ impl Handler for Client {
             return Ok(true);
         }
         self.check(shown).map_err(ClientError::HostKey).map(|()| true)
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<ClientError>) -> Result<(), ClientError> {
+        match reason {
+            DisconnectReason::ReceivedDisconnect(said) => {
+                self.parting.hear(&said.message);
+                Ok(())
+            }
+            DisconnectReason::Error(error) => Err(error),
+        }
     }
 
     async fn server_channel_open_forwarded_streamlocal(

@@ -20,6 +20,7 @@ use super::endpoint::{Endpoints, Patience};
 use super::exec::Exec;
 use super::handshake::{handshake, is_drop, seconds};
 use super::known_hosts::{Entry, KnownHosts};
+use super::parting::Parting;
 use super::proxy_command::ProxyCommand;
 use super::tcp;
 use super::unknown_key::UnknownKey;
@@ -50,6 +51,16 @@ enum Way<'a> {
 }
 
 impl Connector {
+    /// Remembers in a file which key each host took.
+    pub fn remembering(file: PathBuf) -> Self {
+        Self { keys: Keys::remembering(file), ..Self::default() }
+    }
+
+    /// At the end of a run: writes down what later runs shall know.
+    pub fn save(&self) {
+        self.keys.save();
+    }
+
     /// A server that drops us unheard is asked again for as long as it may take to connect.
     pub async fn connect(&self, address: &Ssh, step: &impl Fn(Step)) -> Result<Connection, Fault> {
         step(Step::Connecting);
@@ -113,7 +124,13 @@ impl Connector {
     async fn attempt(&self, address: &Ssh, way: &Way<'_>, step: &impl Fn(Step)) -> Result<Connection, Fault> {
         let forwarded = Forwarded::default();
         let known = self.known_hosts(&address.known_hosts);
-        let client = Client { address: address.clone(), known, forwarded: Arc::clone(&forwarded) };
+        let parting = Parting::default();
+        let client = Client {
+            address: address.clone(),
+            known,
+            forwarded: Arc::clone(&forwarded),
+            parting: parting.clone(),
+        };
         let handle = match way {
             Way::Tcp(addresses) => {
                 handshake(client, Box::new(tcp::connect(addresses, address).await?)).await?
@@ -133,7 +150,8 @@ impl Connector {
         step(Step::Authenticating);
         let mut connection = Connection { handle, forwarded };
         let within = address.connect_timeout;
-        let authenticated = timeout(within, self.keys.authenticate(&mut connection.handle, address)).await;
+        let authenticating = self.keys.authenticate(&mut connection.handle, address, &parting);
+        let authenticated = timeout(within, authenticating).await;
         authenticated.unwrap_or_else(|_| {
             Err(Fault::new(
                 Phase::Auth,
