@@ -2,8 +2,6 @@
 
 mod harness;
 
-use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -196,57 +194,6 @@ fn the_key_a_host_took_is_its_first_in_the_next_run() {
     is_out(run(2, &[]), "the host hung up after 2 keys");
     std::fs::write(&file, [0xff, 0, b'\n']).unwrap();
     is_out(run(1, &[]), "the host hung up after 2 keys");
-}
-
-/// An agent with a line of one behind which nobody is let in, as a busy one has it.
-fn busy(environment: &Environment, agent: &Agent) -> PathBuf {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
-    let path = environment.path("busy");
-    let listener = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
-    bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
-    listen(&listener, 0).unwrap();
-    let (listener, behind) = (UnixListener::from(listener), agent.1.clone());
-    std::thread::spawn(move || {
-        for near in listener.incoming() {
-            let (near, far) = (near.unwrap(), UnixStream::connect(&behind).unwrap());
-            let (mut from, mut to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut from, &mut to);
-                let _ = to.shutdown(Shutdown::Write);
-            });
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut &far, &mut &near);
-            });
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-    });
-    path
-}
-
-#[test]
-fn two_hundred_logins_at_once_do_not_drown_the_agent() {
-    let (environment, fleet) = (Environment::new(), fleet(25, ""));
-    let agent = Agent::start(&environment);
-    let key = key(&environment, "key", "");
-    agent.add(&key);
-    authorize(&fleet, &key);
-    std::fs::remove_file(&key).unwrap();
-    let hosts: String =
-        (1..=25).map(|number| format!("Host h{number}-*\nHostName {}\n", fleet.name(number))).collect();
-    environment.write("config", hosts);
-    let outcome = environment
-        .command(["exec", "h[1-25]-[1-8]", "-F", "config", "--forks", "200", "-o", "quiet"])
-        .args(["-u", harness::user(), "-p", &fleet.port().to_string(), "--connect-timeout", "60s"])
-        .args(["--known-hosts".as_ref(), fleet.known_hosts().as_os_str()])
-        .args(["--", "true"])
-        .env("SSH_AUTH_SOCK", busy(&environment, &agent))
-        .limit(240)
-        .run();
-    assert_eq!(outcome.code, 0, "{outcome:?}");
-    outcome.ignore();
-    for number in 1..=25 {
-        assert_eq!(fleet.logins(number), 8, "{}", fleet.log(number));
-    }
 }
 
 #[test]

@@ -96,3 +96,6 @@ impl russh::Signer for Signing<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
