@@ -22,7 +22,7 @@ mod wildcard;
 pub use account::Account;
 pub use entry::{Entry, Group, Rules, Settings, Vars};
 pub use jump::Jump;
-pub use protocol::{Protocol, Spoken};
+pub use protocol::{Family, Protocol, Spoken};
 pub use reach::{Reach, Resolved};
 pub use secret::{Passphrases, Secret};
 

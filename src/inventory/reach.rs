@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::selection::{Host, Selected};
 use super::ssh_config::{Config, HostConfig, Names, Place, Question, Weight};
-use super::{Account, Address, HostKeyPolicy, Inventory, Jump, Passphrases, Ssh, Target};
+use super::{Account, Address, HostKeyPolicy, Inventory, Jump, Passphrases, Protocol, Ssh, Target};
 use crate::error::{Error, Result};
 
 use jumps::Jumps;
@@ -209,6 +209,12 @@ impl Reach {
             }
         };
 
+        let revoked = config.revoked_host_keys.as_ref().filter(|file| !file.value.is_empty());
+        let revoked = revoked
+            .map(|file| names.path(&file.value).map_err(|message| wrong(&file.place, message)))
+            .transpose()?;
+        let environment = config.environment(&account.environment);
+
         Ok(Ssh {
             port,
             // As OpenSSH does, and names in known_hosts are compared in lower case.
@@ -221,7 +227,7 @@ impl Reach {
             connect_timeout: self.connect_timeout.or(config.connect_timeout).unwrap_or(CONNECT_TIMEOUT),
             proxy: None,
             certificates,
-            protocol: config.protocol.clone(),
+            protocol: Protocol { revoked, environment, ..config.protocol.clone() },
             passphrases: defaults.passphrases.clone(),
             password: None,
             host,
@@ -282,7 +288,7 @@ fn unsupported<'a>(hosts: impl Iterator<Item = (&'a Host, &'a HostConfig)>) -> R
             error = error.cause(format!("{place}: {keyword} applies to {}", some(hosts)));
         }
         if keyword != "RefuseConnection" {
-            error = error.hint(format!("--ssh-option {keyword}=none  goes without it"));
+            error = error.hint(format!("--ssh-option {keyword}=no  goes without it"));
         }
         return Err(error.hint(without(&all)));
     }

@@ -12,6 +12,7 @@ pub mod known_hosts;
 mod parting;
 mod proxy_command;
 mod relay;
+mod revoked_keys;
 pub mod server;
 mod tcp;
 mod unknown_key;

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::client::Client;
 use super::parting::Parting;
-use crate::inventory::{Passphrases, Secret, Ssh};
+use crate::inventory::{Passphrases, Protocol, Secret, Ssh};
 use crate::transport::{Fault, Phase};
 
 mod agent;
@@ -69,7 +69,12 @@ impl Keys {
         parting: &Parting,
     ) -> Result<(), Fault> {
         let Candidates { keys, unusable } = self.candidates(address).await;
-        let room = if address.password.is_some() { TRIES - PASSWORD_TRIES } else { TRIES };
+        let protocol = &address.protocol;
+        let room = match &address.password {
+            None => TRIES,
+            Some(_) if protocol.prefers_password() => 0,
+            Some(_) => TRIES - PASSWORD_TRIES,
+        };
         let (found, tried) = (keys.len(), keys.len().min(room));
         // What the server takes, once it has said so.
         let mut offered: Option<MethodSet> = None;
@@ -105,6 +110,7 @@ impl Keys {
             }
         }
         if let Some(password) = &address.password {
+            let offered = allowed(offered, protocol);
             let sent = password::authenticate(handle, &address.user, password, offered.as_ref()).await;
             return sent.map_err(|fault| match fault.kind {
                 "closed" => parting.explain(fault, tried),
@@ -113,6 +119,10 @@ impl Keys {
         }
         let user = &address.user;
         let mut fault = match (tried, found) {
+            (0, _) if !protocol.allows("publickey") => {
+                Fault::new(Phase::Auth, "no-key", format!("ssh_config allows no key of '{user}'"))
+                    .cause("PubkeyAuthentication or PreferredAuthentications says so")
+            }
             (0, _) => Fault::new(Phase::Auth, "no-key", format!("there is no key to try for '{user}'")),
             (tried, found) if tried < found => {
                 let message =
@@ -136,6 +146,9 @@ impl Keys {
     }
 
     async fn candidates(&self, address: &Ssh) -> Candidates {
+        if !address.protocol.allows("publickey") {
+            return Candidates::default();
+        }
         let agent = match &address.agent {
             Some(socket) => Some(self.agent(socket).await),
             None => None,
@@ -290,6 +303,20 @@ fn is_for(certificate: &russh::keys::Certificate, key: &KeyData) -> bool {
 
 fn takes_password(methods: &MethodSet) -> bool {
     methods.contains(&MethodKind::Password) || methods.contains(&MethodKind::KeyboardInteractive)
+}
+
+/// What the server takes, as far as it has said so, without what ssh_config forbids.
+fn allowed(offered: Option<MethodSet>, protocol: &Protocol) -> Option<MethodSet> {
+    const TYPED: [MethodKind; 2] = [MethodKind::Password, MethodKind::KeyboardInteractive];
+    let forbidden = TYPED.iter().filter(|kind| !protocol.allows(<&str>::from(*kind))).collect::<Vec<_>>();
+    if forbidden.is_empty() {
+        return offered;
+    }
+    let mut offered = offered.unwrap_or_else(|| MethodSet::from(&TYPED[..]));
+    for kind in forbidden {
+        offered.remove(*kind);
+    }
+    Some(offered)
 }
 
 fn closed() -> Fault {

@@ -1,5 +1,6 @@
 //! What russh asks us during a connection: is this host key right, and who takes this channel.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::client::{DisconnectReason, Handler, Msg, Session};
@@ -9,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::known_hosts::{Entry, KnownHosts, Verdict};
 use super::parting::Parting;
+use super::revoked_keys::RevokedKeys;
 use super::unknown_key::UnknownKey;
 use crate::inventory::{HostKeyPolicy, Ssh};
 use crate::transport::tunnel::Stream;
@@ -22,6 +24,7 @@ pub struct Client {
     pub known: Arc<KnownHosts>,
     pub forwarded: Forwarded,
     pub parting: Parting,
+    pub revoked: Option<Arc<RevokedKeys>>,
 }
 
 /// Why russh's loop ends.
@@ -41,6 +44,13 @@ impl Handler for Client {
     type Error = ClientError;
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, ClientError> {
+        if self.revoked.as_ref().is_some_and(|revoked| revoked.holds(shown)) {
+            let list = self.address.protocol.revoked.as_deref().unwrap_or(Path::new("")).display();
+            return Err(ClientError::HostKey(
+                Fault::new(Phase::Hostkey, "revoked", "the host's key is revoked")
+                    .cause(format!("it is on the list of RevokedHostKeys, {list}")),
+            ));
+        }
         if self.address.host_key == HostKeyPolicy::Off {
             return Ok(true);
         }

@@ -22,6 +22,7 @@ use super::handshake::{handshake, is_drop, seconds};
 use super::known_hosts::{Entry, KnownHosts};
 use super::parting::Parting;
 use super::proxy_command::ProxyCommand;
+use super::revoked_keys::RevokedKeys;
 use super::tcp;
 use super::unknown_key::UnknownKey;
 use crate::inventory::{Proxy, Ssh};
@@ -39,6 +40,7 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 pub struct Connector {
     keys: Keys,
     known: Mutex<HashMap<Vec<PathBuf>, Arc<KnownHosts>>>,
+    revoked: Mutex<HashMap<PathBuf, Result<Arc<RevokedKeys>, Fault>>>,
     endpoints: Endpoints,
     bastions: Bastions,
 }
@@ -130,6 +132,7 @@ impl Connector {
             known,
             forwarded: Arc::clone(&forwarded),
             parting: parting.clone(),
+            revoked: self.revoked(address)?,
         };
         let handle = match way {
             Way::Tcp(addresses) => {
@@ -148,7 +151,8 @@ impl Connector {
             }
         };
         step(Step::Authenticating);
-        let mut connection = Connection { handle, forwarded };
+        let environment = address.protocol.environment.clone();
+        let mut connection = Connection { handle, forwarded, environment };
         let within = address.connect_timeout;
         let authenticating = self.keys.authenticate(&mut connection.handle, address, &parting);
         let authenticated = timeout(within, authenticating).await;
@@ -161,6 +165,13 @@ impl Connector {
             .hint("--connect-timeout 60s"))
         })?;
         Ok(connection)
+    }
+
+    fn revoked(&self, address: &Ssh) -> Result<Option<Arc<RevokedKeys>>, Fault> {
+        let Some(file) = &address.protocol.revoked else { return Ok(None) };
+        let mut loaded = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        let revoked = loaded.entry(file.clone()).or_insert_with(|| RevokedKeys::load(file).map(Arc::new));
+        revoked.clone().map(Some)
     }
 
     fn known_hosts(&self, files: &[PathBuf]) -> Arc<KnownHosts> {
@@ -185,6 +196,8 @@ impl Way<'_> {
 pub struct Connection {
     handle: Handle<Client>,
     forwarded: Forwarded,
+    /// Asked for with each command.
+    environment: Vec<(String, String)>,
 }
 
 impl Connection {
@@ -213,7 +226,7 @@ impl Connection {
                 .hint("ssh HOST true"),
         })?;
         let (read, write) = channel.split();
-        let mut exec = Exec::start(read, write, command).await;
+        let mut exec = Exec::start(read, write, &self.environment, command).await;
         for bytes in input {
             if !exec.write(bytes).await {
                 return Ok((exec, false));

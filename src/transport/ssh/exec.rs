@@ -20,9 +20,18 @@ struct Reader {
 }
 
 impl Exec {
-    /// Asks for the command without waiting for leave: its refusal shows in what is read.
-    pub async fn start(read: ChannelReadHalf, write: ChannelWriteHalf<Msg>, command: &str) -> Self {
+    /// Asks for the command without waiting for leave: its refusal shows in what is read. Nor is it
+    /// asked which variables the server took.
+    pub async fn start(
+        read: ChannelReadHalf,
+        write: ChannelWriteHalf<Msg>,
+        environment: &[(String, String)],
+        command: &str,
+    ) -> Self {
         let inbox = Inbox::new(Reader { channel: read, exit_code: None, ended: false });
+        for (name, value) in environment {
+            let _ = write.set_env(false, name, value).await;
+        }
         // A connection that is gone shows there too.
         let _ = write.exec(false, command).await;
         Self { inbox, write: Some(write) }
