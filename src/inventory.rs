@@ -127,6 +127,8 @@ pub struct Inventory {
     by_group: HashMap<String, usize>,
     /// For each group the length of the longest way down to it.
     depths: Vec<usize>,
+    /// Files of ssh_config among those of `-i`: only their names of hosts are taken over.
+    pub ssh_configs: Vec<PathBuf>,
     /// What a person should know of the files.
     pub warnings: Vec<String>,
 }

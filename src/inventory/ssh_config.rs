@@ -51,6 +51,8 @@ pub struct Config {
     scopes: Vec<Scope>,
     openssh: Option<OpenSsh>,
     local_user: String,
+    /// The patterns of all `Host` lines, and where each stands.
+    hosts: Vec<(String, Place)>,
     /// What a person should know of the files themselves.
     pub warnings: Vec<String>,
 }
@@ -103,6 +105,11 @@ impl Config {
             openssh.ask_with(source, options);
         }
         Ok(config)
+    }
+
+    /// The patterns of all `Host` lines, in the order of the files.
+    pub fn hosts(&self) -> &[(String, Place)] {
+        &self.hosts
     }
 
     /// What holds for one host, not yet expanded.

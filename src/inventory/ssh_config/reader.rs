@@ -26,6 +26,7 @@ pub(super) fn read(source: &Source, options: &[String], account: &Account) -> Re
             scopes: Vec::new(),
             openssh: None,
             local_user: account.user.clone(),
+            hosts: Vec::new(),
             warnings: Vec::new(),
         },
         account,
@@ -175,7 +176,11 @@ impl Reader<'_> {
             Meaning::Setting(setting) => {
                 self.config.sections[section].settings.push((setting, place.clone()));
             }
-            Meaning::Host(patterns) => return Ok(Next::Block(Scope::Host(patterns))),
+            Meaning::Host(patterns) => {
+                let placed = patterns.iter().map(|pattern| (pattern.clone(), place.clone()));
+                self.config.hosts.extend(placed);
+                return Ok(Next::Block(Scope::Host(patterns)));
+            }
             Meaning::Match(criteria) => {
                 if criteria == Criteria::OpenSsh {
                     self.ask_openssh(place);
