@@ -23,7 +23,7 @@ pub use account::Account;
 pub use entry::{Entry, Group, Rules, Settings, Vars};
 pub use jump::Jump;
 pub use protocol::{Family, Protocol, Spoken};
-pub use reach::{Reach, Resolved};
+pub use reach::{Origins, Reach, Resolved};
 pub use secret::{Passphrases, Secret};
 
 use selection::{Host, Selected};

@@ -122,6 +122,14 @@ fn hosts_of_ssh_config() {
     let document = environment.run(["hosts", "-i", own, "web*", "-o", "json"]).succeeds().json();
     assert_eq!(document[1]["source"], format!("{own}:2"));
     assert_eq!(document.as_array().unwrap().len(), 2);
+    let from = |index: usize, key: &str| document[index]["from"][key].clone();
+    assert_eq!(from(1, "host"), format!("{own}:3"));
+    assert_eq!(from(1, "user"), format!("{own}:4"));
+    assert_eq!((from(1, "port"), from(1, "proxy")), (serde_json::Value::Null, serde_json::Value::Null));
+    let flags = ["hosts", "-i", own, "db1", "-u", "me", "-J", "gate", "-o", "json"];
+    let from = environment.run(flags).succeeds().json()[0]["from"].clone();
+    assert_eq!(from["port"], format!("{own}:6"));
+    assert_eq!((from["user"].as_str(), from["proxy"].as_str()), (Some("--user"), Some("--jump")));
     environment.write("other", "Host gate\n  HostName 10.0.0.1\n");
     insta::assert_snapshot!(environment.run(["hosts", "-i", "other", "-u", "me"]), @r"
     --- stdout

@@ -17,6 +17,9 @@ use super::{Fleet, Report, Reports, Stop, reached};
 use crate::event::{EventKind, HostResult, HostState, Outcome, StopReason};
 use crate::transport::{Fault, UnknownKey};
 
+/// Hosts that wait to say that their keys are right.
+const MEETINGS: usize = 64;
+
 /// Between a [`Rollout`], which knows whose turn it is, and the hosts of a run.
 pub struct Driver {
     fleet: Arc<Fleet>,
@@ -32,7 +35,7 @@ pub struct Driver {
     /// How the last try of hosts that wait ended.
     last: HashMap<usize, Box<HostResult>>,
     /// Hosts whose keys turned out to be right.
-    met: (mpsc::UnboundedSender<usize>, mpsc::UnboundedReceiver<usize>),
+    met: (mpsc::Sender<usize>, mpsc::Receiver<usize>),
     /// Keys that nobody knows, by the hosts that wait because of them.
     unknown: HashMap<usize, UnknownKey>,
     asking: Option<Asking>,
@@ -69,7 +72,7 @@ impl Driver {
             hosts: HashMap::new(),
             resting: BTreeSet::new(),
             last: HashMap::new(),
-            met: mpsc::unbounded_channel(),
+            met: mpsc::channel(MEETINGS),
             unknown: HashMap::new(),
             asking: None,
         }
@@ -95,9 +98,7 @@ impl Driver {
 
     fn start(&mut self, index: usize, attempt: u32) {
         let (fleet, reports) = (Arc::clone(&self.fleet), self.reports.clone());
-        let sender = self.met.0.clone();
-        // Nobody hears it only where the run is over.
-        let met = move || sender.send(index).unwrap_or_default();
+        let met = self.met.0.clone();
         let task = self.running.spawn(async move { host::run(&fleet, index, attempt, reports, met).await });
         self.hosts.insert(task.id(), index);
     }

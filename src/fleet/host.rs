@@ -39,17 +39,17 @@ pub struct Tried {
     pub unknown: Option<Box<UnknownKey>>,
 }
 
-/// Runs the plan's task on one host and reports everything but its end. `met` is called once its
-/// key is known to be right.
+/// Runs the plan's task on one host and reports everything but its end. `met` is told its index
+/// once its key is known to be right.
 pub async fn run(
     fleet: &Arc<Fleet>,
     index: usize,
     attempt: u32,
     reports: Reports,
-    met: impl Fn() + Send,
+    met: mpsc::Sender<usize>,
 ) -> Tried {
-    let mut host = Host::new(fleet, index, attempt, reports);
-    let (verdict, unknown) = match host.run(fleet, &met).await {
+    let mut host = Host::new(fleet, index, attempt, reports, met);
+    let (verdict, unknown) = match host.run(fleet).await {
         Ok(verdict) => (verdict, None),
         Err(mut fault) => {
             let unknown = fault.unknown.take();
@@ -64,6 +64,8 @@ struct Host {
     name: String,
     attempt: u32,
     reports: Reports,
+    /// Until it was told.
+    met: Option<mpsc::Sender<usize>>,
     delivered: bool,
     started_at: Timestamp,
     begun: Instant,
@@ -77,12 +79,13 @@ struct Host {
 }
 
 impl Host {
-    fn new(fleet: &Fleet, index: usize, attempt: u32, reports: Reports) -> Self {
+    fn new(fleet: &Fleet, index: usize, attempt: u32, reports: Reports, met: mpsc::Sender<usize>) -> Self {
         Self {
             index,
             name: fleet.plan.targets[index].name.clone(),
             attempt,
             reports,
+            met: Some(met),
             delivered: false,
             started_at: Timestamp::now(),
             begun: Instant::now(),
@@ -96,12 +99,12 @@ impl Host {
         }
     }
 
-    async fn run(&mut self, fleet: &Arc<Fleet>, met: &impl Fn()) -> Result<Verdict, Fault> {
+    async fn run(&mut self, fleet: &Arc<Fleet>) -> Result<Verdict, Fault> {
         let firsts = fleet.first_messages(&fleet.plan.targets[self.index]).await;
         self.warn(fleet).await;
         let mut verdict = Verdict::cancelled();
         for first in firsts {
-            verdict = self.converse(fleet, first, met).await?;
+            verdict = self.converse(fleet, first).await?;
             if verdict.outcome != Outcome::Succeeded {
                 break;
             }
@@ -109,14 +112,9 @@ impl Host {
         Ok(verdict)
     }
 
-    async fn converse(
-        &mut self,
-        fleet: &Arc<Fleet>,
-        first: First<'_>,
-        met: &impl Fn(),
-    ) -> Result<Verdict, Fault> {
+    async fn converse(&mut self, fleet: &Arc<Fleet>, first: First<'_>) -> Result<Verdict, Fault> {
         let First { flight, payload } = first;
-        let Some((connection, mut link, hello)) = self.reach(fleet, flight, met).await? else {
+        let Some((connection, mut link, hello)) = self.reach(fleet, flight).await? else {
             return Ok(Verdict::cancelled());
         };
         self.delivered = true;
@@ -135,16 +133,12 @@ impl Host {
         &mut self,
         fleet: &Arc<Fleet>,
         flight: Flight,
-        met: &impl Fn(),
     ) -> Result<Option<(Connection, Link, Hello)>, Fault> {
         let target = &fleet.plan.targets[self.index];
         let mut stopped = fleet.stopped.clone();
         // There are six steps at most, so it never fills.
         let (steps, mut seen) = mpsc::channel(8);
         let start = fleet.transport.start(target, &flight, |step| {
-            if step != Step::Connecting {
-                met();
-            }
             let _ = steps.try_send(step);
         });
         let mut start = std::pin::pin!(start);
@@ -173,6 +167,12 @@ impl Host {
     /// A cold host turns out to have no use for what was sent ahead; a first conversation counts
     /// for all that follow it.
     async fn stepped(&mut self, step: Step) {
+        if step != Step::Connecting
+            && let Some(met) = self.met.take()
+        {
+            // The driver outlives every host.
+            let _ = met.send(self.index).await;
+        }
         self.delivered = self.hello.is_some() || step == Step::Delivered;
         if let Some(state) = state(step) {
             self.enter(state).await;

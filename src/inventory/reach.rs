@@ -1,6 +1,7 @@
 //! Flags over the inventory over ssh_config over defaults: how each selected host is reached.
 
 mod jumps;
+mod origins;
 mod stated;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use super::{Account, Address, HostKeyPolicy, Inventory, Jump, Passphrases, Proto
 use crate::error::{Error, Result};
 
 use jumps::Jumps;
+pub use origins::Origins;
 use stated::Stated;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,6 +46,8 @@ pub struct Resolved {
     pub warnings: Vec<String>,
     /// For each target its entry of `inventory`, if it has one.
     pub entries: Vec<Option<usize>>,
+    /// For each target who says how it is reached.
+    pub origins: Vec<Origins>,
     pub inventory: Option<Inventory>,
 }
 
@@ -83,18 +87,23 @@ impl Reach {
         let defaults = Defaults::of(account);
         let mut jumps = Jumps::new(self, inventory.as_ref(), config, &defaults);
         let mut answers = questions.iter().zip(&configs);
+        let mut origins = Vec::with_capacity(selected.len());
         let targets = selected
             .iter()
             .zip(&stated)
             .map(|(selected, stated)| {
                 let address = match selected {
-                    Selected::Ssh(_) if !stated.is_local() => {
+                    Selected::Ssh(host) if !stated.is_local() => {
                         let (question, config) = answers.next().expect("there is one for each SSH host");
                         let mut ssh = self.ssh(question, stated, config, &defaults)?;
                         ssh.proxy = jumps.way_to(&ssh, question.host, stated, config)?;
+                        origins.push(Origins::of(self, host, stated, config));
                         Address::Ssh(Box::new(ssh))
                     }
-                    _ => Address::Local,
+                    _ => {
+                        origins.push(Origins::default());
+                        Address::Local
+                    }
                 };
                 Ok(Target { name: selected.to_string(), address, groups: stated.groups.clone() })
             })
@@ -103,7 +112,7 @@ impl Reach {
         let configs = hosts.iter().map(|(host, _)| *host).zip(&configs);
         warnings.extend(unsupported(configs.chain(met.iter().map(|(host, config)| (host, config))))?);
         let entries = stated.iter().map(|stated| stated.entry).collect();
-        Ok(Resolved { targets, warnings, entries, inventory })
+        Ok(Resolved { targets, warnings, entries, origins, inventory })
     }
 
     /// All but the way to the host.
@@ -136,11 +145,11 @@ impl Reach {
                 .map_err(|message| wrong(&name.place, message))?,
         }
         .to_ascii_lowercase();
-        let port = question.port.or(config.port).unwrap_or(22);
+        let port = question.port.or(config.port.as_ref().map(|port| port.value)).unwrap_or(22);
         let user = question
             .user
             .map(str::to_owned)
-            .or_else(|| config.user.clone())
+            .or_else(|| config.user.as_ref().map(|user| user.value.clone()))
             .unwrap_or_else(|| account.user.clone());
         let names = Names {
             account,

@@ -184,7 +184,10 @@ impl Scope {
         criteria.hold(Known {
             host: name.as_deref().unwrap_or(typed),
             original_host: typed,
-            user: question.user.or(so_far.user.as_deref()).unwrap_or(local_user),
+            user: question
+                .user
+                .or(so_far.user.as_ref().map(|user| user.value.as_str()))
+                .unwrap_or(local_user),
             local_user,
         })
     }

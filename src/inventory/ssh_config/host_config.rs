@@ -18,8 +18,8 @@ pub struct Placed<T> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostConfig {
     pub host_name: Option<Placed<String>>,
-    pub port: Option<u16>,
-    pub user: Option<String>,
+    pub port: Option<Placed<u16>>,
+    pub user: Option<Placed<String>>,
     pub identity_files: Vec<Placed<String>>,
     pub certificate_files: Vec<Placed<String>>,
     pub identities_only: Option<bool>,
@@ -69,8 +69,8 @@ impl HostConfig {
         }
         match setting {
             Setting::HostName(name) => first(&mut self.host_name, || placed(name, place)),
-            Setting::Port(port) => first(&mut self.port, || *port),
-            Setting::User(user) => first(&mut self.user, || user.clone()),
+            Setting::Port(port) => first(&mut self.port, || placed(port, place)),
+            Setting::User(user) => first(&mut self.user, || placed(user, place)),
             Setting::IdentityFile(file) => {
                 if !self.identity_files.iter().any(|known| known.value == *file) {
                     self.identity_files.push(placed(file, place));

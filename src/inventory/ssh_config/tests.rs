@@ -33,7 +33,8 @@ fn meaning(config: &HostConfig, typed: &str) -> Vec<String> {
     let host =
         config.host_name.as_ref().map_or(typed.to_owned(), |name| host_name(&name.value, typed).unwrap());
     let host = host.to_lowercase();
-    let (user, port) = (config.user.clone().unwrap_or(account.user.clone()), config.port.unwrap_or(22));
+    let user = config.user.as_ref().map_or(account.user.clone(), |user| user.value.clone());
+    let port = config.port.as_ref().map_or(22, |port| port.value);
     let names = Names {
         account: &account,
         typed,
@@ -104,7 +105,9 @@ fn compare_for(path: &Path, hosts: &[&str], users: &[Option<&str>]) -> Result<()
             (Ok(ours), Ok(theirs)) => {
                 let said = |mut config: HostConfig| {
                     // Ours leaves out what was asked with, OpenSSH prints it.
-                    config.user = user.map(str::to_owned).or(config.user);
+                    let place = Place { file: "the test".into(), line: 0 };
+                    let asked = user.map(|user| Placed { value: user.to_owned(), place });
+                    config.user = asked.or(config.user);
                     meaning(&config, host)
                 };
                 let (ours, theirs) = (said(ours.for_host(question).unwrap()), said(theirs));
@@ -444,7 +447,7 @@ fn the_standard_file_is_in_the_home_folder_and_only_ours_to_write() {
     let config = Config::load(&Source::Standard, &[], &account).unwrap();
     for (host, port) in [("web1", 7), ("web2", 8)] {
         let found = config.for_host(Question { host, user: None, port: None }).unwrap();
-        assert_eq!((found.port, found.user.as_deref()), (Some(port), Some("last")));
+        assert_eq!((found.port.unwrap().value, found.user.unwrap().value.as_str()), (port, "last"));
     }
     std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o666)).unwrap();
     let error = Config::load(&Source::Standard, &[], &account).unwrap_err();
