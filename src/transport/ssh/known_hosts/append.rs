@@ -141,6 +141,11 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_keeps_nothing_is_no_error() {
+        append_one(Path::new("/dev/null"), "web1", 22).unwrap();
+    }
+
+    #[test]
     fn a_name_cannot_write_another_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("known_hosts");
