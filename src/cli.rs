@@ -40,6 +40,7 @@ pub mod settings;
 mod shell;
 mod show;
 mod sign;
+mod strangers;
 mod task;
 mod unlock;
 pub mod variables;
@@ -130,6 +131,11 @@ impl Context {
             Some(path) => Ok(expanded(path)),
             None => Ok(state_dir()?.join("ledger.db")),
         }
+    }
+
+    /// Where is remembered which key each host took.
+    pub fn login_keys_path(&self) -> Result<PathBuf> {
+        Ok(state_dir()?.join("login-keys"))
     }
 }
 

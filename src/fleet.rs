@@ -8,7 +8,6 @@ use crate::error::{OrFail, Result};
 use crate::event::{EventKind, Sink, StopReason, Summary};
 use crate::helper_api::{Api, ArtifactStore};
 use crate::plan::Plan;
-use crate::transport::keeper::Keeper;
 use crate::transport::{Flight, Transport};
 
 mod artifacts;
@@ -22,11 +21,13 @@ mod job;
 mod opening;
 mod outcome;
 mod rollout;
+mod stranger;
 mod told;
 
 use dispatcher::Dispatcher;
 use driver::Driver;
 pub use gate::{Checkpoint, Ended, Gate};
+pub use stranger::{Stranger, Vouch};
 
 /// Reports that wait for the dispatcher, and the bytes they take: beyond this, hosts wait, and with
 /// them their output.
@@ -45,21 +46,26 @@ enum Stop {
     Leave,
 }
 
+/// What a run needs beside its plan.
+pub struct Means {
+    pub transport: Transport,
+    pub api: Arc<Api>,
+    /// Where what scripts leave goes to.
+    pub artifacts: Arc<dyn ArtifactStore>,
+    /// Says whether the next batch may start.
+    pub gate: Option<Box<dyn Gate>>,
+    /// Says whether unknown host keys are right; without it, such hosts are refused.
+    pub vouch: Option<Arc<dyn Vouch>>,
+}
+
 /// Does what the plan says on all its hosts and tells `sink` of it, in order and from one thread.
-/// What scripts leave goes to `artifacts`. `gate` says whether the next batch may start.
 ///
 /// `started` is the run's first event. Returns once every host has ended. What happens on a host
 /// is data; an error means that we could not even begin.
-pub fn run(
-    plan: &Arc<Plan>,
-    api: &Arc<Api>,
-    artifacts: &Arc<dyn ArtifactStore>,
-    gate: Option<Box<dyn Gate>>,
-    started: EventKind,
-    sink: &mut dyn Sink,
-) -> Result<Summary> {
+pub fn run(plan: &Arc<Plan>, means: Means, started: EventKind, sink: &mut dyn Sink) -> Result<Summary> {
+    let Means { transport, api, artifacts, gate, vouch } = means;
+    let transport = Arc::new(transport);
     tracing::info!(run = plan.run, hosts = plan.targets.len(), forks = plan.forks, "run begins");
-    let transport = Transport::new(plan.persist.map(Keeper::new).transpose()?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -72,19 +78,20 @@ pub fn run(
     let stop = Arc::new(stop);
     let fleet = Fleet {
         plan: Arc::clone(plan),
-        following: job::following(plan, api),
-        transport,
-        api: Arc::clone(api),
-        artifacts: Arc::clone(artifacts),
+        following: job::following(plan, &api),
+        transport: Arc::clone(&transport),
+        api,
+        artifacts,
         stopped,
     };
     let dispatcher = Dispatcher::new(plan, Arc::clone(&stop), sink);
     let summary = std::thread::scope(|scope| {
         let telling = scope.spawn(|| dispatcher.run(started, inbox));
         runtime.spawn(interrupt::watch(stop, to_interrupt));
-        runtime.block_on(Driver::new(fleet, reports, gate).run());
+        runtime.block_on(Driver::new(fleet, reports, gate, vouch).run());
         telling.join().expect("the dispatcher does not panic")
     });
+    transport.save();
     tracing::info!(
         run = plan.run,
         exit_code = summary.exit_code() as u8,
@@ -157,7 +164,7 @@ struct Fleet {
     plan: Arc<Plan>,
     /// Behind every host's job.
     following: Flight,
-    transport: Transport,
+    transport: Arc<Transport>,
     api: Arc<Api>,
     artifacts: Arc<dyn ArtifactStore>,
     stopped: watch::Receiver<Stop>,

@@ -26,8 +26,8 @@ pub use account::Account;
 pub use entry::{Entry, Group, Rules, Settings, Vars};
 pub use jump::Jump;
 pub use privilege::{Becoming, Method, Privilege, plain_user};
-pub use protocol::{Protocol, Spoken};
-pub use reach::{Reach, Resolved};
+pub use protocol::{Family, Protocol, Spoken};
+pub use reach::{Origins, Reach, Resolved};
 pub use secret::{Passphrases, Secret};
 
 use selection::{Host, Selected};
@@ -136,8 +136,10 @@ pub enum Proxy {
 /// `--host-key`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 pub enum HostKeyPolicy {
-    /// An unknown or changed key is refused
+    /// You are asked about unknown keys, once for all; where nobody can be, as strict
     #[default]
+    Ask,
+    /// An unknown or changed key is refused
     Strict,
     /// An unknown key is recorded, a changed one refused
     AcceptNew,
@@ -156,6 +158,8 @@ pub struct Inventory {
     by_group: HashMap<String, usize>,
     /// For each group the length of the longest way down to it.
     depths: Vec<usize>,
+    /// Files of ssh_config among those of `-i`: only their names of hosts are taken over.
+    pub ssh_configs: Vec<PathBuf>,
     /// What a person should know of the files.
     pub warnings: Vec<String>,
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indicatif::ProgressBar;
 
@@ -10,11 +10,13 @@ use crate::error::Error;
 
 mod captured;
 mod live;
+mod question;
 mod tone;
 mod visible;
 
 pub use captured::Captured;
 pub use live::Live;
+pub use question::Question;
 pub use tone::Tone;
 pub use visible::{Visible, is_steering, visible, visible_line};
 
@@ -64,14 +66,32 @@ struct Side {
 #[derive(Debug)]
 struct Shared {
     target: Target,
-    /// The live display, which other output must not tear.
-    live: Mutex<Option<ProgressBar>>,
+    /// What other output must not tear.
+    screen: Mutex<Screen>,
+}
+
+/// The bottom of the terminal.
+#[derive(Debug, Default)]
+struct Screen {
+    /// The live display, while there is one.
+    bar: Option<ProgressBar>,
+    /// Someone is being asked something there, and nothing else is drawn.
+    is_asking: bool,
 }
 
 #[derive(Debug)]
 enum Target {
     Process,
     Captured(Captured),
+}
+
+impl Screen {
+    /// Takes the live display away.
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 impl Term {
@@ -94,7 +114,7 @@ impl Term {
     }
 
     fn with(out: Side, err: Side, target: Target) -> Self {
-        Self { out, err, shared: Arc::new(Shared { target, live: Mutex::default() }) }
+        Self { out, err, shared: Arc::new(Shared { target, screen: Mutex::default() }) }
     }
 
     /// Writes data to stdout, unchanged, at once. An error is most often a broken pipe.
@@ -164,6 +184,12 @@ impl Term {
         }
     }
 
+    /// Asks something of whoever sits before the terminal: the live display makes way until the
+    /// question is dropped.
+    pub fn question(&self) -> io::Result<Question> {
+        Question::new(self.clone())
+    }
+
     /// Columns of the terminal behind stderr; 80 where there is none.
     pub fn width(&self) -> usize {
         match self.shared.target {
@@ -192,8 +218,8 @@ impl Term {
         self.err.tty
     }
 
-    fn set_live(&self, bar: Option<ProgressBar>) {
-        *self.shared.live.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+    fn screen(&self) -> MutexGuard<'_, Screen> {
+        self.shared.screen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the live display away while `write` writes to the same screen.
@@ -201,7 +227,7 @@ impl Term {
         if !side.tty {
             return write();
         }
-        match &*self.shared.live.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &self.screen().bar {
             Some(bar) => bar.suspend(write),
             None => write(),
         }

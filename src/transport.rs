@@ -1,6 +1,7 @@
 //! Ways to a host: `ssh` (the only place that names russh) and `local`, with the runner stub at
 //! the other end of both.
 
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub use flight::Flight;
 use link::Carrier;
 pub use link::Link;
 pub use remote::Remote;
+pub use ssh::UnknownKey;
 pub use tunnel::{Entrance, Tunnel};
 
 /// The longest time without progress on the way from an open connection to the stub's first frame:
@@ -62,9 +64,28 @@ pub enum Step {
 }
 
 impl Transport {
-    /// With connections that `keeper` makes and keeps, where there is one.
-    pub fn new(keeper: Option<Keeper>) -> Self {
-        Self { ssh: ssh::Connector::default(), keeper }
+    /// Remembers in a file which key each host took, from run to run.
+    pub fn remembering(file: PathBuf) -> Self {
+        Self { ssh: ssh::Connector::remembering(file), keeper: None }
+    }
+
+    /// With connections that a keeper makes and keeps, where there is one.
+    pub fn kept_by(self, keeper: Option<Keeper>) -> Self {
+        Self { keeper, ..self }
+    }
+
+    /// At the end of a run: writes down what later runs shall know.
+    pub fn save(&self) {
+        self.ssh.save();
+    }
+
+    /// Trusts host keys from now on, and records them for later runs.
+    pub async fn accept(&self, keys: &[UnknownKey]) -> Result<(), Fault> {
+        self.ssh.accept(keys).await?;
+        if let Some(keeper) = &self.keeper {
+            keeper.read_anew();
+        }
+        Ok(())
     }
 
     /// Reaches `target`, starts the stub there and sends it `first`.

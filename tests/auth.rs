@@ -167,6 +167,36 @@ fn the_key_that_worked_is_tried_first_and_no_more_than_five_are() {
 }
 
 #[test]
+fn the_key_a_host_took_is_its_first_in_the_next_run() {
+    let (environment, fleet) = (Environment::new(), fleet(2, "MaxAuthTries 2"));
+    let agent = Agent::start(&environment);
+    let keys: Vec<PathBuf> = (1..=6).map(|number| key(&environment, &format!("key{number}"), "")).collect();
+    keys.iter().for_each(|key| agent.add(key));
+    authorize(&fleet, &keys[5]);
+    let run = |number, args: &[&str]| {
+        exec(&environment, &fleet, &fleet.name(number), args).env("SSH_AUTH_SOCK", &agent.1).run()
+    };
+    let failed = |number| fleet.log(number).matches("Failed publickey").count();
+    let drowned = run(1, &[]);
+    assert!(drowned.err().contains("it says 'Too many authentication failures'"), "{drowned:?}");
+    assert!(drowned.err().contains("hint: --private-key FILE, with --ssh-option IdentitiesOnly=yes"));
+    is_out(drowned, "the host hung up after 2 keys");
+    assert_eq!((failed(1), fleet.connections(1)), (2, 1), "{}", fleet.log(1));
+
+    is_in(run(1, &["--private-key", "key6"]));
+    let file = environment.ledger_path().with_file_name("login-keys");
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(written.lines().count(), 1, "{written}");
+    is_in(run(1, &[]));
+    assert_eq!((failed(1), fleet.logins(1)), (2, 2), "{}", fleet.log(1));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    // It says nothing of another host, and a file that is lost costs tries, no more.
+    is_out(run(2, &[]), "the host hung up after 2 keys");
+    std::fs::write(&file, [0xff, 0, b'\n']).unwrap();
+    is_out(run(1, &[]), "the host hung up after 2 keys");
+}
+
+#[test]
 fn a_passphrase_is_asked_for_once_and_never_without_a_terminal() {
     let (environment, fleet) = (Environment::new(), fleet(3, ""));
     let sealed = key(&environment, "sealed", "open sesame");

@@ -114,16 +114,43 @@ fn what_a_bastion_cannot_or_may_not_reach_is_told() {
     assert_eq!(closed.connections(2), 0);
 }
 
+/// `MaxSessions` is about shells and commands: what is passed on does not count.
+#[test]
+fn a_bastion_with_few_sessions_passes_twenty_five_on() {
+    let (environment, fleet) = (Environment::new(), behind(26, "MaxSessions 1"));
+    let outcome = environment
+        .exec(&fleet, &fleet.names(2..=26))
+        .args(["--forks", "25", "-J", &jump(&fleet, 1), "--", "true"])
+        .run();
+    all_ran(&fleet, outcome, 2..=26);
+    assert_eq!(fleet.connections(1), 1, "{}", fleet.log(1));
+}
+
 #[test]
 fn a_server_with_few_startups_lets_all_in_at_last() {
-    let (environment, fleet) = (Environment::new(), behind(1, "MaxStartups 2:30:4"));
-    environment.write("config", format!("Host a*\nHostName {}\n", fleet.name(1)));
-    let outcome =
-        environment.exec(&fleet, "a[1-24]").args(["-F", "config", "--forks", "24", "--", "true"]).run();
-    assert_eq!(outcome.code, 0, "{outcome:?}");
-    assert_eq!(fleet.logins(1), 24);
-    assert!(fleet.log(1).contains("MaxStartups"), "nobody was dropped: {}", fleet.log(1));
-    outcome.ignore();
+    for startups in ["2:30:4", "3:100:3"] {
+        let (environment, fleet) = (Environment::new(), behind(1, &format!("MaxStartups {startups}")));
+        environment.write("config", format!("Host a*\nHostName {}\n", fleet.name(1)));
+        let exec = environment.exec(&fleet, "a[1-24]").args(["-F", "config", "--forks", "24"]);
+        let outcome = exec.args(["--", "true"]).run();
+        assert_eq!(outcome.code, 0, "{startups}: {outcome:?}");
+        assert_eq!(fleet.logins(1), 24);
+        assert!(fleet.log(1).contains("MaxStartups"), "nobody was dropped: {}", fleet.log(1));
+        outcome.ignore();
+    }
+}
+
+/// OpenSSH 9.8 and later, which need not be here, say so in place of their version.
+#[test]
+fn a_penalty_is_named_and_not_tried_against() {
+    let (environment, fleet) = (Environment::new(), behind(1, ""));
+    harness::garbage(&fleet, 2, b"Not allowed at this time\r\n", false);
+    let outcome = environment.exec(&fleet, &fleet.name(2)).args(["--retries", "3", "--", "true"]).run();
+    assert_eq!(outcome.code, 4, "{outcome:?}");
+    for part in ["PerSourcePenalties of OpenSSH 9.8", "answers no connection of this machine for a while"] {
+        assert!(outcome.err().contains(part), "{part}: {outcome:?}");
+    }
+    assert!(!outcome.err().contains("try 1 of"), "it only makes it longer: {outcome:?}");
 }
 
 #[test]

@@ -102,6 +102,50 @@ fn our_own_format() {
 }
 
 #[test]
+fn hosts_of_ssh_config() {
+    let environment = Environment::new();
+    environment.write(
+        "../home/.ssh/config",
+        "Include more\nHost web1 web2 !web3 web*\n  HostName %h.example.com\n  User ann\nHost db1\n  Port 2222\nMatch host x\nHost *\n",
+    );
+    environment.write("../home/.ssh/more", "Host cache1\n  HostName 10.0.0.9\n");
+    let own = environment.home().join(".ssh/config");
+    let own = own.to_str().unwrap();
+    insta::assert_snapshot!(environment.run(["hosts", "-i", own, "-u", "me"]), @r"
+    --- stdout
+    cache1  me@10.0.0.9:22
+    web1    me@web1.example.com:22
+    web2    me@web2.example.com:22
+    db1     me@db1:2222
+    --- exit code 0
+    ");
+    let document = environment.run(["hosts", "-i", own, "web*", "-o", "json"]).succeeds().json();
+    assert_eq!(document[1]["source"], format!("{own}:2"));
+    assert_eq!(document.as_array().unwrap().len(), 2);
+    let from = |index: usize, key: &str| document[index]["from"][key].clone();
+    assert_eq!(from(1, "host"), format!("{own}:3"));
+    assert_eq!(from(1, "user"), format!("{own}:4"));
+    assert_eq!((from(1, "port"), from(1, "proxy")), (serde_json::Value::Null, serde_json::Value::Null));
+    let flags = ["hosts", "-i", own, "db1", "-u", "me", "-J", "gate", "-o", "json"];
+    let from = environment.run(flags).succeeds().json()[0]["from"].clone();
+    assert_eq!(from["port"], format!("{own}:6"));
+    assert_eq!((from["user"].as_str(), from["proxy"].as_str()), (Some("--user"), Some("--jump")));
+    environment.write("other", "Host gate\n  HostName 10.0.0.1\n");
+    insta::assert_snapshot!(environment.run(["hosts", "-i", "other", "-u", "me"]), @r"
+    --- stdout
+    gate  me@gate:22
+    --- stderr
+    warning: other names hosts only: -F other reaches them as it says
+    --- exit code 0
+    ");
+    insta::assert_snapshot!(environment.run(["hosts", "-i", "other", "-F", "other", "-u", "me"]), @r"
+    --- stdout
+    gate  me@10.0.0.1:22
+    --- exit code 0
+    ");
+}
+
+#[test]
 fn ansible_ini_and_yaml() {
     let environment = Environment::new();
     environment.write(

@@ -24,7 +24,7 @@ pub struct HostArgs {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Choosing hosts")]
 pub struct SelectArgs {
-    /// An inventory: hosts.yaml, a list of hosts, Ansible's INI or YAML, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]
+    /// An inventory: hosts.yaml, a list of hosts, Ansible's INI or YAML, ssh_config, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]
     #[arg(short, long, value_name = "FILE", env = "CRONIUM_RUN_INVENTORY")]
     pub inventory: Vec<PathBuf>,
     /// Only those of the targets that this names, too
@@ -69,7 +69,7 @@ pub struct ConnectArgs {
     /// The only file of host keys; new ones are added to it [default: as ssh_config says]
     #[arg(long, value_name = "FILE", env = "CRONIUM_RUN_KNOWN_HOSTS")]
     pub known_hosts: Option<PathBuf>,
-    /// How host keys are checked [default: as ssh_config says, else strict]
+    /// How host keys are checked [default: as ssh_config says, else ask]
     #[arg(long, value_name = "POLICY", env = "CRONIUM_RUN_HOST_KEY")]
     pub host_key: Option<HostKeyPolicy>,
     /// Ask for a password once and try it after the keys, at targets but not at jump hosts
@@ -96,9 +96,25 @@ impl HostArgs {
 
     fn targets_for(&self, targets: Option<&str>, stdin: impl Read, account: &Account) -> Result<Resolved> {
         let mut sources = Files::new(stdin);
-        let inventory = self.select.inventory(&mut sources, account)?;
+        let mut inventory = self.select.inventory(&mut sources, account)?;
         let selected = self.select.hosts(targets, &mut sources, inventory.as_ref())?;
-        let config = Config::load(&self.connect.source(account), &self.connect.ssh_option, account)?;
+        let source = self.connect.source(account);
+        if let Some(inventory) = &mut inventory {
+            // Followed unasked, a file of a project could name commands to run here.
+            let own = account.ssh_dir().join("config");
+            let is_read = |path: &&PathBuf| match &source {
+                ssh_config::Source::Standard => **path == own,
+                ssh_config::Source::File(file) => *path == file,
+                ssh_config::Source::Nothing => false,
+            };
+            for path in inventory.ssh_configs.iter().filter(|path| !is_read(path)) {
+                let path = path.display();
+                inventory
+                    .warnings
+                    .push(format!("{path} names hosts only: -F {path} reaches them as it says"));
+            }
+        }
+        let config = Config::load(&source, &self.connect.ssh_option, account)?;
         self.connect
             .reach(self.privilege.becoming(), account)?
             .resolve(&selected, inventory, &config, account)

@@ -228,7 +228,7 @@ fn document(patient: &Patient) -> Value {
     let Patient { name, asked, findings } = patient;
     match asked {
         Err(fault) => {
-            let Fault { phase, kind, message, causes, hint } = fault;
+            let Fault { phase, kind, message, causes, hint, unknown: _ } = fault;
             let phase = format!("{phase:?}").to_lowercase();
             let failure =
                 json!({ "phase": phase, "kind": kind, "message": message, "causes": causes, "hint": hint });

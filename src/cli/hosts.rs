@@ -9,7 +9,7 @@ use super::Context;
 use super::connect::HostArgs;
 use super::listing::{self, Format, Table, plain};
 use crate::error::{Error, ExitCode, Result};
-use crate::inventory::{ALL, Address, HostKeyPolicy, Inventory, Proxy, Resolved, Ssh, Target};
+use crate::inventory::{ALL, Address, HostKeyPolicy, Inventory, Origins, Proxy, Resolved, Ssh, Target};
 use crate::report::fold;
 use crate::term::{Term, visible_line};
 
@@ -129,6 +129,8 @@ fn described(resolved: &Resolved, index: usize) -> Value {
     let source = known.map(|(inventory, entry)| inventory.entries()[entry].place.to_string());
     document["vars"] = json!(known.map(|(inventory, entry)| inventory.vars(entry)).unwrap_or_default());
     document["source"] = json!(source);
+    let Origins { host, port, user, proxy } = &resolved.origins[index];
+    document["from"] = json!({ "host": host, "port": port, "user": user, "proxy": proxy });
     document
 }
 

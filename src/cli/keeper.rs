@@ -53,7 +53,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         match args.action {
             Action::Status { output } => status(&place, output, &context.term).await,
             Action::Stop => stop(&place, &context.term).await,
-            Action::Serve => serve(&place, &context.term).await,
+            Action::Serve => serve(&place, context).await,
         }
     })
 }
@@ -135,7 +135,7 @@ async fn stop(place: &Place, term: &Term) -> Result<ExitCode> {
     Ok(ExitCode::Success)
 }
 
-async fn serve(place: &Place, term: &Term) -> Result<ExitCode> {
+async fn serve(place: &Place, context: &Context) -> Result<ExitCode> {
     // It outlives the command that started it, and its terminal; and its files are its own.
     let _ = rustix::process::setsid();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
@@ -144,8 +144,10 @@ async fn serve(place: &Place, term: &Term) -> Result<ExitCode> {
     let _ = setrlimit(Resource::Nofile, limit);
     let ready = || {
         // Whoever waits for the word has started us.
-        let _ = term.data(b"\n");
+        let _ = context.term.data(b"\n");
     };
-    keeper::serve(place, ready).await.or_fail(|| "the keeper of connections failed")?;
+    keeper::serve(place, context.login_keys_path()?, ready)
+        .await
+        .or_fail(|| "the keeper of connections failed")?;
     Ok(ExitCode::Success)
 }

@@ -12,16 +12,19 @@ use super::Context;
 use super::artifact_store::LedgerArtifacts;
 use super::gate::ShellGate;
 use super::hooks::{HookArgs, Hooks};
+use super::strangers::AskOperator;
 use super::variables::LedgerVariables;
 use crate::error::{Error, ExitCode, OrFail, Result};
 use crate::event::{Event, EventKind, PayloadInfo, Sink};
 use crate::fleet;
-use crate::helper_api::{Api, ArtifactStore, Limits, RunContext};
+use crate::helper_api::{Api, Limits, RunContext};
 use crate::inventory::Account;
 use crate::ledger::{Ledger, NewRun, RunRecorder};
 use crate::payload::Signed;
 use crate::plan::{Plan, Task};
 use crate::report::{Output, Reporters};
+use crate::transport::Transport;
+use crate::transport::keeper::Keeper;
 
 /// How a run is told.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -83,7 +86,6 @@ pub fn launch(
     let mut hooks = Hooks::start(hooks, &plan.run, &context.term)?;
     let variables = Arc::new(LedgerVariables::new(&ledger)?);
     let api = Api::new(run_context(&plan), helpers(&plan), variables, Limits::default())?;
-    let artifacts: Arc<dyn ArtifactStore> = Arc::new(LedgerArtifacts(ledger.artifacts()));
     let payload = payload(&plan.task).map(info);
     ledger.begin_run(NewRun {
         id: plan.run.clone(),
@@ -105,8 +107,16 @@ pub fn launch(
     let recorder = ledger.recorder(&plan.run);
     let mut sink = LedgerFirst { recorder, reporters: &mut reporters, hooks: &mut hooks };
     let gate = plan.strategy.gate.as_ref();
-    let gate = gate.map(|gate| Box::new(ShellGate::new(gate, &context.term)) as Box<dyn fleet::Gate>);
-    let summary = fleet::run(&plan, &api, &artifacts, gate, started, &mut sink)?;
+    let keeper = plan.persist.map(Keeper::new).transpose()?;
+    let ask = AskOperator::new(telling, &context.term);
+    let means = fleet::Means {
+        transport: Transport::remembering(context.login_keys_path()?).kept_by(keeper),
+        api,
+        artifacts: Arc::new(LedgerArtifacts(ledger.artifacts())),
+        gate: gate.map(|gate| Box::new(ShellGate::new(gate, &context.term)) as Box<dyn fleet::Gate>),
+        vouch: ask.map(|ask| Arc::new(ask) as Arc<dyn fleet::Vouch>),
+    };
+    let summary = fleet::run(&plan, means, started, &mut sink)?;
     let recorded = sink.recorder.finish();
     // What is on disk does not wait for them, and they are waited for whatever became of it.
     let hooked = hooks.finish();

@@ -1,23 +1,31 @@
 //! Does what the rollout says: starts hosts, waits, pauses, asks the gate.
 
 use std::collections::{BTreeSet, HashMap};
+use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::gate::{Checkpoint, Ended, Gate};
 use super::host::{self, Tried};
+use super::outcome::Verdict;
 use super::rollout::{Rollout, Step, Turn, retry};
+use super::stranger::{Stranger, Vouch};
 use super::{Fleet, Report, Reports, Stop, reached};
 use crate::event::{EventKind, HostResult, HostState, Outcome, StopReason};
+use crate::transport::{Fault, UnknownKey};
+
+/// Hosts that wait to say that their keys are right.
+const MEETINGS: usize = 64;
 
 /// Between a [`Rollout`], which knows whose turn it is, and the hosts of a run.
 pub struct Driver {
     fleet: Arc<Fleet>,
     reports: Reports,
     gate: Option<Box<dyn Gate>>,
+    vouch: Option<Arc<dyn Vouch>>,
     rollout: Rollout,
     stopped: watch::Receiver<Stop>,
     running: JoinSet<Tried>,
@@ -26,16 +34,32 @@ pub struct Driver {
     resting: BTreeSet<(Instant, usize)>,
     /// How the last try of hosts that wait ended.
     last: HashMap<usize, Box<HostResult>>,
+    /// Hosts whose keys turned out to be right.
+    met: (mpsc::Sender<usize>, mpsc::Receiver<usize>),
+    /// Keys that nobody knows, by the hosts that wait because of them.
+    unknown: HashMap<usize, UnknownKey>,
+    asking: Option<Asking>,
 }
+
+/// The question that the operator has before him. The answer: whether the keys are right, or why
+/// they cannot be recorded.
+type Asking = Pin<Box<dyn Future<Output = Result<bool, Fault>> + Send>>;
 
 enum Happened {
     Stopped,
+    Met(usize),
+    Answered(Result<bool, Fault>),
     Tried(Result<(Id, Tried), Id>),
     Rested(Instant, usize),
 }
 
 impl Driver {
-    pub fn new(fleet: Fleet, reports: Reports, gate: Option<Box<dyn Gate>>) -> Self {
+    pub fn new(
+        fleet: Fleet,
+        reports: Reports,
+        gate: Option<Box<dyn Gate>>,
+        vouch: Option<Arc<dyn Vouch>>,
+    ) -> Self {
         let plan = &fleet.plan;
         Self {
             rollout: Rollout::new(&plan.strategy, plan.forks, plan.targets.len()),
@@ -43,10 +67,14 @@ impl Driver {
             fleet: Arc::new(fleet),
             reports,
             gate,
+            vouch,
             running: JoinSet::new(),
             hosts: HashMap::new(),
             resting: BTreeSet::new(),
             last: HashMap::new(),
+            met: mpsc::channel(MEETINGS),
+            unknown: HashMap::new(),
+            asking: None,
         }
     }
 
@@ -61,6 +89,7 @@ impl Driver {
             match self.rollout.step() {
                 Step::Start { host, attempt } => self.start(host, attempt),
                 Step::Wait => self.wait().await,
+                Step::Ask => self.ask(),
                 Step::Between => self.between().await,
                 Step::Done => break,
             }
@@ -69,7 +98,8 @@ impl Driver {
 
     fn start(&mut self, index: usize, attempt: u32) {
         let (fleet, reports) = (Arc::clone(&self.fleet), self.reports.clone());
-        let task = self.running.spawn(async move { host::run(&fleet, index, attempt, reports).await });
+        let met = self.met.0.clone();
+        let task = self.running.spawn(async move { host::run(&fleet, index, attempt, reports, met).await });
         self.hosts.insert(task.id(), index);
     }
 
@@ -78,13 +108,18 @@ impl Driver {
         let happened = tokio::select! {
             biased;
             () = reached(&mut self.stopped, Stop::Drain), if !self.rollout.is_stopped() => Happened::Stopped,
+            // Before the ends of hosts, so that it is not said of a later try.
+            Some(index) = self.met.1.recv() => Happened::Met(index),
             Some(tried) = self.running.join_next_with_id() => {
                 Happened::Tried(tried.map_err(|panicked| panicked.id()))
             }
+            answer = answered(&mut self.asking) => Happened::Answered(answer),
             Some((at, index)) = rest(next) => Happened::Rested(at, index),
         };
         match happened {
             Happened::Stopped => self.stop().await,
+            Happened::Met(index) => self.rollout.met(index),
+            Happened::Answered(answer) => self.answered(answer).await,
             Happened::Tried(Ok((id, tried))) => {
                 if let Some(index) = self.hosts.remove(&id) {
                     self.tried(index, tried).await;
@@ -105,7 +140,15 @@ impl Driver {
     }
 
     async fn tried(&mut self, index: usize, tried: Tried) {
-        let Tried { result, delivered } = tried;
+        let Tried { result, delivered, unknown } = tried;
+        if let (Some(unknown), Some(_)) = (unknown, &self.vouch) {
+            self.rollout.parked(index);
+            self.unknown.insert(index, *unknown);
+            self.last.insert(index, result);
+            let host = self.name(index);
+            self.tell(index, EventKind::HostState { host, state: HostState::Queued }).await;
+            return;
+        }
         let failure = result.failure.as_ref().filter(|_| !delivered);
         let transient = failure.filter(|failure| retry::is_transient(failure));
         match self.rollout.ended(index, result.outcome, transient.is_some()) {
@@ -126,6 +169,44 @@ impl Driver {
         self.settle().await;
     }
 
+    /// Asks about all hosts that show keys nobody knows; the others go on meanwhile.
+    fn ask(&mut self) {
+        let Some(vouch) = self.vouch.clone() else { return };
+        let asked = self.rollout.ask();
+        let targets = &self.fleet.plan.targets;
+        let stranger = |index: &usize| {
+            let key = self.unknown.remove(index)?;
+            Some(Stranger { host: targets[*index].name.clone(), key })
+        };
+        let strangers: Vec<Stranger> = asked.iter().filter_map(stranger).collect();
+        let fleet = Arc::clone(&self.fleet);
+        self.asking = Some(Box::pin(async move {
+            if !vouch.vouches_for(&strangers).await {
+                return Ok(false);
+            }
+            let keys: Vec<UnknownKey> = strangers.into_iter().map(|stranger| stranger.key).collect();
+            fleet.transport.accept(&keys).await.map(|()| true)
+        }));
+    }
+
+    async fn answered(&mut self, answer: Result<bool, Fault>) {
+        self.asking = None;
+        let asked = self.rollout.asked().to_vec();
+        let fault = match answer {
+            Ok(true) => return self.rollout.accepted(),
+            Ok(false) => None,
+            Err(fault) => Verdict::from(fault).failure,
+        };
+        self.rollout.refused(Outcome::Unreachable);
+        for index in asked {
+            if let Some(mut result) = self.last.remove(&index) {
+                result.failure = fault.clone().or(result.failure);
+                self.finished(index, result).await;
+            }
+        }
+        self.settle().await;
+    }
+
     /// Tells what follows from the end of a host: that the run is being stopped, and the end of
     /// those who wait for a retry that never comes.
     async fn settle(&mut self) {
@@ -141,6 +222,7 @@ impl Driver {
         }
         if self.rollout.is_stopped() {
             self.resting.clear();
+            self.asking = None;
         }
     }
 
@@ -207,6 +289,13 @@ impl Driver {
 
     fn name(&self, index: usize) -> String {
         self.fleet.plan.targets[index].name.clone()
+    }
+}
+
+async fn answered(asking: &mut Option<Asking>) -> Result<bool, Fault> {
+    match asking {
+        Some(asking) => asking.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -19,7 +19,7 @@ use super::{Fleet, Reports, Stop, reached};
 use crate::event::{Bytes, EventKind, HostResult, HostState, Outcome, Stream, Trust};
 use crate::helper_api::{Journal, JournalFault};
 use crate::plan::{GRACE, Task};
-use crate::transport::{Connection, Fault, Flight, Link, Phase, Step, Tunnel, tunnel};
+use crate::transport::{Connection, Fault, Flight, Link, Phase, Step, Tunnel, UnknownKey, tunnel};
 
 /// The stub keeps the deadlines; a host that is later than its own by this is lost.
 const LATE: Duration = Duration::from_secs(60);
@@ -35,13 +35,28 @@ pub struct Tried {
     pub result: Box<HostResult>,
     /// The job was on its way: from then on nobody but the host knows what it did.
     pub delivered: bool,
+    /// The key that kept us out, where the operator may vouch for it.
+    pub unknown: Option<Box<UnknownKey>>,
 }
 
-/// Runs the plan's task on one host and reports everything but its end.
-pub async fn run(fleet: &Arc<Fleet>, index: usize, attempt: u32, reports: Reports) -> Tried {
-    let mut host = Host::new(fleet, index, attempt, reports);
-    let verdict = host.run(fleet).await.unwrap_or_else(Verdict::from);
-    host.finish(fleet, verdict).await
+/// Runs the plan's task on one host and reports everything but its end. `met` is told its index
+/// once its key is known to be right.
+pub async fn run(
+    fleet: &Arc<Fleet>,
+    index: usize,
+    attempt: u32,
+    reports: Reports,
+    met: mpsc::Sender<usize>,
+) -> Tried {
+    let mut host = Host::new(fleet, index, attempt, reports, met);
+    let (verdict, unknown) = match host.run(fleet).await {
+        Ok(verdict) => (verdict, None),
+        Err(mut fault) => {
+            let unknown = fault.unknown.take();
+            (Verdict::from(fault), unknown)
+        }
+    };
+    Tried { unknown, ..host.finish(fleet, verdict).await }
 }
 
 struct Host {
@@ -49,6 +64,8 @@ struct Host {
     name: String,
     attempt: u32,
     reports: Reports,
+    /// Until it was told.
+    met: Option<mpsc::Sender<usize>>,
     delivered: bool,
     started_at: Timestamp,
     begun: Instant,
@@ -62,12 +79,13 @@ struct Host {
 }
 
 impl Host {
-    fn new(fleet: &Fleet, index: usize, attempt: u32, reports: Reports) -> Self {
+    fn new(fleet: &Fleet, index: usize, attempt: u32, reports: Reports, met: mpsc::Sender<usize>) -> Self {
         Self {
             index,
             name: fleet.plan.targets[index].name.clone(),
             attempt,
             reports,
+            met: Some(met),
             delivered: false,
             started_at: Timestamp::now(),
             begun: Instant::now(),
@@ -151,6 +169,12 @@ impl Host {
     /// A cold host turns out to have no use for what was sent ahead; a first conversation counts
     /// for all that follow it.
     async fn stepped(&mut self, step: Step) {
+        if step != Step::Connecting
+            && let Some(met) = self.met.take()
+        {
+            // The driver outlives every host.
+            let _ = met.send(self.index).await;
+        }
         self.delivered = self.hello.is_some() || step == Step::Delivered;
         if let Some(state) = state(step) {
             self.enter(state).await;
@@ -385,7 +409,7 @@ impl Host {
             stdout_bytes: self.bytes[0],
             stderr_bytes: self.bytes[1],
         };
-        Tried { result: Box::new(result), delivered: self.delivered }
+        Tried { result: Box::new(result), delivered: self.delivered, unknown: None }
     }
 }
 

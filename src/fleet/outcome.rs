@@ -72,7 +72,7 @@ impl From<End> for Verdict {
 
 impl From<Fault> for Verdict {
     fn from(fault: Fault) -> Self {
-        let Fault { phase, kind, message, causes, hint } = fault;
+        let Fault { phase, kind, message, causes, hint, unknown: _ } = fault;
         let (phase, outcome) = match phase {
             transport::Phase::Dns => (Phase::Dns, Outcome::Unreachable),
             transport::Phase::Tcp => (Phase::Tcp, Outcome::Unreachable),

@@ -19,6 +19,8 @@ pub enum Step {
     Start { host: usize, attempt: u32 },
     /// Nothing, until a host has ended or has waited for its retry.
     Wait,
+    /// Whoever is [`parked`](Rollout::parked) is to be asked about: [`Rollout::ask`].
+    Ask,
     /// A batch is over and another waits: [`Rollout::proceed`] or [`Rollout::stop`] are next.
     Between,
     /// Whoever has not ended never will.
@@ -46,6 +48,16 @@ pub enum Limit {
 enum Place {
     Queued,
     Running {
+        attempt: u32,
+        /// Its key is known to be right.
+        met: bool,
+    },
+    /// It showed a key that nobody knows, in this try.
+    Parked {
+        attempt: u32,
+    },
+    /// Its key is right, and it stands in line for the same try.
+    Accepted {
         attempt: u32,
     },
     /// Before its next try, after this many, of which the last ended so.
@@ -75,8 +87,14 @@ pub struct Rollout {
     /// The first host that never started.
     fresh: usize,
     running: usize,
+    /// Those at work whose keys may still turn out to be unknown.
+    unmet: usize,
     resting: usize,
-    /// Resting hosts that have waited long enough.
+    /// Hosts whose keys nobody knows, and that were not asked about.
+    parked: Vec<usize>,
+    /// Those that are being asked about.
+    asked: Vec<usize>,
+    /// Hosts that have waited long enough for another try, or for the operator's word.
     rested: VecDeque<usize>,
     given_up: Vec<usize>,
     failures: usize,
@@ -102,7 +120,10 @@ impl Rollout {
             places: vec![Place::Queued; hosts],
             fresh: 0,
             running: 0,
+            unmet: 0,
             resting: 0,
+            parked: Vec::new(),
+            asked: Vec::new(),
             rested: VecDeque::new(),
             given_up: Vec::new(),
             failures: 0,
@@ -120,37 +141,112 @@ impl Rollout {
                 return self.start(self.fresh - 1, 1);
             }
             if let Some(host) = self.rested.pop_front() {
-                let Place::Resting { attempts, .. } = self.places[host] else {
-                    unreachable!("who has rested was resting")
-                };
                 self.resting -= 1;
-                return self.start(host, attempts + 1);
+                return match self.places[host] {
+                    Place::Resting { attempts, .. } => self.start(host, attempts + 1),
+                    Place::Accepted { attempt } => self.start(host, attempt),
+                    _ => unreachable!("who has rested was resting"),
+                };
             }
         }
-        match (self.running, self.resting) {
-            (0, 0) if self.stopped || self.batch + 1 >= self.batches.len() => Step::Done,
-            (0, 0) => Step::Between,
+        // Once for all: who is at work may still show a key that nobody knows.
+        if !self.parked.is_empty()
+            && self.asked.is_empty()
+            && self.unmet == 0
+            && self.fresh == self.batch_hosts().end
+        {
+            return Step::Ask;
+        }
+        match self.running + self.resting + self.parked.len() + self.asked.len() {
+            0 if self.stopped || self.batch + 1 >= self.batches.len() => Step::Done,
+            0 => Step::Between,
             _ => Step::Wait,
         }
     }
 
     fn start(&mut self, host: usize, attempt: u32) -> Step {
         self.running += 1;
-        self.places[host] = Place::Running { attempt };
+        self.unmet += 1;
+        self.places[host] = Place::Running { attempt, met: false };
         Step::Start { host, attempt }
+    }
+
+    /// The key of a host at work is known to be right.
+    pub fn met(&mut self, host: usize) {
+        if let Place::Running { met: met @ false, .. } = &mut self.places[host] {
+            *met = true;
+            self.unmet -= 1;
+        }
+    }
+
+    /// The number of the try of a host that was at work.
+    fn ended_try(&mut self, host: usize) -> u32 {
+        let Place::Running { attempt, met } = self.places[host] else {
+            unreachable!("only a host that runs can end")
+        };
+        self.running -= 1;
+        self.unmet -= usize::from(!met);
+        attempt
+    }
+
+    /// A host at work shows a key that nobody knows: it waits for the operator's word, and holds up
+    /// nobody.
+    pub fn parked(&mut self, host: usize) {
+        let attempt = self.ended_try(host);
+        // After a stop nobody is asked, and the host counts as one that never started.
+        if self.stopped {
+            self.places[host] = Place::Queued;
+        } else {
+            self.places[host] = Place::Parked { attempt };
+            self.parked.push(host);
+        }
+    }
+
+    /// After [`Step::Ask`]: the hosts to ask about, which [`Rollout::accepted`] or
+    /// [`Rollout::refused`] is then called with.
+    pub fn ask(&mut self) -> &[usize] {
+        self.asked = std::mem::take(&mut self.parked);
+        self.asked.sort_unstable();
+        &self.asked
+    }
+
+    /// The hosts that are being asked about.
+    pub fn asked(&self) -> &[usize] {
+        &self.asked
+    }
+
+    /// The hosts that were asked about go on with the try that they were in.
+    pub fn accepted(&mut self) {
+        for host in std::mem::take(&mut self.asked) {
+            if let Place::Parked { attempt } = self.places[host] {
+                self.places[host] = Place::Accepted { attempt };
+                self.resting += 1;
+                self.rested.push_back(host);
+            }
+        }
+    }
+
+    /// The hosts that were asked about end so.
+    pub fn refused(&mut self, outcome: Outcome) {
+        for host in std::mem::take(&mut self.asked) {
+            self.conclude(host, outcome);
+        }
     }
 
     /// A host that was started has ended. `transient`: another try may go better, and does no harm.
     pub fn ended(&mut self, host: usize, outcome: Outcome, transient: bool) -> Turn {
-        let Place::Running { attempt } = self.places[host] else {
-            unreachable!("only a host that runs can end")
-        };
-        self.running -= 1;
+        let attempt = self.ended_try(host);
         if transient && attempt <= self.retries && !self.stopped {
             self.places[host] = Place::Resting { attempts: attempt, outcome, waited: false };
             self.resting += 1;
             return Turn::Again;
         }
+        self.conclude(host, outcome);
+        Turn::Over
+    }
+
+    /// The end of a host, which may be that of the run.
+    fn conclude(&mut self, host: usize, outcome: Outcome) {
         self.settle(host, outcome);
         if spends(outcome) {
             self.failures += 1;
@@ -167,7 +263,6 @@ impl Rollout {
                 self.stop();
             }
         }
-        Turn::Over
     }
 
     /// A host has waited for its retry.
@@ -183,15 +278,22 @@ impl Rollout {
         self.batch += 1;
     }
 
-    /// No further host starts. Those that wait for a retry have ended with their last try.
+    /// No further host starts. Those that wait for a retry have ended with their last try; those
+    /// whose keys nobody knows never started.
     pub fn stop(&mut self) {
         self.stopped = true;
         self.rested.clear();
         self.resting = 0;
+        self.parked.clear();
+        self.asked.clear();
         for host in 0..self.fresh {
-            if let Place::Resting { outcome, .. } = self.places[host] {
-                self.settle(host, outcome);
-                self.given_up.push(host);
+            match self.places[host] {
+                Place::Resting { outcome, .. } => {
+                    self.settle(host, outcome);
+                    self.given_up.push(host);
+                }
+                Place::Parked { .. } | Place::Accepted { .. } => self.places[host] = Place::Queued,
+                _ => {}
             }
         }
     }

@@ -1,6 +1,7 @@
 //! An inventory while its files are read.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use super::entry::{Entry, Group, Rules, Settings, Vars};
 use super::selection::{MAX_HOSTS, Selected};
@@ -108,6 +109,11 @@ impl Draft {
             self.inventory.groups[parent].children.push((child, spot.clone()));
             self.inventory.groups[child].parents.push(parent);
         }
+    }
+
+    /// Hosts are named by a file of ssh_config.
+    pub fn ssh_config(&mut self, path: &Path) {
+        self.inventory.ssh_configs.push(path.to_owned());
     }
 
     pub fn warn(&mut self, warning: String) {

@@ -6,6 +6,7 @@
 //! | other `.yaml`, `.yml` | Ansible's YAML, see [`ansible_yaml`] |
 //! | `.json` | what a program prints, if it has `_meta` or lists of hosts, else Ansible's YAML |
 //! | `.ini`, and text with `[sections]` or `host key=value` | Ansible's INI, see [`ansible_ini`] |
+//! | text with `Host` lines | ssh_config: its hosts, see [`ssh_hosts`] |
 //! | without a known ending, with the execute bit | a program, see [`dynamic`] and [`program`] |
 //! | everything else | a list, one host or range a line, see [`selection`](super::selection) |
 //!
@@ -21,6 +22,7 @@ mod node;
 mod pattern;
 mod program;
 mod ssh_args;
+mod ssh_hosts;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -62,6 +64,10 @@ pub fn load<'a>(
             continue;
         }
         let text = sources.list(&path)?;
+        if ending(&path).is_none_or(|ending| !KNOWN.contains(&ending)) && ssh_hosts::is_ssh_config(&text) {
+            ssh_hosts::read(&mut draft, &path, account)?;
+            continue;
+        }
         let ansible = read(&mut draft, &path, &name, &text)? == Rules::Ansible;
         if ansible {
             warn_of_folders(&mut draft, &path);

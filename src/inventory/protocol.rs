@@ -1,5 +1,6 @@
 //! How the SSH protocol is spoken with a host.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,26 @@ pub struct Protocol {
     pub macs: Option<String>,
     pub kex: Option<String>,
     pub host_keys: Option<String>,
+    pub family: Option<Family>,
+    /// The address of ours that connections come from.
+    pub bind_address: Option<String>,
+    /// `PreferredAuthentications`: ways to log in that may be used, the first one first.
+    pub methods: Option<String>,
+    pub public_key: Option<bool>,
+    pub keyboard: Option<bool>,
+    pub password: Option<bool>,
+    /// `RevokedHostKeys`: a list of keys that no host may show.
+    pub revoked: Option<PathBuf>,
+    /// What `SetEnv` and `SendEnv` ask the server to set. It takes what its `AcceptEnv` lets it.
+    pub environment: Vec<(String, String)>,
+}
+
+/// `AddressFamily`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Family {
+    Any,
+    Inet,
+    Inet6,
 }
 
 /// One of the settings of [`Protocol`].
@@ -30,6 +51,12 @@ pub enum Spoken {
     Macs(String),
     Kex(String),
     HostKeys(String),
+    Family(Family),
+    BindAddress(String),
+    Methods(String),
+    PublicKey(bool),
+    Keyboard(bool),
+    Password(bool),
 }
 
 impl Protocol {
@@ -46,6 +73,31 @@ impl Protocol {
             Spoken::Macs(list) => first(&mut self.macs, list),
             Spoken::Kex(list) => first(&mut self.kex, list),
             Spoken::HostKeys(list) => first(&mut self.host_keys, list),
+            Spoken::Family(family) => first(&mut self.family, family),
+            Spoken::BindAddress(address) => first(&mut self.bind_address, address),
+            Spoken::Methods(list) => first(&mut self.methods, list),
+            Spoken::PublicKey(wanted) => first(&mut self.public_key, wanted),
+            Spoken::Keyboard(wanted) => first(&mut self.keyboard, wanted),
+            Spoken::Password(wanted) => first(&mut self.password, wanted),
         }
+    }
+
+    /// Whether a way to log in, by its name in SSH, may be used.
+    pub fn allows(&self, method: &str) -> bool {
+        let switch = match method {
+            "publickey" => self.public_key,
+            "keyboard-interactive" => self.keyboard,
+            "password" => self.password,
+            _ => None,
+        };
+        let is_listed = |list: &String| list.split(',').any(|name| name.trim() == method);
+        switch.unwrap_or(true) && self.methods.as_ref().is_none_or(is_listed)
+    }
+
+    /// Whether a password is to be sent before any key is tried.
+    pub fn prefers_password(&self) -> bool {
+        let first = self.methods.as_deref().unwrap_or_default().split(',').map(str::trim);
+        let mut known = first.filter(|name| ["publickey", "password", "keyboard-interactive"].contains(name));
+        known.next().is_some_and(|name| name != "publickey")
     }
 }

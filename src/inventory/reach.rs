@@ -1,6 +1,7 @@
 //! Flags over the inventory over ssh_config over defaults: how each selected host is reached.
 
 mod jumps;
+mod origins;
 mod stated;
 
 use std::collections::BTreeMap;
@@ -10,11 +11,13 @@ use std::time::Duration;
 use super::selection::{Host, Selected};
 use super::ssh_config::{Config, HostConfig, Names, Place, Question, Weight};
 use super::{
-    Account, Address, Becoming, HostKeyPolicy, Inventory, Jump, Method, Passphrases, Privilege, Ssh, Target,
+    Account, Address, Becoming, HostKeyPolicy, Inventory, Jump, Method, Passphrases, Privilege, Protocol,
+    Ssh, Target,
 };
 use crate::error::{Error, Result};
 
 use jumps::Jumps;
+pub use origins::Origins;
 use stated::Stated;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,6 +54,8 @@ pub struct Resolved {
     pub warnings: Vec<String>,
     /// For each target its entry of `inventory`, if it has one.
     pub entries: Vec<Option<usize>>,
+    /// For each target who says how it is reached.
+    pub origins: Vec<Origins>,
     pub inventory: Option<Inventory>,
 }
 
@@ -90,18 +95,23 @@ impl Reach {
         let defaults = Defaults::of(account);
         let mut jumps = Jumps::new(self, inventory.as_ref(), config, &defaults);
         let mut answers = questions.iter().zip(&configs);
+        let mut origins = Vec::with_capacity(selected.len());
         let targets = selected
             .iter()
             .zip(&stated)
             .map(|(selected, stated)| {
                 let address = match selected {
-                    Selected::Ssh(_) if !stated.is_local() => {
+                    Selected::Ssh(host) if !stated.is_local() => {
                         let (question, config) = answers.next().expect("there is one for each SSH host");
                         let mut ssh = self.ssh(question, stated, config, &defaults)?;
                         ssh.proxy = jumps.way_to(&ssh, question.host, stated, config)?;
+                        origins.push(Origins::of(self, host, stated, config));
                         Address::Ssh(Box::new(ssh))
                     }
-                    _ => Address::Local,
+                    _ => {
+                        origins.push(Origins::default());
+                        Address::Local
+                    }
                 };
                 let login = match &address {
                     Address::Local => &account.user,
@@ -115,7 +125,7 @@ impl Reach {
         let configs = hosts.iter().map(|(host, _)| *host).zip(&configs);
         warnings.extend(unsupported(configs.chain(met.iter().map(|(host, config)| (host, config))))?);
         let entries = stated.iter().map(|stated| stated.entry).collect();
-        Ok(Resolved { targets, warnings, entries, inventory })
+        Ok(Resolved { targets, warnings, entries, origins, inventory })
     }
 
     /// Who scripts run as, where that is not `login`. Nobody but the operator himself makes us
@@ -176,11 +186,11 @@ impl Reach {
                 .map_err(|message| wrong(&name.place, message))?,
         }
         .to_ascii_lowercase();
-        let port = question.port.or(config.port).unwrap_or(22);
+        let port = question.port.or(config.port.as_ref().map(|port| port.value)).unwrap_or(22);
         let user = question
             .user
             .map(str::to_owned)
-            .or_else(|| config.user.clone())
+            .or_else(|| config.user.as_ref().map(|user| user.value.clone()))
             .unwrap_or_else(|| account.user.clone());
         let names = Names {
             account,
@@ -249,6 +259,12 @@ impl Reach {
             }
         };
 
+        let revoked = config.revoked_host_keys.as_ref().filter(|file| !file.value.is_empty());
+        let revoked = revoked
+            .map(|file| names.path(&file.value).map_err(|message| wrong(&file.place, message)))
+            .transpose()?;
+        let environment = config.environment(&account.environment);
+
         Ok(Ssh {
             port,
             // As OpenSSH does, and names in known_hosts are compared in lower case.
@@ -261,7 +277,7 @@ impl Reach {
             connect_timeout: self.connect_timeout.or(config.connect_timeout).unwrap_or(CONNECT_TIMEOUT),
             proxy: None,
             certificates,
-            protocol: config.protocol.clone(),
+            protocol: Protocol { revoked, environment, ..config.protocol.clone() },
             passphrases: defaults.passphrases.clone(),
             password: None,
             host,
@@ -322,7 +338,7 @@ fn unsupported<'a>(hosts: impl Iterator<Item = (&'a Host, &'a HostConfig)>) -> R
             error = error.cause(format!("{place}: {keyword} applies to {}", some(hosts)));
         }
         if keyword != "RefuseConnection" {
-            error = error.hint(format!("--ssh-option {keyword}=none  goes without it"));
+            error = error.hint(format!("--ssh-option {keyword}=no  goes without it"));
         }
         return Err(error.hint(without(&all)));
     }

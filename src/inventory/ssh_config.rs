@@ -2,8 +2,10 @@
 //!
 //! The format is that of ssh_config(5). The first value of a keyword wins; `IdentityFile` adds up.
 //! What OpenSSH would follow and we cannot is never dropped in silence: see [`Weight`]. A
-//! configuration with `Match` or `CanonicalizeHostname` is answered by `ssh -G`.
+//! configuration with `CanonicalizeHostname`, or a `Match` that asks for more than names, is answered
+//! by `ssh -G`.
 
+mod criteria;
 mod expansion;
 mod host_config;
 mod keyword;
@@ -25,6 +27,7 @@ pub use expansion::{Names, host_name};
 pub use host_config::{HostConfig, Placed};
 pub use keyword::{Unsupported, Weight};
 
+use criteria::{Criteria, Known};
 use keyword::Setting;
 use openssh::OpenSsh;
 
@@ -47,6 +50,9 @@ pub struct Config {
     options: usize,
     scopes: Vec<Scope>,
     openssh: Option<OpenSsh>,
+    local_user: String,
+    /// The patterns of all `Host` lines, and where each stands.
+    hosts: Vec<(String, Place)>,
     /// What a person should know of the files themselves.
     pub warnings: Vec<String>,
 }
@@ -63,8 +69,7 @@ struct Section {
 enum Scope {
     /// The patterns of a `Host` line.
     Host(Vec<String>),
-    /// A `Match` line, which only OpenSSH answers.
-    Match,
+    Match(Criteria),
 }
 
 /// `file:line`.
@@ -102,11 +107,16 @@ impl Config {
         Ok(config)
     }
 
+    /// The patterns of all `Host` lines, in the order of the files.
+    pub fn hosts(&self) -> &[(String, Place)] {
+        &self.hosts
+    }
+
     /// What holds for one host, not yet expanded.
     pub fn for_host(&self, question: Question<'_>) -> Result<HostConfig> {
         match &self.openssh {
             Some(openssh) => openssh.ask(question),
-            None => Ok(look_up(&self.sections, &self.scopes, question.host)),
+            None => Ok(self.look_up(&self.sections, question)),
         }
     }
 
@@ -115,7 +125,7 @@ impl Config {
     pub fn for_jump(&self, question: Question<'_>) -> Result<HostConfig> {
         match &self.openssh {
             Some(openssh) => openssh.ask_files(question),
-            None => Ok(look_up(&self.sections[self.options..], &self.scopes, question.host)),
+            None => Ok(self.look_up(&self.sections[self.options..], question)),
         }
     }
 
@@ -143,39 +153,42 @@ impl Config {
     }
 }
 
-fn look_up(sections: &[Section], scopes: &[Scope], host: &str) -> HostConfig {
-    // Unknown yet, or whether the scope holds: each is asked once.
-    let mut holds: Vec<Option<bool>> = vec![None; scopes.len()];
-    let mut found = HostConfig::default();
-    for section in sections {
-        let applies = section
-            .scopes
-            .iter()
-            .all(|&scope| *holds[scope].get_or_insert_with(|| scopes[scope].holds(host)));
-        if applies {
-            for (setting, place) in &section.settings {
-                found.add(setting, place);
+impl Config {
+    fn look_up(&self, sections: &[Section], question: Question<'_>) -> HostConfig {
+        // Unknown yet, or whether the scope holds: each is asked once, where its line stands.
+        let mut holds: Vec<Option<bool>> = vec![None; self.scopes.len()];
+        let mut found = HostConfig::default();
+        for section in sections {
+            let applies = section.scopes.iter().all(|&scope| {
+                *holds[scope]
+                    .get_or_insert_with(|| self.scopes[scope].holds(question, &found, &self.local_user))
+            });
+            if applies {
+                for (setting, place) in &section.settings {
+                    found.add(setting, place);
+                }
             }
         }
+        found
     }
-    found
 }
 
 impl Scope {
-    fn holds(&self, host: &str) -> bool {
-        match self {
-            Self::Match => false,
-            Self::Host(patterns) => {
-                let mut holds = false;
-                for pattern in patterns {
-                    match pattern.strip_prefix('!') {
-                        Some(pattern) if wildcard::matches(pattern, host) => return false,
-                        Some(_) => {}
-                        None => holds |= wildcard::matches(pattern, host),
-                    }
-                }
-                holds
-            }
-        }
+    fn holds(&self, question: Question<'_>, so_far: &HostConfig, local_user: &str) -> bool {
+        let typed = question.host;
+        let criteria = match self {
+            Self::Host(patterns) => return wildcard::any_matches(patterns, typed),
+            Self::Match(criteria) => criteria,
+        };
+        let name = so_far.host_name.as_ref().and_then(|name| host_name(&name.value, typed).ok());
+        criteria.hold(Known {
+            host: name.as_deref().unwrap_or(typed),
+            original_host: typed,
+            user: question
+                .user
+                .or(so_far.user.as_ref().map(|user| user.value.as_str()))
+                .unwrap_or(local_user),
+            local_user,
+        })
     }
 }

@@ -30,6 +30,20 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|&byte| byte == b'*')
 }
 
+/// Whether a list of patterns, of which some may begin with `!`, describes `text`: one has to, and
+/// none with a `!` may.
+pub fn any_matches(patterns: &[String], text: &str) -> bool {
+    let mut found = false;
+    for pattern in patterns {
+        match pattern.strip_prefix('!') {
+            Some(pattern) if matches(pattern, text) => return false,
+            Some(_) => {}
+            None => found |= matches(pattern, text),
+        }
+    }
+    found
+}
+
 /// Whether there is anything in `text` that is not plain text to [`matches`].
 pub fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?'])

@@ -7,28 +7,31 @@ use super::Term;
 #[derive(Debug)]
 pub struct Live {
     term: Term,
-    bar: ProgressBar,
 }
 
 impl Live {
     pub(super) fn new(term: Term) -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-        // All of it is one message: a bar of indicatif's would be a second draw for each change.
-        bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is a constant"));
-        term.set_live(Some(bar.clone()));
-        Self { term, bar }
+        Self { term }
     }
 
-    /// Shows these lines, none of them wider than [`Term::width`].
+    /// Shows these lines, none of them wider than [`Term::width`]; not while a question stands there.
     pub fn draw(&self, lines: &[String]) {
-        self.bar.set_message(lines.join("\n"));
+        let mut screen = self.term.screen();
+        if !screen.is_asking {
+            screen.bar.get_or_insert_with(bar).set_message(lines.join("\n"));
+        }
     }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    // All of it is one message: a bar of indicatif's would be a second draw for each change.
+    bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is a constant"));
+    bar
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        // Cleared first: until then other output must still go above it.
-        self.bar.finish_and_clear();
-        self.term.set_live(None);
+        self.term.screen().clear();
     }
 }

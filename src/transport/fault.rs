@@ -5,6 +5,8 @@ use std::error::Error;
 
 use serde::{Deserialize, Serialize};
 
+use super::ssh::UnknownKey;
+
 /// Where it happened (design: `Failure`'s phases, those that are ours to find).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
@@ -30,11 +32,20 @@ pub struct Fault {
     pub message: String,
     pub causes: Vec<String>,
     pub hint: Option<String>,
+    /// The key that kept us out, where the operator may vouch for it.
+    pub unknown: Option<Box<UnknownKey>>,
 }
 
 impl Fault {
     pub fn new(phase: Phase, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { phase, kind: kind.into(), message: message.into(), causes: Vec::new(), hint: None }
+        Self {
+            phase,
+            kind: kind.into(),
+            message: message.into(),
+            causes: Vec::new(),
+            hint: None,
+            unknown: None,
+        }
     }
 
     pub fn because(self, cause: &dyn Error) -> Self {

@@ -13,11 +13,14 @@ pub mod known_hosts;
 mod notice;
 mod proxy_command;
 mod relay;
+mod revoked_keys;
 pub mod server;
 mod tcp;
+mod unknown_key;
 mod watched;
 
 pub use auth::{Credential, locked_keys, opens_key};
 pub use connector::{Connection, Connector};
 pub use exec::Exec;
 pub use heard::boot_time;
+pub use unknown_key::UnknownKey;

@@ -89,7 +89,7 @@ impl Environment {
             // A group of its own, so that a test's end can take all of it.
             .process_group(0);
         let replace = vec![(self.root.path().display().to_string(), "/ENV")];
-        Invocation { command, stdin: Vec::new(), limit: Duration::from_secs(90), replace }
+        Invocation { command, stdin: Vec::new(), is_typing: false, limit: Duration::from_secs(90), replace }
     }
 
     /// `cronium-run ARGS…` to its end.
@@ -123,6 +123,7 @@ impl Environment {
 pub struct Invocation {
     command: Command,
     stdin: Vec<u8>,
+    is_typing: bool,
     limit: Duration,
     replace: Vec<(String, &'static str)>,
 }
@@ -148,6 +149,27 @@ impl Invocation {
         self
     }
 
+    /// Its stdin stays open for [`Running::types`].
+    pub fn typing(mut self) -> Self {
+        self.is_typing = true;
+        self
+    }
+
+    /// The same command on a terminal of its own, typed by a test: what it prints is on stdout.
+    pub fn on_a_terminal(self, environment: &Environment) -> Self {
+        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
+        let words: Vec<String> = words.map(|word| word.to_str().unwrap().to_owned()).collect();
+        let line = shlex::try_join(words.iter().map(String::as_str)).unwrap();
+        let mut outer = environment.program("script", ["-E", "never", "-qec", &line, "/dev/null"]);
+        outer.command.env("SHELL", "/bin/sh");
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value {
+                outer.command.env(name, value);
+            }
+        }
+        Self { command: outer.command, replace: self.replace, limit: self.limit, ..outer }.typing()
+    }
+
     /// How long it may take before it is killed and the test fails. 90 s unless told.
     pub fn limit(mut self, seconds: u64) -> Self {
         self.limit = Duration::from_secs(seconds);
@@ -166,12 +188,14 @@ impl Invocation {
         let name = format!("{:?}", self.command.get_program());
         let mut child = self
             .command
-            .stdin(if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
+            .stdin(if self.stdin.is_empty() && !self.is_typing { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
-        if let Some(mut pipe) = child.stdin.take() {
+        if !self.is_typing
+            && let Some(mut pipe) = child.stdin.take()
+        {
             let bytes = std::mem::take(&mut self.stdin);
             // It may end without having read everything.
             thread::spawn(move || drop(pipe.write_all(&bytes)));
@@ -203,6 +227,14 @@ impl Running {
 
     pub fn stderr_so_far(&self) -> Vec<u8> {
         self.stderr.bytes.lock().unwrap().clone()
+    }
+
+    /// Waits until it has printed `text`, then types `keys`.
+    #[track_caller]
+    pub fn types(&mut self, text: &str, keys: &str) {
+        let shown = || String::from_utf8_lossy(&self.stdout_so_far()).into_owned();
+        assert!(super::until(30, || shown().contains(text)), "{text} was not shown: {}", shown());
+        self.child.stdin.as_mut().expect("it is typed to").write_all(keys.as_bytes()).unwrap();
     }
 
     /// Sends a signal to the program alone, as `kill` does.

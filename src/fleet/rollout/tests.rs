@@ -108,6 +108,7 @@ fn play(flags: &str, hosts: &str) -> (String, String, u8) {
                     rollout.proceed();
                 }
             },
+            Step::Ask => unreachable!("all keys are known"),
             Step::Done => break,
         }
     }
@@ -136,6 +137,12 @@ enum World {
     End(usize, Outcome, bool),
     /// One of those that wait has waited long enough.
     Rest(usize),
+    /// The key of a host at work is right.
+    Meet(usize),
+    /// The key of a host at work is unknown.
+    Park(usize),
+    /// The operator's word on unknown keys.
+    Answer(bool),
     /// Ctrl-C.
     Stop,
 }
@@ -153,6 +160,9 @@ fn world() -> impl proptest::strategy::Strategy<Value = World> {
             World::End(which, outcome, transient && outcome == Outcome::Unreachable)
         }),
         10 => any::<usize>().prop_map(World::Rest),
+        5 => any::<usize>().prop_map(World::Meet),
+        5 => any::<usize>().prop_map(World::Park),
+        3 => any::<bool>().prop_map(World::Answer),
         1 => Just(World::Stop),
     ]
 }
@@ -181,11 +191,13 @@ proptest! {
         };
         let mut rollout = Rollout::new(&strategy, forks, hosts);
         let (mut at_work, mut resting) = (Vec::<(usize, u32)>::new(), Vec::<usize>::new());
+        let (mut parked, mut asked) = (Vec::<usize>::new(), Vec::<usize>::new());
+        let (mut met, mut began) = (vec![false; hosts], vec![false; hosts]);
         let mut attempts = vec![0u32; hosts];
         let mut ends: Vec<Option<Outcome>> = vec![None; hosts];
         let mut last = vec![None; hosts];
         let (mut worlds, mut gates) = (worlds.into_iter(), gates.into_iter());
-        let (mut stopped, mut steps, mut given_up) = (false, 0, 0);
+        let (mut stopped, mut steps, mut excused) = (false, 0, 0);
         loop {
             steps += 1;
             prop_assert!(steps < 2000, "it ends");
@@ -195,20 +207,24 @@ proptest! {
                     prop_assert_eq!(attempt, attempts[host] + 1, "once an attempt");
                     prop_assert!(attempt <= retries + 1);
                     prop_assert!(ends[host].is_none() && !at_work.iter().any(|(other, _)| *other == host));
+                    prop_assert!(!parked.contains(&host) && !asked.contains(&host));
                     attempts[host] = attempt;
+                    (began[host], met[host]) = (true, false);
                     at_work.push((host, attempt));
                     prop_assert!(at_work.len() <= forks, "never more than forks at once");
                     let earlier = (0..hosts).filter(|other| batch_of(*other) < batch_of(host));
                     prop_assert!(earlier.into_iter().all(|other| ends[other].is_some()), "batch by batch");
                     if attempt == 1 {
-                        prop_assert!(attempts[..host].iter().all(|tries| *tries > 0), "in order");
+                        prop_assert!(began[..host].iter().all(|began| *began), "in order");
                     }
                 }
                 Step::Wait => {
-                    prop_assert!(!at_work.is_empty() || !resting.is_empty(), "somebody is waited for");
-                    let world = worlds.next().unwrap_or(match at_work.is_empty() {
-                        true => World::Rest(0),
-                        false => World::End(0, Outcome::Succeeded, false),
+                    let waits = [&resting, &asked].iter().any(|hosts| !hosts.is_empty());
+                    prop_assert!(!at_work.is_empty() || waits, "somebody is waited for");
+                    let world = worlds.next().unwrap_or(match (at_work.is_empty(), asked.is_empty()) {
+                        (false, _) => World::End(0, Outcome::Succeeded, false),
+                        (true, false) => World::Answer(true),
+                        (true, true) => World::Rest(0),
                     });
                     match world {
                         World::End(which, outcome, transient) if !at_work.is_empty() => {
@@ -227,8 +243,32 @@ proptest! {
                         World::Rest(which) if !resting.is_empty() => {
                             rollout.rested(resting.remove(which % resting.len()));
                         }
+                        World::Meet(which) if !at_work.is_empty() => {
+                            let (host, _) = at_work[which % at_work.len()];
+                            met[host] = true;
+                            rollout.met(host);
+                        }
+                        World::Park(which) if !at_work.is_empty() => {
+                            let (host, _) = at_work.remove(which % at_work.len());
+                            rollout.parked(host);
+                            parked.push(host);
+                            // The same try is made again.
+                            attempts[host] -= 1;
+                        }
+                        World::Answer(true) => {
+                            rollout.accepted();
+                            asked.clear();
+                        }
+                        World::Answer(false) => {
+                            rollout.refused(Outcome::Unreachable);
+                            for host in asked.drain(..) {
+                                excused += 1;
+                                attempts[host] += 1;
+                                prop_assert!(ends[host].replace(Outcome::Unreachable).is_none(), "one end a host");
+                            }
+                        }
                         World::Stop => rollout.stop(),
-                        World::End(..) | World::Rest(_) => {}
+                        World::End(..) | World::Rest(_) | World::Meet(_) | World::Park(_) => {}
                     }
                 }
                 Step::Between => {
@@ -238,18 +278,32 @@ proptest! {
                         false => rollout.stop(),
                     }
                 }
+                Step::Ask => {
+                    prop_assert!(asked.is_empty() && !parked.is_empty() && !stopped);
+                    prop_assert!(at_work.iter().all(|(host, _)| met[*host]), "once for all");
+                    parked.sort_unstable();
+                    prop_assert_eq!(rollout.ask(), &parked[..]);
+                    asked = std::mem::take(&mut parked);
+                }
                 Step::Done => break,
             }
             for host in rollout.take_given_up() {
                 prop_assert!(rollout.is_stopped());
                 prop_assert!(ends[host].is_none(), "one end a host");
                 ends[host] = last[host];
-                given_up += 1;
+                excused += 1;
                 resting.retain(|other| *other != host);
             }
             stopped = rollout.is_stopped();
+            if stopped {
+                // Nobody is asked any more: they count as never started.
+                for host in parked.drain(..).chain(asked.drain(..)) {
+                    attempts[host] = 0;
+                }
+            }
         }
         prop_assert!(at_work.is_empty() && resting.is_empty(), "nobody is left behind");
+        prop_assert!(parked.is_empty() && asked.is_empty(), "nobody is left behind");
         for host in 0..hosts {
             prop_assert_eq!(rollout.outcome(host), ends[host]);
             prop_assert_eq!(ends[host].is_some(), attempts[host] > 0, "who started has ended");
@@ -260,7 +314,7 @@ proptest! {
         let failed = ends.iter().flatten().filter(|outcome| spends(**outcome)).count();
         if let Some(most) = strategy.may_fail(hosts) {
             prop_assert!(stopped || failed <= most);
-            prop_assert!(failed - given_up <= most + forks, "only who is at work overspends");
+            prop_assert!(failed - excused <= most + forks, "only who is at work overspends");
         }
         let canary_is_well = (0..hosts.min(canary)).all(|host| ends[host] == Some(Outcome::Succeeded));
         prop_assert!(canary_is_well || attempts[hosts.min(canary)..].iter().all(|tries| *tries == 0));

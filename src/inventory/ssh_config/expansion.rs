@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sha1::{Digest as _, Sha1};
+
 use crate::inventory::Account;
 
 /// What tokens stand for.
@@ -64,6 +66,11 @@ impl Names<'_> {
     fn token(&self, token: char) -> Option<String> {
         let machine = &self.account.machine;
         Some(match token {
+            'C' => {
+                let Self { host, port, user, .. } = self;
+                let digest = Sha1::digest(format!("{machine}{host}{port}{user}"));
+                digest.iter().map(|byte| format!("{byte:02x}")).collect()
+            }
             'd' => self.account.home.to_str()?.to_owned(),
             'h' => self.host.to_owned(),
             'i' => self.account.uid.to_string(),
@@ -161,7 +168,7 @@ mod tests {
         ] {
             assert_eq!(names.path(text), Ok(PathBuf::from(expected)), "{text}");
         }
-        for wrong in ["/%", "/%C", "/${NONE}", "/${KEYS", "~ann/key"] {
+        for wrong in ["/%", "/%T", "/${NONE}", "/${KEYS", "~ann/key"] {
             assert!(names.path(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,10 +1,11 @@
 //! The settings that hold for one host.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::Place;
 use super::keyword::{Setting, Unsupported};
-use crate::inventory::{HostKeyPolicy, Jump, Protocol};
+use crate::inventory::{HostKeyPolicy, Jump, Protocol, wildcard};
 
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub struct Placed<T> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostConfig {
     pub host_name: Option<Placed<String>>,
-    pub port: Option<u16>,
-    pub user: Option<String>,
+    pub port: Option<Placed<u16>>,
+    pub user: Option<Placed<String>>,
     pub identity_files: Vec<Placed<String>>,
     pub certificate_files: Vec<Placed<String>>,
     pub identities_only: Option<bool>,
@@ -33,10 +34,29 @@ pub struct HostConfig {
     /// Empty for `none`.
     pub proxy_command: Option<Placed<String>>,
     pub protocol: Protocol,
+    /// Empty for `none`.
+    pub revoked_host_keys: Option<Placed<String>>,
+    pub set_env: Option<Vec<(String, String)>>,
+    pub send_env: Vec<String>,
     pub unsupported: Vec<Placed<Unsupported>>,
 }
 
 impl HostConfig {
+    /// What the server is asked to set: `SetEnv` wins over what `SendEnv` picks of our environment.
+    pub fn environment(&self, ours: &HashMap<String, String>) -> Vec<(String, String)> {
+        let mut variables: BTreeMap<&str, &str> = BTreeMap::new();
+        for (name, value) in ours {
+            if wildcard::any_matches(&self.send_env, name) {
+                variables.insert(name, value);
+            }
+        }
+        // Of two with one name the first counts.
+        for (name, value) in self.set_env.iter().flatten().rev() {
+            variables.insert(name, value);
+        }
+        variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
     /// Adds a setting that comes after all that were added before.
     pub(super) fn add(&mut self, setting: &Setting, place: &Place) {
         fn first<T>(slot: &mut Option<T>, value: impl FnOnce() -> T) {
@@ -49,8 +69,8 @@ impl HostConfig {
         }
         match setting {
             Setting::HostName(name) => first(&mut self.host_name, || placed(name, place)),
-            Setting::Port(port) => first(&mut self.port, || *port),
-            Setting::User(user) => first(&mut self.user, || user.clone()),
+            Setting::Port(port) => first(&mut self.port, || placed(port, place)),
+            Setting::User(user) => first(&mut self.user, || placed(user, place)),
             Setting::IdentityFile(file) => {
                 if !self.identity_files.iter().any(|known| known.value == *file) {
                     self.identity_files.push(placed(file, place));
@@ -82,6 +102,16 @@ impl HostConfig {
                 }
             }
             Setting::Protocol(setting) => self.protocol.add(setting),
+            Setting::RevokedHostKeys(file) => first(&mut self.revoked_host_keys, || placed(file, place)),
+            Setting::SetEnv(variables) => first(&mut self.set_env, || variables.clone()),
+            Setting::SendEnv(patterns) => {
+                for pattern in patterns {
+                    match pattern.strip_prefix('-') {
+                        Some(gone) => self.send_env.retain(|known| !wildcard::matches(gone, known)),
+                        None => self.send_env.push(pattern.clone()),
+                    }
+                }
+            }
             Setting::Unsupported(setting) => {
                 if !self.unsupported.iter().any(|known| known.value.keyword == setting.keyword) {
                     self.unsupported.push(placed(setting, place));

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::criteria::Criteria;
 use super::time;
-use crate::inventory::{HostKeyPolicy, Jump, Spoken};
+use crate::inventory::{Family, HostKeyPolicy, Jump, Spoken};
 
 /// A keyword with its arguments, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,12 @@ pub enum Setting {
     /// Empty for `none`.
     ProxyCommand(String),
     Protocol(Spoken),
+    /// Empty for `none`.
+    RevokedHostKeys(String),
+    /// Names and values.
+    SetEnv(Vec<(String, String)>),
+    /// Patterns of names; one with `-` before it takes back those before.
+    SendEnv(Vec<String>),
     Unsupported(Unsupported),
 }
 
@@ -51,9 +58,7 @@ pub enum Weight {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Meaning {
     Host(Vec<String>),
-    /// `Match all`, which needs no OpenSSH to be understood.
-    MatchAll,
-    Match,
+    Match(Criteria),
     Include(Vec<String>),
     IgnoreUnknown(String),
     /// `CanonicalizeHostname`, in effect.
@@ -82,10 +87,7 @@ pub fn understand(keyword: &str, arguments: &[String]) -> Result<Meaning, String
     let setting = match keyword {
         "host" if arguments.iter().any(String::is_empty) => return Err("host has an empty pattern".into()),
         "host" => return Ok(Meaning::Host(arguments.to_vec())),
-        "match" if arguments.len() == 1 && arguments[0].eq_ignore_ascii_case("all") => {
-            return Ok(Meaning::MatchAll);
-        }
-        "match" => return Ok(Meaning::Match),
+        "match" => return Ok(Meaning::Match(Criteria::parse(one()?)?)),
         "include" => return Ok(Meaning::Include(arguments.to_vec())),
         "ignoreunknown" => return Ok(Meaning::IgnoreUnknown(one()?.to_owned())),
         "canonicalizehostname" => {
@@ -102,8 +104,8 @@ pub fn understand(keyword: &str, arguments: &[String]) -> Result<Meaning, String
         "globalknownhostsfile" => S::GlobalKnownHostsFile(files(keyword, arguments)?),
         "hostkeyalias" => S::HostKeyAlias(one()?.to_owned()),
         "stricthostkeychecking" => S::HostKey(match one()?.to_ascii_lowercase().as_str() {
-            // Nobody is there to be asked.
-            "yes" | "true" | "ask" => HostKeyPolicy::Strict,
+            "ask" => HostKeyPolicy::Ask,
+            "yes" | "true" => HostKeyPolicy::Strict,
             "accept-new" => HostKeyPolicy::AcceptNew,
             "no" | "false" | "off" => HostKeyPolicy::Off,
             other => return Err(format!("{keyword} is yes, ask, accept-new, no or off, not {other}")),
@@ -134,12 +136,43 @@ pub fn understand(keyword: &str, arguments: &[String]) -> Result<Meaning, String
         "macs" => S::Protocol(Spoken::Macs(one()?.to_owned())),
         "kexalgorithms" => S::Protocol(Spoken::Kex(one()?.to_owned())),
         "hostkeyalgorithms" => S::Protocol(Spoken::HostKeys(one()?.to_owned())),
+        "addressfamily" => S::Protocol(Spoken::Family(match one()?.to_ascii_lowercase().as_str() {
+            "any" => Family::Any,
+            "inet" => Family::Inet,
+            "inet6" => Family::Inet6,
+            other => return Err(format!("{keyword} is any, inet or inet6, not {other}")),
+        })),
+        "bindaddress" => S::Protocol(Spoken::BindAddress(one()?.to_owned())),
+        "preferredauthentications" => S::Protocol(Spoken::Methods(one()?.to_owned())),
+        // `unbound` and `host-bound` are about an extension of the agent's.
+        "pubkeyauthentication" => S::Protocol(Spoken::PublicKey(match one()? {
+            "unbound" | "host-bound" => true,
+            text => yes_no(keyword, text)?,
+        })),
+        "kbdinteractiveauthentication" | "challengeresponseauthentication" => {
+            S::Protocol(Spoken::Keyboard(yes_no(keyword, one()?)?))
+        }
+        "passwordauthentication" => S::Protocol(Spoken::Password(yes_no(keyword, one()?)?)),
+        "revokedhostkeys" => match one()? {
+            none if none.eq_ignore_ascii_case("none") => S::RevokedHostKeys(String::new()),
+            file => S::RevokedHostKeys(file.to_owned()),
+        },
+        "setenv" => S::SetEnv(arguments.iter().map(|word| variable(word)).collect::<Result<_, _>>()?),
+        "sendenv" => match arguments.iter().find(|name| name.is_empty() || name.contains('=')) {
+            Some(name) => return Err(format!("{keyword} takes names of variables, not '{name}'")),
+            None => S::SendEnv(arguments.to_vec()),
+        },
         _ => match unsupported(keyword, arguments) {
             Some(unsupported) => S::Unsupported(unsupported),
             None => return Ok(Meaning::Cosmetic),
         },
     };
     Ok(Meaning::Setting(setting))
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("setenv takes NAME=VALUE, not {text}"))?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn port(text: &str) -> Result<u16, String> {
@@ -179,21 +212,14 @@ fn unsupported(keyword: &str, arguments: &[String]) -> Option<Unsupported> {
     let value = arguments[0].as_str();
     let off = is_off(value);
     let (keyword, heavy, neutral) = match keyword {
-        "revokedhostkeys" => ("RevokedHostKeys", Refuse, off),
         "proxyusefdpass" => ("ProxyUseFdpass", Refuse, off),
         "refuseconnection" => ("RefuseConnection", Refuse, false),
-        "addressfamily" => ("AddressFamily", Warn, value.eq_ignore_ascii_case("any")),
-        "bindaddress" => ("BindAddress", Warn, off),
         "bindinterface" => ("BindInterface", Warn, off),
         "knownhostscommand" => ("KnownHostsCommand", Warn, off),
         "verifyhostkeydns" => ("VerifyHostKeyDNS", Warn, off),
-        "checkhostip" => ("CheckHostIP", Warn, off),
         "nohostauthenticationforlocalhost" => ("NoHostAuthenticationForLocalhost", Warn, off),
         "pkcs11provider" | "smartcarddevice" => ("PKCS11Provider", Warn, off),
         "securitykeyprovider" => ("SecurityKeyProvider", Warn, off || value == "internal"),
-        "pubkeyauthentication" => ("PubkeyAuthentication", Warn, !off),
-        "preferredauthentications" => ("PreferredAuthentications", Warn, value.contains("publickey")),
-        "setenv" => ("SetEnv", Warn, off),
         "casignaturealgorithms" => ("CASignatureAlgorithms", Warn, false),
         "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" => ("PubkeyAcceptedAlgorithms", Warn, false),
         "requiredrsasize" => ("RequiredRSASize", Warn, false),
@@ -369,13 +395,10 @@ mod tests {
     fn what_is_configured_as_we_do_anyway_weighs_nothing() {
         for (keyword, value, weight) in [
             ("refuseconnection", "out of service", Weight::Refuse),
-            ("revokedhostkeys", "/etc/ssh/revoked", Weight::Refuse),
+            ("proxyusefdpass", "yes", Weight::Refuse),
             ("verifyhostkeydns", "yes", Weight::Warn),
-            ("addressfamily", "inet6", Weight::Warn),
-            ("addressfamily", "any", Weight::None),
-            ("pubkeyauthentication", "no", Weight::Warn),
-            ("pubkeyauthentication", "yes", Weight::None),
-            ("checkhostip", "no", Weight::None),
+            ("verifyhostkeydns", "no", Weight::None),
+            ("bindinterface", "eth1", Weight::Warn),
         ] {
             match meaning(keyword, value) {
                 Ok(Meaning::Setting(Setting::Unsupported(unsupported))) => {
@@ -398,6 +421,10 @@ mod tests {
             ("host", ""),
             ("proxyjump", "bastion:port"),
             ("proxyjump", "a,,b"),
+            ("addressfamily", "inet7"),
+            ("setenv", "A"),
+            ("sendenv", "A=b"),
+            ("pubkeyauthentication", "maybe"),
         ] {
             assert!(meaning(keyword, value).is_err(), "{keyword} {value}");
         }

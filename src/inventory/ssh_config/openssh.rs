@@ -111,9 +111,15 @@ impl OpenSsh {
     fn read(&self, answer: &str) -> Result<HostConfig, String> {
         let place = Place { file: Arc::from(format!("ssh -G, asked because of {}", self.because)), line: 0 };
         let mut found = HostConfig::default();
+        let mut set_env = Vec::new();
         for line in answer.lines() {
             let Some((keyword, value)) = line.split_once(' ') else { continue };
             if keyword::is_always_printed(keyword) && self.defaults().contains(line) {
+                continue;
+            }
+            // One line each, and one setting all together.
+            if keyword == "setenv" {
+                set_env.push(value.to_owned());
                 continue;
             }
             let arguments: Vec<String> = match keyword {
@@ -128,6 +134,11 @@ impl OpenSsh {
             if let Meaning::Setting(setting) = keyword::understand(keyword, &arguments)? {
                 found.add(&setting, &place);
             }
+        }
+        if !set_env.is_empty()
+            && let Meaning::Setting(setting) = keyword::understand("setenv", &set_env)?
+        {
+            found.add(&setting, &place);
         }
         if found.identity_files.iter().all(|file| DEFAULT_IDENTITIES.contains(&file.value.as_str())) {
             found.identity_files.clear();

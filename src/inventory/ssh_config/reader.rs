@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::criteria::Criteria;
 use super::keyword::{self, Meaning};
 use super::openssh::OpenSsh;
 use super::{Config, Place, Scope, Section, Source, line};
@@ -24,6 +25,8 @@ pub(super) fn read(source: &Source, options: &[String], account: &Account) -> Re
             options: 0,
             scopes: Vec::new(),
             openssh: None,
+            local_user: account.user.clone(),
+            hosts: Vec::new(),
             warnings: Vec::new(),
         },
         account,
@@ -161,10 +164,10 @@ impl Reader<'_> {
     ) -> Result<Next> {
         let parsed = line::split(text).map_err(|message| wrong(place, message))?;
         let Some(line) = parsed else { return Ok(Next::Go) };
-        // A command is for the shell, with its quotes.
+        // A command is for the shell, with its quotes; conditions are cut in their own way.
         let raw = [line.raw];
         let arguments = match line.keyword.as_str() {
-            "proxycommand" if !line.arguments.is_empty() => &raw[..],
+            "proxycommand" | "match" if !line.arguments.is_empty() => &raw[..],
             _ => &line.arguments,
         };
         let meaning =
@@ -173,11 +176,16 @@ impl Reader<'_> {
             Meaning::Setting(setting) => {
                 self.config.sections[section].settings.push((setting, place.clone()));
             }
-            Meaning::Host(patterns) => return Ok(Next::Block(Scope::Host(patterns))),
-            Meaning::MatchAll => return Ok(Next::Block(Scope::Host(vec!["*".into()]))),
-            Meaning::Match => {
-                self.ask_openssh(place);
-                return Ok(Next::Block(Scope::Match));
+            Meaning::Host(patterns) => {
+                let placed = patterns.iter().map(|pattern| (pattern.clone(), place.clone()));
+                self.config.hosts.extend(placed);
+                return Ok(Next::Block(Scope::Host(patterns)));
+            }
+            Meaning::Match(criteria) => {
+                if criteria == Criteria::OpenSsh {
+                    self.ask_openssh(place);
+                }
+                return Ok(Next::Block(Scope::Match(criteria)));
             }
             Meaning::Canonicalize => self.ask_openssh(place),
             Meaning::IgnoreUnknown(patterns) => {

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::inventory::{Becoming, HostKeyPolicy, Reach, Resolved, selection};
+use crate::inventory::{Becoming, Family, HostKeyPolicy, Reach, Resolved, selection};
+
+mod corpus;
 
 /// A folder with files, the first of which is the configuration.
 fn folder(files: &[(&str, &str)]) -> (TempDir, PathBuf) {
@@ -31,7 +33,8 @@ fn meaning(config: &HostConfig, typed: &str) -> Vec<String> {
     let host =
         config.host_name.as_ref().map_or(typed.to_owned(), |name| host_name(&name.value, typed).unwrap());
     let host = host.to_lowercase();
-    let (user, port) = (config.user.clone().unwrap_or(account.user.clone()), config.port.unwrap_or(22));
+    let user = config.user.as_ref().map_or(account.user.clone(), |user| user.value.clone());
+    let port = config.port.as_ref().map_or(22, |port| port.value);
     let names = Names {
         account: &account,
         typed,
@@ -62,24 +65,54 @@ fn meaning(config: &HostConfig, typed: &str) -> Vec<String> {
         format!("{:?}", config.connect_timeout),
         format!("{jump:?}"),
         command,
+        format!("{:?}", spoken(config)),
     ]
+}
+
+/// How the protocol is spoken, with defaults.
+fn spoken(config: &HostConfig) -> impl std::fmt::Debug {
+    let protocol = &config.protocol;
+    let lists = [&protocol.ciphers, &protocol.macs, &protocol.kex, &protocol.host_keys, &protocol.methods];
+    let revoked = config.revoked_host_keys.as_ref().map(|file| file.value.clone()).unwrap_or_default();
+    (
+        (protocol.keepalive, protocol.keepalive_max.unwrap_or(3), protocol.compression.unwrap_or(false)),
+        lists.map(Clone::clone),
+        (protocol.family.unwrap_or(Family::Any), protocol.bind_address.clone(), revoked),
+        [protocol.public_key, protocol.keyboard, protocol.password].map(|wanted| wanted.unwrap_or(true)),
+        // The first of each name counts, which ssh does as it prints.
+        config.environment(
+            &[("LANG", "a"), ("LC_ALL", "b"), ("FOO", "c"), ("BAR", "d")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        ),
+    )
 }
 
 /// Asks both about each host. Both must refuse what one refuses.
 fn compare(path: &Path, hosts: &[&str]) -> Result<(), String> {
+    compare_for(path, hosts, &[None])
+}
+
+fn compare_for(path: &Path, hosts: &[&str], users: &[Option<&str>]) -> Result<(), String> {
     let source = Source::File(path.to_owned());
     let mut openssh = OpenSsh::because_of(Place { file: "the test".into(), line: 0 });
     openssh.ask_with(&source, &[]);
     let ours = Config::load(&source, &[], &account());
-    for &host in hosts {
-        let question = Question { host, user: None, port: None };
+    for (&host, &user) in hosts.iter().flat_map(|host| users.iter().map(move |user| (host, user))) {
+        let question = Question { host, user, port: None };
         let text = std::fs::read_to_string(path).unwrap();
         match (&ours, openssh.ask(question)) {
             (Ok(ours), Ok(theirs)) => {
-                let (ours, theirs) =
-                    (meaning(&ours.for_host(question).unwrap(), host), meaning(&theirs, host));
+                let said = |mut config: HostConfig| {
+                    // Ours leaves out what was asked with, OpenSSH prints it.
+                    let place = Place { file: "the test".into(), line: 0 };
+                    let asked = user.map(|user| Placed { value: user.to_owned(), place });
+                    config.user = asked.or(config.user);
+                    meaning(&config, host)
+                };
+                let (ours, theirs) = (said(ours.for_host(question).unwrap()), said(theirs));
                 if ours != theirs {
-                    return Err(format!("{text}\n{host}\n  ours: {ours:?}\ntheirs: {theirs:?}"));
+                    return Err(format!("{text}\n{user:?} {host}\n  ours: {ours:?}\ntheirs: {theirs:?}"));
                 }
             }
             (Err(_), Err(_)) => {}
@@ -329,7 +362,8 @@ fn how_the_protocol_is_spoken_is_taken_over() {
     for (text, is_said) in [
         (spoken.to_owned(), true),
         (format!("Match host web1\n{spoken}"), true),
-        ("Match host web1\nUser ann\n".to_owned(), false),
+        (format!("Match exec true host web1\n{spoken}"), true),
+        ("Match exec true host web1\nUser ann\n".to_owned(), false),
     ] {
         let (_folder, config) = load(&text, &[]);
         let found = resolve(&Reach::default(), "web1", &config.unwrap(), &account()).unwrap();
@@ -345,17 +379,17 @@ fn how_the_protocol_is_spoken_is_taken_over() {
         assert_eq!(protocol.keepalive_max.unwrap_or(3), if is_said { 7 } else { 3 });
         assert_eq!(protocol.compression.unwrap_or(false), is_said);
     }
-    let (_folder, config) = load("SetEnv A=b\nServerAliveInterval 0\n", &[]);
+    let (_folder, config) = load("BindInterface eth1\nServerAliveInterval 0\n", &[]);
     let found = resolve(&Reach::default(), "web1", &config.unwrap(), &account()).unwrap();
-    assert!(found.warnings[0].contains("SetEnv is not supported yet"), "{:?}", found.warnings);
+    assert!(found.warnings[0].contains("BindInterface is not supported yet"), "{:?}", found.warnings);
 }
 
 #[test]
 fn what_openssh_says_of_a_match_is_refused_too() {
-    let (_folder, config) = load("Match host web1\nRevokedHostKeys /x\n", &[]);
+    let (_folder, config) = load("Match exec true host web1\nProxyUseFdpass yes\n", &[]);
     let error = resolve(&Reach::default(), "web[1-2]", &config.unwrap(), &account()).unwrap_err();
-    assert_eq!(error.message, "cannot reach web1 as configured: RevokedHostKeys is not supported yet");
-    let (_folder, config) = load("Match host web1\nNoSuchKeyword x\n", &[]);
+    assert_eq!(error.message, "cannot reach web1 as configured: ProxyUseFdpass is not supported yet");
+    let (_folder, config) = load("Match exec true host web1\nNoSuchKeyword x\n", &[]);
     let error = resolve(&Reach::default(), "web1", &config.unwrap(), &account()).unwrap_err();
     assert_eq!(error.message, "ssh -G cannot answer for web1");
     assert!(error.causes.join("\n").to_lowercase().contains("nosuchkeyword"), "{error}");
@@ -363,23 +397,23 @@ fn what_openssh_says_of_a_match_is_refused_too() {
 
 #[test]
 fn a_host_that_needs_what_we_lack_is_refused_with_the_line_that_says_so() {
-    let text = "Host web[1-9]\nPort 1\n\nHost db*\n  RevokedHostKeys /x\nHost *\n  VerifyHostKeyDNS yes\n";
+    let text = "Host web[1-9]\nPort 1\n\nHost db*\n  ProxyUseFdpass yes\nHost *\n  VerifyHostKeyDNS yes\n";
     let (folder, config) = load(text, &[]);
     let config = config.unwrap();
     let error = resolve(&Reach::default(), "db[1-5],web1", &config, &account()).unwrap_err();
     let shown = error.to_string().replace(folder.path().to_str().unwrap(), "DIR");
     insta::assert_snapshot!(shown, @r"
-    error: cannot reach db1, db2, db3 and 2 more as configured: RevokedHostKeys is not supported yet
-    caused by: DIR/config:5: RevokedHostKeys applies to db1, db2, db3 and 2 more
+    error: cannot reach db1, db2, db3 and 2 more as configured: ProxyUseFdpass is not supported yet
+    caused by: DIR/config:5: ProxyUseFdpass applies to db1, db2, db3 and 2 more
 
-    hint: --ssh-option RevokedHostKeys=none  goes without it
+    hint: --ssh-option ProxyUseFdpass=no  goes without it
     hint: --exclude db1,db2,db3,db4,db5  leaves them out
     ");
     let found = resolve(&Reach::default(), "web1,web2", &config, &account()).unwrap();
     let warnings = found.warnings.join("\n").replace(folder.path().to_str().unwrap(), "DIR");
     assert_eq!(warnings, "DIR/config:7: VerifyHostKeyDNS is not supported yet, left out for web1, web2");
 
-    let (_folder, config) = load(text, &["RevokedHostKeys=none"]);
+    let (_folder, config) = load(text, &["ProxyUseFdpass=no"]);
     assert_eq!(resolve(&Reach::default(), "db1", &config.unwrap(), &account()).unwrap().targets.len(), 1);
 }
 
@@ -413,7 +447,7 @@ fn the_standard_file_is_in_the_home_folder_and_only_ours_to_write() {
     let config = Config::load(&Source::Standard, &[], &account).unwrap();
     for (host, port) in [("web1", 7), ("web2", 8)] {
         let found = config.for_host(Question { host, user: None, port: None }).unwrap();
-        assert_eq!((found.port, found.user.as_deref()), (Some(port), Some("last")));
+        assert_eq!((found.port.unwrap().value, found.user.unwrap().value.as_str()), (port, "last"));
     }
     std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o666)).unwrap();
     let error = Config::load(&Source::Standard, &[], &account).unwrap_err();
@@ -469,7 +503,7 @@ fn a_target_wins_over_a_flag_and_a_flag_over_the_file() {
 
     let other = ssh(&Reach::default(), "web2");
     assert_eq!((other.user.as_str(), other.port, other.agent.clone()), ("me", 22, None));
-    assert_eq!((other.host_key, other.connect_timeout.as_secs()), (HostKeyPolicy::Strict, 10));
+    assert_eq!((other.host_key, other.connect_timeout.as_secs()), (HostKeyPolicy::Ask, 10));
     assert!(other.identities.is_empty());
     assert_eq!(
         other.known_hosts,

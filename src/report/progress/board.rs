@@ -79,12 +79,22 @@ impl Board {
         if place.state == HostState::Ended {
             return;
         }
-        // `Ended` is for `finished` to say: a host is counted once.
-        if !matches!(state, HostState::Queued | HostState::Ended) {
-            place.state = state;
-            if place.started.is_none() {
-                place.started = Some(now);
-                self.at_work.insert((now, index));
+        match state {
+            // It waits for another try, or for a word on its key.
+            HostState::Queued => {
+                place.state = state;
+                if let Some(started) = place.started.take() {
+                    self.at_work.remove(&(started, index));
+                }
+            }
+            // For `finished` to say: a host is counted once.
+            HostState::Ended => {}
+            _ => {
+                place.state = state;
+                if place.started.is_none() {
+                    place.started = Some(now);
+                    self.at_work.insert((now, index));
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,7 +40,7 @@ const FORGOTTEN: [&str; 2] = ["COSIGN_PASSWORD", "SSH_ASKPASS"];
 pub struct Keeper {
     place: Place,
     keep: Duration,
-    session: u64,
+    session: AtomicU64,
     starting: Mutex<()>,
 }
 
@@ -47,14 +48,19 @@ impl Keeper {
     /// Connections are kept for `keep` after their last use. An error where there can be no keeper.
     pub fn new(keep: Duration) -> Result<Self> {
         let session = getrandom::u64().map_err(|error| Error::failure("no random number").because(error))?;
-        Ok(Self { place: Place::open()?, keep, session, starting: Mutex::default() })
+        Ok(Self { place: Place::open()?, keep, session: session.into(), starting: Mutex::default() })
+    }
+
+    /// Files are read again for connections from now on.
+    pub fn read_anew(&self) {
+        self.session.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Borrows a connection to the host. `step` is called as each step of making one begins.
     pub async fn lend(&self, address: &Ssh, step: &impl Fn(Step)) -> Result<Kept, Fault> {
         let request = Request::Lend {
             address: Box::new(absolute(address.clone())),
-            session: self.session,
+            session: self.session.load(Ordering::Relaxed),
             keep: self.keep,
         };
         // One that is about to end takes nobody in any more; the next one does.
@@ -150,7 +156,8 @@ async fn start() -> io::Result<()> {
 /// The keeper stands in another folder.
 fn absolute(mut address: Ssh) -> Ssh {
     let paths = [&mut address.identities, &mut address.certificates, &mut address.known_hosts];
-    for path in paths.into_iter().flatten().chain(&mut address.agent) {
+    let files = [&mut address.agent, &mut address.protocol.revoked].into_iter().flatten();
+    for path in paths.into_iter().flatten().chain(files) {
         if let Ok(absolute) = std::path::absolute(&*path) {
             *path = absolute;
         }

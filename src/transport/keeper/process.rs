@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::inventory::Ssh;
 use crate::transport::inbox::Piece;
 use crate::transport::ssh::{Connection, Connector, boot_time};
 use crate::transport::tunnel::Stream;
-use crate::transport::{Fault, Tunnel};
+use crate::transport::{Fault, Step, Tunnel};
 
 /// A command that connects says what it wants.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
@@ -37,11 +38,11 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// Serves until it has kept nothing for a while, or gets a signal to end. `ready` is called once
 /// commands may connect. At once, where this user has a keeper of this build already.
-pub async fn serve(place: &Place, ready: impl FnOnce()) -> io::Result<()> {
+pub async fn serve(place: &Place, login_keys: PathBuf, ready: impl FnOnce()) -> io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let Some((listener, _lock)) = place.listen()? else { return Ok(()) };
     ready();
-    let process = Arc::new(Process::default());
+    let process = Arc::new(Process::new(login_keys));
     let mut look = interval(LOOK);
     let mut idle_since = Instant::now();
     loop {
@@ -77,6 +78,8 @@ pub async fn serve(place: &Place, ready: impl FnOnce()) -> io::Result<()> {
 
 struct Process {
     begun: Instant,
+    /// Where it is remembered which key each host took.
+    login_keys: PathBuf,
     /// What commands share: jump hosts, and how many logins a server takes at once.
     connector: Connector,
     /// Of each session, for as long as it has a connection.
@@ -87,10 +90,11 @@ struct Process {
     calls: Mutex<Numbered<(Box<dyn Stream>, OwnedSemaphorePermit)>>,
 }
 
-impl Default for Process {
-    fn default() -> Self {
+impl Process {
+    fn new(login_keys: PathBuf) -> Self {
         Self {
             begun: Instant::now(),
+            login_keys,
             connector: Connector::default(),
             sessions: Mutex::default(),
             pool: Mutex::default(),
@@ -166,28 +170,13 @@ impl Process {
         mut incoming: Incoming,
         mut outgoing: Outgoing,
     ) {
-        let connector = self.session(session);
-        let identity = identity(&address);
-        let (steps, mut seen) = mpsc::channel(8);
-        let finding = self.find(&connector, &address, &identity, |step| {
-            let _ = steps.try_send(step);
-        });
-        let mut finding = std::pin::pin!(finding);
-        let found = loop {
-            let word = tokio::select! {
-                biased;
-                Some(step) = seen.recv() => Word::Step(step),
-                found = &mut finding => break found,
-                // Nothing more is said before we answer: it is gone.
-                _ = incoming.message::<Ask>() => return,
-            };
-            if outgoing.message(&word).await.is_err() {
-                return;
-            }
-        };
-        while let Ok(step) = seen.try_recv() {
-            let _ = outgoing.message(&Word::Step(step)).await;
+        let connector = self.session(session).await;
+        let found = self.find_telling(&connector, &address, &mut incoming, &mut outgoing).await;
+        // The last of its session writes down what was learnt.
+        if let Some(connector) = Arc::into_inner(connector) {
+            connector.save();
         }
+        let Some(found) = found else { return };
         let lease = match found {
             Ok(lease) => Arc::new(lease),
             Err(fault) => return drop(outgoing.message(&Word::Failed(fault)).await),
@@ -208,24 +197,49 @@ impl Process {
         }
     }
 
-    /// One that is kept and answers, else a new one.
-    async fn find(
+    /// [`find`](Self::find), while the command hears how far it got; `None` once it is gone.
+    async fn find_telling(
         &self,
         connector: &Connector,
         address: &Ssh,
-        identity: &Ssh,
-        step: impl Fn(crate::transport::Step),
-    ) -> Result<Lease, Fault> {
+        incoming: &mut Incoming,
+        outgoing: &mut Outgoing,
+    ) -> Option<Result<Lease, Fault>> {
+        let (steps, mut seen) = mpsc::channel(8);
+        let finding = self.find(connector, address, |step| {
+            let _ = steps.try_send(step);
+        });
+        let mut finding = std::pin::pin!(finding);
+        let mut found = None;
         loop {
-            let Some(Idle { connection, spare, .. }) = locked(&self.pool).take(identity) else { break };
+            let step = tokio::select! {
+                biased;
+                Some(step) = seen.recv(), if found.is_none() || !seen.is_empty() => step,
+                done = &mut finding, if found.is_none() => {
+                    found = Some(done);
+                    continue;
+                }
+                // Nothing more is said before we answer: it is gone.
+                _ = incoming.message::<Ask>(), if found.is_none() => return None,
+                else => return found,
+            };
+            outgoing.message(&Word::Step(step)).await.ok()?;
+        }
+    }
+
+    /// One that is kept and answers, else a new one.
+    async fn find(&self, connector: &Connector, address: &Ssh, step: impl Fn(Step)) -> Result<Lease, Fault> {
+        let identity = identity(address);
+        loop {
+            let Some(Idle { connection, spare, .. }) = locked(&self.pool).take(&identity) else { break };
             if connector.trusts(&connection, address) && is_there(&connection).await {
-                return Ok(Lease::new(identity.clone(), connection, spare));
+                return Ok(Lease::new(identity, connection, spare));
             }
             tracing::debug!(%address, "a kept connection is of no more use");
             tokio::spawn(async move { connection.close().await });
         }
         let connection = Arc::new(connector.connect(address, &step).await?);
-        Ok(Lease::new(identity.clone(), connection, None))
+        Ok(Lease::new(identity, connection, None))
     }
 
     /// Opens what the command asks for and tells it of helpers that call, until it closes the
@@ -268,14 +282,23 @@ impl Process {
         tunnel.is_some()
     }
 
-    fn session(&self, number: u64) -> Arc<Connector> {
-        let mut sessions = locked(&self.sessions);
-        sessions.retain(|_, connector| connector.strong_count() > 0);
-        if let Some(connector) = sessions.get(&number).and_then(Weak::upgrade) {
-            return connector;
+    /// What a session has read from files; a new one asks jump hosts again that failed before.
+    async fn session(&self, number: u64) -> Arc<Connector> {
+        let (connector, is_new) = {
+            let mut sessions = locked(&self.sessions);
+            sessions.retain(|_, connector| connector.strong_count() > 0);
+            match sessions.get(&number).and_then(Weak::upgrade) {
+                Some(connector) => (connector, false),
+                None => {
+                    let connector = Arc::new(self.connector.beside(self.login_keys.clone()));
+                    sessions.insert(number, Arc::downgrade(&connector));
+                    (connector, true)
+                }
+            }
+        };
+        if is_new {
+            connector.forgive_bastions().await;
         }
-        let connector = Arc::new(self.connector.beside());
-        sessions.insert(number, Arc::downgrade(&connector));
         connector
     }
 

@@ -10,19 +10,22 @@ use russh::{MethodKind, MethodSet};
 use tokio::sync::Mutex;
 
 use super::client::Client;
-use crate::inventory::{Passphrases, Secret, Ssh};
+use super::notice::Notice;
+use crate::inventory::{Passphrases, Protocol, Secret, Ssh};
 use crate::transport::{Fault, Phase};
 
 mod agent;
 mod candidate;
 mod credential;
 mod key_file;
+mod memory;
 mod password;
 
 use agent::Agent;
 use candidate::Candidate;
 pub use credential::Credential;
 use key_file::KeyFile;
+use memory::Memory;
 
 /// OpenSSH's MaxAuthTries is 6: one more try and the server hangs up.
 const TRIES: usize = 5;
@@ -37,8 +40,13 @@ pub struct Keys {
     files: std::sync::Mutex<HashMap<PathBuf, KeyFile>>,
     agents: Mutex<HashMap<PathBuf, Arc<Agent>>>,
     /// The one that worked last is first.
-    worked: std::sync::Mutex<Vec<(KeyData, bool)>>,
+    worked: std::sync::Mutex<Vec<KeyId>>,
+    /// Those that worked at each host, in earlier runs too.
+    memory: std::sync::Mutex<Memory>,
 }
+
+/// A key, and whether it is shown with a certificate.
+type KeyId = (KeyData, bool);
 
 /// What there is to try, and why the rest is not.
 #[derive(Default)]
@@ -48,26 +56,39 @@ struct Candidates {
 }
 
 impl Keys {
-    /// Tries keys until the host lets us in: those that worked elsewhere in this run, those of
-    /// files, then the agent's others, unless only the named ones may be used; a password last.
+    /// With what earlier runs remembered in a file.
+    pub fn remembering(file: PathBuf) -> Self {
+        Self { memory: std::sync::Mutex::new(Memory::open(file)), ..Self::default() }
+    }
+
+    /// Tries keys until the host lets us in: the one that it took last time, those that worked
+    /// elsewhere in this run, those of files, then the agent's others, unless only the named ones
+    /// may be used; a password last.
     pub async fn authenticate(
         &self,
         handle: &mut Handle<Client>,
         address: &Ssh,
+        notice: &Notice,
     ) -> Result<Credential, Fault> {
         let Candidates { keys, unusable } = self.candidates(address).await;
-        let room = if address.password.is_some() { TRIES - PASSWORD_TRIES } else { TRIES };
+        let protocol = &address.protocol;
+        let room = match &address.password {
+            None => TRIES,
+            Some(_) if protocol.prefers_password() => 0,
+            Some(_) => TRIES - PASSWORD_TRIES,
+        };
         let (found, tried) = (keys.len(), keys.len().min(room));
         // What the server takes, once it has said so.
         let mut offered: Option<MethodSet> = None;
-        for candidate in keys.into_iter().take(room) {
-            match candidate.attempt(handle, &address.user).await? {
+        for (index, candidate) in keys.into_iter().take(room).enumerate() {
+            let attempt = candidate.attempt(handle, &address.user).await;
+            match attempt.map_err(|fault| notice.explain_hang_up(fault, index + 1))? {
                 AuthResult::Success => {
-                    self.remember(candidate.id());
+                    self.remember(address, candidate.id(), found);
                     return Ok(candidate.credential());
                 }
                 AuthResult::Failure { remaining_methods, partial_success: true } => {
-                    self.remember(candidate.id());
+                    self.remember(address, candidate.id(), found);
                     if !takes_password(&remaining_methods) || address.password.is_none() {
                         return Err(wants_more("the key", &remaining_methods));
                     }
@@ -76,7 +97,8 @@ impl Keys {
                 }
                 AuthResult::Failure { remaining_methods, .. } => {
                     if handle.is_closed() {
-                        return Err(closed().cause(format!("after {tried} keys at most")));
+                        let fault = closed().cause(format!("after {tried} keys at most"));
+                        return Err(notice.explain_hang_up(fault, index + 1));
                     }
                     // An agent that does not sign says nothing of the server.
                     if !remaining_methods.is_empty() {
@@ -90,11 +112,20 @@ impl Keys {
             }
         }
         if let Some(password) = &address.password {
-            password::authenticate(handle, &address.user, password, offered.as_ref()).await?;
-            return Ok(Credential::Password);
+            let offered = allowed(offered, protocol);
+            let sent = password::authenticate(handle, &address.user, password, offered.as_ref()).await;
+            return match sent {
+                Ok(()) => Ok(Credential::Password),
+                Err(fault) if fault.kind == "closed" => Err(notice.explain_hang_up(fault, tried)),
+                Err(fault) => Err(fault),
+            };
         }
         let user = &address.user;
         let mut fault = match (tried, found) {
+            (0, _) if !protocol.allows("publickey") => {
+                Fault::new(Phase::Auth, "no-key", format!("ssh_config allows no key of '{user}'"))
+                    .cause("PubkeyAuthentication or PreferredAuthentications says so")
+            }
             (0, _) => Fault::new(Phase::Auth, "no-key", format!("there is no key to try for '{user}'")),
             (tried, found) if tried < found => {
                 let message =
@@ -118,6 +149,9 @@ impl Keys {
     }
 
     async fn candidates(&self, address: &Ssh) -> Candidates {
+        if !address.protocol.allows("publickey") {
+            return Candidates::default();
+        }
         let agent = match &address.agent {
             Some(socket) => Some(self.agent(socket).await),
             None => None,
@@ -185,18 +219,33 @@ impl Keys {
             }
         }
         let worked = self.worked.lock().unwrap_or_else(PoisonError::into_inner);
-        let rank = |id| worked.iter().position(|worked| *worked == id).unwrap_or(usize::MAX);
-        found.keys.sort_by_key(|candidate| rank(candidate.id()));
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = memory.key_of(&host(address));
+        let rank = |id: KeyId| match last {
+            Some(last) if last == memory::name(&id) => 0,
+            _ => worked.iter().position(|worked| *worked == id).map_or(usize::MAX, |index| index + 1),
+        };
+        found.keys.sort_by_cached_key(|candidate| rank(candidate.id()));
         found
     }
 
-    fn remember(&self, id: (KeyData, bool)) {
+    /// `among` so many: where there is one key, there is nothing to remember of the host.
+    fn remember(&self, address: &Ssh, id: KeyId, among: usize) {
+        if among > 1 {
+            let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            memory.worked(host(address), memory::name(&id));
+        }
         let mut worked = self.worked.lock().unwrap_or_else(PoisonError::into_inner);
         if worked.first() != Some(&id) {
             worked.retain(|known| *known != id);
             worked.insert(0, id);
             worked.truncate(REMEMBERED);
         }
+    }
+
+    /// Writes down what later runs shall know.
+    pub fn save(&self) {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).save();
     }
 
     fn file(&self, path: &Path, passphrases: &Passphrases) -> KeyFile {
@@ -236,6 +285,14 @@ pub async fn locked_keys<'a>(addresses: impl IntoIterator<Item = &'a Ssh>) -> Ve
     locked
 }
 
+/// A host and its user as they are remembered: an alias stands for all that go by it.
+fn host(address: &Ssh) -> String {
+    match &address.host_key_alias {
+        Some(alias) => format!("{}@{alias}", address.user),
+        None => address.to_string(),
+    }
+}
+
 /// Whether the passphrase is that of the private key in the file.
 pub fn opens_key(path: &Path, passphrase: &Secret) -> bool {
     key_file::opens(path, passphrase.expose())
@@ -253,6 +310,20 @@ fn is_for(certificate: &russh::keys::Certificate, key: &KeyData) -> bool {
 
 fn takes_password(methods: &MethodSet) -> bool {
     methods.contains(&MethodKind::Password) || methods.contains(&MethodKind::KeyboardInteractive)
+}
+
+/// What the server takes, as far as it has said so, without what ssh_config forbids.
+fn allowed(offered: Option<MethodSet>, protocol: &Protocol) -> Option<MethodSet> {
+    const TYPED: [MethodKind; 2] = [MethodKind::Password, MethodKind::KeyboardInteractive];
+    let forbidden = TYPED.iter().filter(|kind| !protocol.allows(<&str>::from(*kind))).collect::<Vec<_>>();
+    if forbidden.is_empty() {
+        return offered;
+    }
+    let mut offered = offered.unwrap_or_else(|| MethodSet::from(&TYPED[..]));
+    for kind in forbidden {
+        offered.remove(*kind);
+    }
+    Some(offered)
 }
 
 fn closed() -> Fault {

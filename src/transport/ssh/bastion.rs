@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::connector::{Connection, Connector};
 use super::handshake::seconds;
 use super::relay::Relay;
+use super::unknown_key::UnknownKey;
 use crate::inventory::Ssh;
 use crate::transport::{Fault, Phase};
 
@@ -50,6 +51,17 @@ impl Bastions {
             for line in state.lines.extract_if(.., |line| line.channels.load(Ordering::Relaxed) == 0) {
                 tokio::spawn(async move { line.connection.close().await });
             }
+        }
+    }
+
+    /// Forgets failures: what they were about is set right.
+    pub async fn forgive(&self) {
+        let bastions: Vec<Arc<Bastion>> = {
+            let bastions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            bastions.values().map(Arc::clone).collect()
+        };
+        for bastion in bastions {
+            bastion.state.lock().await.failed = None;
         }
     }
 }
@@ -207,7 +219,9 @@ impl Bastion {
         }
         let phase = format!("{:?}", fault.phase).to_lowercase();
         let message = format!("the jump host {} failed in {phase}: {}", self.address, fault.message);
-        Fault { kind: KIND.into(), message, ..fault }
+        let unknown =
+            fault.unknown.map(|key| Box::new(UnknownKey { jump: Some(self.address.to_string()), ..*key }));
+        Fault { kind: KIND.into(), message, unknown, ..fault }
     }
 
     fn refused(&self, reason: ChannelOpenFailure, target: &Ssh) -> Fault {

@@ -1,5 +1,6 @@
 //! What russh asks us during a connection: is this host key right, and who takes this channel.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use russh::client::{DisconnectReason, Handler, Msg, Session};
@@ -8,8 +9,10 @@ use russh::{Channel, ChannelOpenFailure};
 use tokio::sync::mpsc;
 
 use super::heard::Heard;
-use super::known_hosts::{KnownHosts, Verdict};
+use super::known_hosts::{Entry, KnownHosts, Verdict};
 use super::notice::Notice;
+use super::revoked_keys::RevokedKeys;
+use super::unknown_key::UnknownKey;
 use crate::inventory::{HostKeyPolicy, Ssh};
 use crate::transport::tunnel::Stream;
 use crate::transport::{Entrance, Fault, Phase};
@@ -27,6 +30,7 @@ pub struct Client {
     pub shown: Shown,
     pub heard: Heard,
     pub notice: Notice,
+    pub revoked: Option<Arc<RevokedKeys>>,
 }
 
 /// Why russh's loop ends.
@@ -46,6 +50,13 @@ impl Handler for Client {
     type Error = ClientError;
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, ClientError> {
+        if self.revoked.as_ref().is_some_and(|revoked| revoked.holds(shown)) {
+            let list = self.address.protocol.revoked.as_deref().unwrap_or(Path::new("")).display();
+            return Err(ClientError::HostKey(
+                Fault::new(Phase::Hostkey, "revoked", "the host's key is revoked")
+                    .cause(format!("it is on the list of RevokedHostKeys, {list}")),
+            ));
+        }
         if self.address.host_key != HostKeyPolicy::Off {
             self.check(shown).map_err(ClientError::HostKey)?;
         }
@@ -133,7 +144,7 @@ impl Client {
         let verdict = verdict(&self.known, &self.address, shown);
         let verdict = match (verdict, self.address.host_key, self.address.known_hosts.first()) {
             (Verdict::Unknown, HostKeyPolicy::AcceptNew, Some(file)) => {
-                self.known.record(file, name, port, &key).map_err(|error| {
+                self.known.record(file, Entry { name, port, key: &key }).map_err(|error| {
                     Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded")
                         .cause(error.message)
                         .hint(format!("ls -ld {}", file.display()))
@@ -144,6 +155,17 @@ impl Client {
         self.judge(verdict, &key)
     }
 
+    fn unknown(&self, key: &PublicKey) -> Box<UnknownKey> {
+        let (name, port) = lookup(&self.address);
+        Box::new(UnknownKey {
+            files: self.address.known_hosts.clone(),
+            name: name.to_owned(),
+            port,
+            key: key.clone(),
+            jump: None,
+        })
+    }
+
     fn judge(&self, verdict: Verdict, key: &PublicKey) -> Result<(), Fault> {
         let shown = format!("it shows {} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256));
         let (name, port) = lookup(&self.address);
@@ -151,9 +173,12 @@ impl Client {
         match verdict {
             Verdict::Known => Ok(()),
             Verdict::Unknown => {
-                Err(Fault::new(Phase::Hostkey, "unknown", "the host's key is not in known_hosts")
+                let fault = Fault::new(Phase::Hostkey, "unknown", "the host's key is not in known_hosts")
                     .cause(shown)
-                    .hint("compare the fingerprint, then run once with --host-key accept-new"))
+                    .hint("compare the fingerprint, then run once with --host-key accept-new");
+                let may_ask = self.address.host_key == HostKeyPolicy::Ask;
+                let unknown = may_ask.then(|| self.unknown(key));
+                Err(Fault { unknown, ..fault })
             }
             Verdict::Changed { known } => {
                 let known =

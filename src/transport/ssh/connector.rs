@@ -1,6 +1,6 @@
 //! From an address to an authenticated connection.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -19,10 +19,12 @@ use super::endpoint::{Endpoints, Patience};
 use super::exec::Exec;
 use super::handshake::{KEEPALIVE, handshake, is_drop, seconds};
 use super::heard::Heard;
-use super::known_hosts::{KnownHosts, Verdict};
+use super::known_hosts::{Entry, KnownHosts, Verdict};
 use super::notice::Notice;
 use super::proxy_command::ProxyCommand;
+use super::revoked_keys::RevokedKeys;
 use super::tcp;
+use super::unknown_key::UnknownKey;
 use crate::inventory::{HostKeyPolicy, Proxy, Ssh};
 use crate::transport::tunnel::Stream;
 use crate::transport::{Entrance, Fault, Phase, Step, Tunnel};
@@ -41,6 +43,7 @@ const ANSWER_LATE: Duration = Duration::from_secs(5);
 pub struct Connector {
     keys: Keys,
     known: Mutex<HashMap<Vec<PathBuf>, Arc<KnownHosts>>>,
+    revoked: Mutex<HashMap<PathBuf, Result<Arc<RevokedKeys>, Fault>>>,
     endpoints: Arc<Endpoints>,
     bastions: Arc<Bastions>,
 }
@@ -53,10 +56,20 @@ enum Way<'a> {
 }
 
 impl Connector {
-    /// Another that reads files anew, and goes through the same jump hosts.
-    pub fn beside(&self) -> Self {
+    /// Remembers in a file which key each host took.
+    pub fn remembering(file: PathBuf) -> Self {
+        Self { keys: Keys::remembering(file), ..Self::default() }
+    }
+
+    /// At the end of a run: writes down what later runs shall know.
+    pub fn save(&self) {
+        self.keys.save();
+    }
+
+    /// One like [`remembering`](Self::remembering), which goes through the same jump hosts.
+    pub fn beside(&self, file: PathBuf) -> Self {
         let (endpoints, bastions) = (Arc::clone(&self.endpoints), Arc::clone(&self.bastions));
-        Self { endpoints, bastions, ..Self::default() }
+        Self { endpoints, bastions, ..Self::remembering(file) }
     }
 
     /// Closes connections to jump hosts that lead to no host.
@@ -64,14 +77,21 @@ impl Connector {
         self.bastions.leave();
     }
 
+    /// Has jump hosts asked again that failed.
+    pub async fn forgive_bastions(&self) {
+        self.bastions.forgive().await;
+    }
+
     /// Whether the key that the host showed when the connection was made would be taken now.
     pub fn trusts(&self, connection: &Connection, address: &Ssh) -> bool {
+        let Some(shown) = connection.shown.get() else { return false };
+        match self.revoked(address) {
+            Ok(None) => {}
+            Ok(Some(revoked)) if !revoked.holds(shown) => {}
+            _ => return false,
+        }
         let known = self.known_hosts(&address.known_hosts);
-        address.host_key == HostKeyPolicy::Off
-            || connection
-                .shown
-                .get()
-                .is_some_and(|shown| client::verdict(&known, address, shown) == Verdict::Known)
+        address.host_key == HostKeyPolicy::Off || client::verdict(&known, address, shown) == Verdict::Known
     }
 
     /// A server that drops us unheard is asked again for as long as it may take to connect.
@@ -118,6 +138,22 @@ impl Connector {
         self.bastions.at(address)
     }
 
+    /// Trusts keys from now on: in this run, and in the known_hosts file of each.
+    pub async fn accept(&self, keys: &[UnknownKey]) -> Result<(), Fault> {
+        let mut by_files: BTreeMap<&[PathBuf], Vec<Entry<'_>>> = BTreeMap::new();
+        for UnknownKey { files, name, port, key, .. } in keys {
+            by_files.entry(files).or_default().push(Entry { name, port: *port, key });
+        }
+        for (files, entries) in by_files {
+            let Some(file) = files.first() else { continue };
+            self.known_hosts(files).record_all(file, &entries).map_err(|error| {
+                Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded").cause(error.message)
+            })?;
+        }
+        self.bastions.forgive().await;
+        Ok(())
+    }
+
     async fn attempt(&self, address: &Ssh, way: &Way<'_>, step: &impl Fn(Step)) -> Result<Connection, Fault> {
         let forwarded = Forwarded::default();
         let known = self.known_hosts(&address.known_hosts);
@@ -129,6 +165,7 @@ impl Connector {
             shown: Arc::clone(&shown),
             heard: heard.clone(),
             notice: notice.clone(),
+            revoked: self.revoked(address)?,
         };
         let mut handle = match way {
             Way::Tcp(addresses) => {
@@ -148,7 +185,8 @@ impl Connector {
         };
         step(Step::Authenticating);
         let within = address.connect_timeout;
-        let authenticated = timeout(within, self.keys.authenticate(&mut handle, address)).await;
+        let authenticating = self.keys.authenticate(&mut handle, address, &notice);
+        let authenticated = timeout(within, authenticating).await;
         let credential = authenticated
             .unwrap_or_else(|_| {
                 Err(Fault::new(
@@ -161,6 +199,13 @@ impl Connector {
             .map_err(|fault| notice.explain(fault, address))?;
         let (listening, address) = (Mutex::default(), address.without_secrets());
         Ok(Connection { handle, forwarded, listening, shown, heard, address, credential })
+    }
+
+    fn revoked(&self, address: &Ssh) -> Result<Option<Arc<RevokedKeys>>, Fault> {
+        let Some(file) = &address.protocol.revoked else { return Ok(None) };
+        let mut loaded = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        let revoked = loaded.entry(file.clone()).or_insert_with(|| RevokedKeys::load(file).map(Arc::new));
+        revoked.clone().map(Some)
     }
 
     fn known_hosts(&self, files: &[PathBuf]) -> Arc<KnownHosts> {
@@ -238,7 +283,7 @@ impl Connection {
                 .hint(format!("{} true", self.address.to_type())),
         })?;
         let (read, write) = channel.split();
-        Ok(Exec::start(read, write, command, terminal).await)
+        Ok(Exec::start(read, write, &self.address.protocol.environment, command, terminal).await)
     }
 
     /// The tunnel opened last is the one that is served.

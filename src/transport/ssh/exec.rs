@@ -41,15 +41,19 @@ struct Reader {
 }
 
 impl Exec {
-    /// Asks for the command without waiting for leave: its refusal shows in what is read. On a
-    /// terminal, what it says on stderr comes as stdout.
+    /// Asks for the command without waiting for leave: its refusal shows in what is read. Nor is it
+    /// asked which variables the server took. On a terminal, what it says on stderr comes as stdout.
     pub async fn start(
         read: ChannelReadHalf,
         write: ChannelWriteHalf<Msg>,
+        environment: &[(String, String)],
         command: &str,
         terminal: bool,
     ) -> Self {
         let inbox = Inbox::new(Reader { channel: read, exit_code: None, ended: false });
+        for (name, value) in environment {
+            let _ = write.set_env(false, name, value).await;
+        }
         if terminal {
             let _ = write.request_pty(false, "dumb", 80, 24, 0, 0, RAW).await;
         }

@@ -3,6 +3,7 @@
 //! russh's own check knows neither markers nor patterns nor a second file. Format and order of the
 //! rules: sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"; the tests hold every rule against `ssh` itself.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::SystemTime;
@@ -24,7 +25,7 @@ mod verdict;
 mod openssh;
 
 pub use algorithms::HostKeyAlgorithms;
-pub use append::append;
+pub use append::{Entry, append};
 pub use verdict::{KnownKey, Place, Verdict};
 
 use table::Table;
@@ -70,18 +71,30 @@ impl KnownHosts {
         self.table().algorithms(name, port)
     }
 
-    /// Records `key` in memory and at the end of the file `path`, if the host is still unknown.
+    /// Records a key in memory and at the end of the file `path`, if the host is still unknown.
     /// Returns [`Verdict::Known`] then, and what another host of this run caused otherwise: of two
     /// hosts under one name, the second must show the key of the first.
-    pub fn record(&self, path: &Path, name: &str, port: u16, key: &PublicKey) -> Result<Verdict> {
+    pub fn record(&self, path: &Path, entry: Entry<'_>) -> Result<Verdict> {
+        self.record_all(path, &[entry])?;
+        Ok(self.check(entry.name, entry.port, entry.key))
+    }
+
+    /// [`record`](Self::record) for many, which are written at once or not at all.
+    pub fn record_all(&self, path: &Path, entries: &[Entry<'_>]) -> Result<()> {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let verdict = table.check(name, port, key.key_data());
-        if verdict != Verdict::Unknown {
-            return Ok(verdict);
+        let (mut seen, mut new) = (HashSet::new(), Vec::new());
+        for entry in entries {
+            let verdict = table.check(entry.name, entry.port, entry.key.key_data());
+            // Of two hosts under one name the first counts.
+            if verdict == Verdict::Unknown && seen.insert((entry.name, entry.port)) {
+                new.push(*entry);
+            }
         }
-        append(path, name, port, key)?;
-        table.add_recorded(&Arc::from(path), name, port, key);
-        Ok(Verdict::Known)
+        append(path, &new)?;
+        for Entry { name, port, key } in new {
+            table.add_recorded(&Arc::from(path), name, port, key);
+        }
+        Ok(())
     }
 
     fn table(&self) -> RwLockReadGuard<'_, Table> {

@@ -1,12 +1,13 @@
 //! Names to addresses, addresses to streams.
 
+use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::handshake::seconds;
-use crate::inventory::Ssh;
+use crate::inventory::{Family, Ssh};
 use crate::transport::{Fault, Phase};
 
 /// All addresses of the host, at least one.
@@ -24,16 +25,30 @@ pub async fn look_up(address: &Ssh) -> Result<Vec<SocketAddr>, Fault> {
             Fault::new(Phase::Dns, "timeout", message).hint(format!("getent hosts {host}"))
         })?
         .map_err(|error| unknown().because(&error))?
+        .filter(|found| match address.protocol.family {
+            None | Some(Family::Any) => true,
+            Some(Family::Inet) => found.is_ipv4(),
+            Some(Family::Inet6) => found.is_ipv6(),
+        })
         .collect();
-    if addresses.is_empty() { Err(unknown()) } else { Ok(addresses) }
+    match (addresses.is_empty(), address.protocol.family) {
+        (false, _) => Ok(addresses),
+        (true, Some(Family::Inet)) => Err(unknown().cause("AddressFamily inet leaves no other")),
+        (true, Some(Family::Inet6)) => Err(unknown().cause("AddressFamily inet6 leaves no other")),
+        (true, _) => Err(unknown()),
+    }
 }
 
 /// A stream to the first of the addresses that answers.
 pub async fn connect(addresses: &[SocketAddr], address: &Ssh) -> Result<TcpStream, Fault> {
     let within = address.connect_timeout;
+    let ours = match &address.protocol.bind_address {
+        Some(ours) => Some(own_addresses(ours).await?),
+        None => None,
+    };
     let mut last = None;
     for &address in addresses {
-        match timeout(within, TcpStream::connect(address)).await {
+        match timeout(within, stream(address, ours.as_deref())).await {
             Ok(Ok(stream)) => {
                 // russh asks for it only on streams it opens itself.
                 let _ = stream.set_nodelay(true);
@@ -48,6 +63,24 @@ pub async fn connect(addresses: &[SocketAddr], address: &Ssh) -> Result<TcpStrea
         }
     }
     Err(last.expect("a host has an address"))
+}
+
+/// What `BindAddress` names.
+async fn own_addresses(name: &str) -> Result<Vec<SocketAddr>, Fault> {
+    let looked_up = tokio::net::lookup_host((name, 0)).await;
+    looked_up.map(Iterator::collect).map_err(|error| {
+        Fault::new(Phase::Tcp, "bind", format!("'{name}', the BindAddress of ssh_config, has no address"))
+            .because(&error)
+    })
+}
+
+async fn stream(address: SocketAddr, ours: Option<&[SocketAddr]>) -> io::Result<TcpStream> {
+    let Some(ours) = ours else { return TcpStream::connect(address).await };
+    let own = ours.iter().find(|own| own.is_ipv4() == address.is_ipv4());
+    let own = own.ok_or_else(|| io::Error::other("BindAddress is of another family"))?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.bind(*own)?;
+    socket.connect(address).await
 }
 
 fn fault(address: SocketAddr, error: &std::io::Error) -> Fault {

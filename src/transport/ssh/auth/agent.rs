@@ -1,5 +1,6 @@
 //! The agent: what it holds, and what it signs.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,10 +10,12 @@ use russh::keys::agent::client::AgentClient;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 /// An agent that does not answer is no agent.
 const AGENT_WITHIN: Duration = Duration::from_secs(5);
+/// Between two tries to get into its line.
+const IN_LINE: Duration = Duration::from_millis(10);
 /// Signatures asked of an agent at once: it makes them one by one anyway.
 const SIGNING: usize = 8;
 
@@ -49,7 +52,20 @@ impl Agent {
 }
 
 async fn identities(socket: &Path) -> Result<Vec<AgentIdentity>, russh::keys::Error> {
-    AgentClient::connect(UnixStream::connect(socket).await?).request_identities().await
+    AgentClient::connect(connect(socket).await?).request_identities().await
+}
+
+/// Waits in line where too many others do: Linux does not queue us then.
+async fn connect(socket: &Path) -> io::Result<UnixStream> {
+    let until = Instant::now() + AGENT_WITHIN;
+    loop {
+        match UnixStream::connect(socket).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {
+                sleep(IN_LINE).await;
+            }
+            connected => return connected,
+        }
+    }
 }
 
 /// Signs over a connection of its own: one that is shared would be held through round trips to
@@ -72,7 +88,7 @@ impl russh::Signer for Signing<'_> {
     ) -> Result<Vec<u8>, AgentAuthError> {
         // Closed by nobody.
         let _turn = self.agent.turns.acquire().await;
-        let stream = UnixStream::connect(&self.agent.socket).await.map_err(russh::keys::Error::from)?;
+        let stream = connect(&self.agent.socket).await.map_err(russh::keys::Error::from)?;
         let mut client = AgentClient::connect(stream);
         match self.key {
             Some(key) => client.auth_sign(&key.clone().into(), hash, data).await,
@@ -80,3 +96,6 @@ impl russh::Signer for Signing<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

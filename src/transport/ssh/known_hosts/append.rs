@@ -1,4 +1,4 @@
-//! Adds a line to a file that other ssh programs read and write at the same time.
+//! Adds lines to a file that other ssh programs read and write at the same time.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,22 +13,36 @@ use crate::error::{Error, OrFail, Result};
 /// How often a file may be replaced under our hands before we give up.
 const ATTEMPTS: usize = 8;
 
-/// Writes `[name]:port KEY` (without brackets and port for port 22) behind the last line of `path`.
+/// A key of a host, to be recorded.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    pub name: &'a str,
+    pub port: u16,
+    pub key: &'a PublicKey,
+}
+
+/// Writes `[name]:port KEY` (without brackets and port for port 22) for each entry behind the last
+/// line of `path`.
 ///
-/// A new file gets mode 0600 and new folders 0700. The line goes out in one write at the end of
+/// A new file gets mode 0600 and new folders 0700. The lines go out in one write at the end of
 /// the file, under a lock that our own processes respect, so that lines never mix; a last line
 /// without its line end is ended first.
-pub fn append(path: &Path, name: &str, port: u16, key: &PublicKey) -> Result<()> {
-    let failed = || format!("cannot record the host key of {name} in {}", path.display());
-    if !is_plain(name) {
-        return Err(Error::failure(failed())
-            .cause("the name holds a character that has a meaning in known_hosts files")
-            .hint("give the host a plain name with HostKeyAlias in ~/.ssh/config"));
+pub fn append(path: &Path, entries: &[Entry<'_>]) -> Result<()> {
+    let Some(first) = entries.first() else { return Ok(()) };
+    let failed = |name: &str| format!("cannot record the host key of {name} in {}", path.display());
+    let mut lines = String::new();
+    for Entry { name, port, key } in entries {
+        if !is_plain(name) {
+            return Err(Error::failure(failed(name))
+                .cause("the name holds a character that has a meaning in known_hosts files")
+                .hint("give the host a plain name with HostKeyAlias in ~/.ssh/config"));
+        }
+        // The comment of a key is the server's to choose and has no business here.
+        let key = PublicKey::from(key.key_data().clone()).to_openssh().or_fail(|| failed(name))?;
+        lines += &format!("{} {key}\n", with_port(name, *port));
     }
-    // The comment of a key is the server's to choose and has no business here.
-    let key = PublicKey::from(key.key_data().clone()).to_openssh().or_fail(failed)?;
-    append_line(path, &format!("{} {key}\n", with_port(name, port))).map_err(|error| {
-        Error::failure(failed())
+    append_lines(path, &lines).map_err(|error| {
+        Error::failure(failed(first.name))
             .because(error)
             .hint(format!("ls -ld {}, or name another file with --known-hosts FILE", path.display()))
     })
@@ -40,16 +54,20 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && !name.contains(meaning)
 }
 
-fn append_line(path: &Path, line: &str) -> io::Result<()> {
+fn append_lines(path: &Path, lines: &str) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let mut file = lock(path)?;
-    let line = if ends_with_line_end(&mut file)? { line.to_owned() } else { format!("\n{line}") };
+    if !file.metadata()?.is_file() {
+        // `UserKnownHostsFile none`: nothing is kept beyond this run.
+        return file.write_all(lines.as_bytes());
+    }
+    let lines = if ends_with_line_end(&mut file)? { lines.to_owned() } else { format!("\n{lines}") };
     // One write call: with O_APPEND it lands in one piece, whoever else is writing.
-    let written = file.write(line.as_bytes())?;
-    if written != line.len() {
-        return Err(io::Error::new(io::ErrorKind::StorageFull, "only a part of the line was written"));
+    let written = file.write(lines.as_bytes())?;
+    if written != lines.len() {
+        return Err(io::Error::new(io::ErrorKind::StorageFull, "only a part of it was written"));
     }
     file.sync_data()
 }
@@ -96,13 +114,17 @@ mod tests {
         format!("{KEY} comment").parse().unwrap()
     }
 
+    fn append_one(path: &Path, name: &str, port: u16) -> Result<()> {
+        append(path, &[Entry { name, port, key: &key() }])
+    }
+
     #[test]
     fn writes_what_ssh_writes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/.ssh/known_hosts");
-        append(&path, "Web1.Example.com", 22, &key()).unwrap();
-        append(&path, "web1.example.com", 2222, &key()).unwrap();
-        append(&path, "::1", 2222, &key()).unwrap();
+        append_one(&path, "Web1.Example.com", 22).unwrap();
+        append_one(&path, "web1.example.com", 2222).unwrap();
+        append_one(&path, "::1", 2222).unwrap();
         let expected = format!("web1.example.com {KEY}\n[web1.example.com]:2222 {KEY}\n[::1]:2222 {KEY}\n");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
@@ -114,8 +136,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("known_hosts");
         std::fs::write(&path, "# by hand").unwrap();
-        append(&path, "web1", 22, &key()).unwrap();
+        append_one(&path, "web1", 22).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("# by hand\nweb1 {KEY}\n"));
+    }
+
+    #[test]
+    fn a_file_that_keeps_nothing_is_no_error() {
+        append_one(Path::new("/dev/null"), "web1", 22).unwrap();
     }
 
     #[test]
@@ -124,7 +151,7 @@ mod tests {
         let path = folder.path().join("known_hosts");
         for name in ["", "a b", "a\nb", "*", "web?", "!web", "a,b", "|1|x", "#a", "@revoked", "[a]:1", "a\tb"]
         {
-            let error = append(&path, name, 22, &key()).unwrap_err();
+            let error = append_one(&path, name, 22).unwrap_err();
             assert!(!error.hints.is_empty(), "{name:?}");
         }
         assert!(!path.exists());
@@ -141,7 +168,7 @@ mod tests {
                 let path = &path;
                 scope.spawn(move || {
                     for n in 0..25 {
-                        append(path, &format!("web{writer}-{n}"), 22, &key()).unwrap();
+                        append_one(path, &format!("web{writer}-{n}"), 22).unwrap();
                     }
                 });
             }
@@ -154,7 +181,7 @@ mod tests {
     #[test]
     fn an_unwritable_file_is_an_error_with_a_hint() {
         let folder = tempfile::tempdir().unwrap();
-        let error = append(folder.path(), "web1", 22, &key()).unwrap_err();
+        let error = append_one(folder.path(), "web1", 22).unwrap_err();
         assert!(error.message.starts_with("cannot record the host key of web1 in "), "{error}");
         assert!(!error.causes.is_empty() && !error.hints.is_empty());
     }

@@ -333,6 +333,7 @@ fn certificates_of_the_wrong_kind() {
 fn ssh_reads_what_we_append() {
     let server = Sshd::start(&["ed25519"], None);
     let path = server.folder.path().join("recorded");
-    append(&path, "127.0.0.1", server.port, &public(&server.keys[0]).parse().unwrap()).unwrap();
+    let key = public(&server.keys[0]).parse().unwrap();
+    append(&path, &[Entry { name: "127.0.0.1", port: server.port, key: &key }]).unwrap();
     assert_eq!(server.ssh(&path, None), "known");
 }

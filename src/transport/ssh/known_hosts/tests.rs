@@ -77,9 +77,10 @@ fn of_two_hosts_under_one_name_the_second_must_show_the_key_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("known_hosts");
     let known = KnownHosts::load(std::slice::from_ref(&path));
-    assert_eq!(known.record(&path, "web1", 2222, &key(A)).unwrap(), Verdict::Known);
-    assert_eq!(known.record(&path, "web1", 2222, &key(A)).unwrap(), Verdict::Known);
-    assert_eq!(word(&known.record(&path, "web1", 2222, &key(B)).unwrap()), "changed");
+    let record = |text| known.record(&path, Entry { name: "web1", port: 2222, key: &key(text) });
+    assert_eq!(record(A).unwrap(), Verdict::Known);
+    assert_eq!(record(A).unwrap(), Verdict::Known);
+    assert_eq!(word(&record(B).unwrap()), "changed");
     assert_eq!(word(&known.check("web1", 2222, &key(B))), "changed");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("[web1]:2222 {A}\n"));
 }
