@@ -28,6 +28,9 @@ _cronium__run() {
             cronium__run,deploy)
                 cmd="cronium__run__subcmd__deploy"
                 ;;
+            cronium__run,doctor)
+                cmd="cronium__run__subcmd__doctor"
+                ;;
             cronium__run,exec)
                 cmd="cronium__run__subcmd__exec"
                 ;;
@@ -45,6 +48,9 @@ _cronium__run() {
                 ;;
             cronium__run,inspect)
                 cmd="cronium__run__subcmd__inspect"
+                ;;
+            cronium__run,keeper)
+                cmd="cronium__run__subcmd__keeper"
                 ;;
             cronium__run,keygen)
                 cmd="cronium__run__subcmd__keygen"
@@ -82,6 +88,9 @@ _cronium__run() {
             cronium__run__subcmd__help,deploy)
                 cmd="cronium__run__subcmd__help__subcmd__deploy"
                 ;;
+            cronium__run__subcmd__help,doctor)
+                cmd="cronium__run__subcmd__help__subcmd__doctor"
+                ;;
             cronium__run__subcmd__help,exec)
                 cmd="cronium__run__subcmd__help__subcmd__exec"
                 ;;
@@ -99,6 +108,9 @@ _cronium__run() {
                 ;;
             cronium__run__subcmd__help,inspect)
                 cmd="cronium__run__subcmd__help__subcmd__inspect"
+                ;;
+            cronium__run__subcmd__help,keeper)
+                cmd="cronium__run__subcmd__help__subcmd__keeper"
                 ;;
             cronium__run__subcmd__help,keygen)
                 cmd="cronium__run__subcmd__help__subcmd__keygen"
@@ -124,6 +136,15 @@ _cronium__run() {
             cronium__run__subcmd__help,verify)
                 cmd="cronium__run__subcmd__help__subcmd__verify"
                 ;;
+            cronium__run__subcmd__help__subcmd__keeper,serve)
+                cmd="cronium__run__subcmd__help__subcmd__keeper__subcmd__serve"
+                ;;
+            cronium__run__subcmd__help__subcmd__keeper,status)
+                cmd="cronium__run__subcmd__help__subcmd__keeper__subcmd__status"
+                ;;
+            cronium__run__subcmd__help__subcmd__keeper,stop)
+                cmd="cronium__run__subcmd__help__subcmd__keeper__subcmd__stop"
+                ;;
             cronium__run__subcmd__help__subcmd__vars,explain)
                 cmd="cronium__run__subcmd__help__subcmd__vars__subcmd__explain"
                 ;;
@@ -141,6 +162,30 @@ _cronium__run() {
                 ;;
             cronium__run__subcmd__help__subcmd__vars,set)
                 cmd="cronium__run__subcmd__help__subcmd__vars__subcmd__set"
+                ;;
+            cronium__run__subcmd__keeper,help)
+                cmd="cronium__run__subcmd__keeper__subcmd__help"
+                ;;
+            cronium__run__subcmd__keeper,serve)
+                cmd="cronium__run__subcmd__keeper__subcmd__serve"
+                ;;
+            cronium__run__subcmd__keeper,status)
+                cmd="cronium__run__subcmd__keeper__subcmd__status"
+                ;;
+            cronium__run__subcmd__keeper,stop)
+                cmd="cronium__run__subcmd__keeper__subcmd__stop"
+                ;;
+            cronium__run__subcmd__keeper__subcmd__help,help)
+                cmd="cronium__run__subcmd__keeper__subcmd__help__subcmd__help"
+                ;;
+            cronium__run__subcmd__keeper__subcmd__help,serve)
+                cmd="cronium__run__subcmd__keeper__subcmd__help__subcmd__serve"
+                ;;
+            cronium__run__subcmd__keeper__subcmd__help,status)
+                cmd="cronium__run__subcmd__keeper__subcmd__help__subcmd__status"
+                ;;
+            cronium__run__subcmd__keeper__subcmd__help,stop)
+                cmd="cronium__run__subcmd__keeper__subcmd__help__subcmd__stop"
                 ;;
             cronium__run__subcmd__vars,explain)
                 cmd="cronium__run__subcmd__vars__subcmd__explain"
@@ -191,7 +236,7 @@ _cronium__run() {
 
     case "${cmd}" in
         cronium__run)
-            opts="-v -h -V --ledger --color --log-file --verbose --help --version exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help"
+            opts="-v -h -V --ledger --color --log-file --verbose --help --version exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -331,7 +376,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__deploy)
-            opts="-i -l -x -u -p -J -F -k -f -C -o -q -v -h -V --trust --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --list-hosts --forks --serial --canary --max-fail --retries --gate --gate-timeout --pause --check --key --verify-key --output --quiet --junit --events --output-dir --ledger --color --log-file --verbose --help --version"
+            opts="-i -l -x -u -p -J -F -k -b -K -f -C -o -q -v -h -V --trust --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --persist --become --become-user --become-method --ask-become-pass --become-password-file --list-hosts --forks --serial --canary --max-fail --retries --gate --gate-timeout --pause --check --key --verify-key --output --quiet --junit --events --output-dir --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -410,7 +455,7 @@ _cronium__run() {
                     return 0
                     ;;
                 --host-key)
-                    COMPREPLY=($(compgen -W "strict accept-new off" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "ask strict accept-new off" -- "${cur}"))
                     return 0
                     ;;
                 --password-file)
@@ -418,6 +463,30 @@ _cronium__run() {
                     return 0
                     ;;
                 --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --persist)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --become)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                -b)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --become-user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --become-method)
+                    COMPREPLY=($(compgen -W "sudo doas su" -- "${cur}"))
+                    return 0
+                    ;;
+                --become-password-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -504,8 +573,154 @@ _cronium__run() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cronium__subcmd__run__subcmd__doctor)
+            opts="-o -f -i -l -x -u -p -J -F -k -b -K -v -h -V --output --forks --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --persist --become --become-user --become-method --ask-become-pass --become-password-file --list-hosts --ledger --color --log-file --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --forks)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -l)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -x)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jump)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -J)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ssh-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -F)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ssh-option)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --known-hosts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host-key)
+                    COMPREPLY=($(compgen -W "ask strict accept-new off" -- "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --persist)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --become)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                -b)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --become-user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --become-method)
+                    COMPREPLY=($(compgen -W "sudo doas su" -- "${cur}"))
+                    return 0
+                    ;;
+                --become-password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ledger)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cronium__subcmd__run__subcmd__exec)
-            opts="-i -l -x -u -p -J -F -k -f -C -o -q -v -h -V --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --list-hosts --forks --serial --canary --max-fail --retries --gate --gate-timeout --pause --check --timeout --input --env --project --key --verify-key --output --quiet --junit --events --output-dir --on-condition --on-notify --ledger --color --log-file --verbose --help --version"
+            opts="-i -l -x -u -p -J -F -k -b -K -f -C -o -q -v -h -V --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --persist --become --become-user --become-method --ask-become-pass --become-password-file --list-hosts --forks --serial --canary --max-fail --retries --gate --gate-timeout --pause --check --timeout --input --env --project --key --verify-key --output --quiet --junit --events --output-dir --on-condition --on-notify --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -580,7 +795,7 @@ _cronium__run() {
                     return 0
                     ;;
                 --host-key)
-                    COMPREPLY=($(compgen -W "strict accept-new off" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "ask strict accept-new off" -- "${cur}"))
                     return 0
                     ;;
                 --password-file)
@@ -588,6 +803,30 @@ _cronium__run() {
                     return 0
                     ;;
                 --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --persist)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --become)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                -b)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --become-user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --become-method)
+                    COMPREPLY=($(compgen -W "sudo doas su" -- "${cur}"))
+                    return 0
+                    ;;
+                --become-password-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -725,7 +964,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__help)
-            opts="exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help"
+            opts="exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -781,6 +1020,20 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__help__subcmd__deploy)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -867,6 +1120,62 @@ _cronium__run() {
         cronium__subcmd__run__subcmd__help__subcmd__inspect)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__help__subcmd__keeper)
+            opts="status stop serve"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__help__subcmd__keeper__subcmd__serve)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__help__subcmd__keeper__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__help__subcmd__keeper__subcmd__stop)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1075,7 +1384,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__hosts)
-            opts="-o -i -l -x -u -p -J -F -k -v -h -V --output --groups --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --ledger --color --log-file --verbose --help --version"
+            opts="-o -i -l -x -u -p -J -F -k -b -K -v -h -V --output --groups --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --persist --become --become-user --become-method --ask-become-pass --become-password-file --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1158,7 +1467,7 @@ _cronium__run() {
                     return 0
                     ;;
                 --host-key)
-                    COMPREPLY=($(compgen -W "strict accept-new off" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "ask strict accept-new off" -- "${cur}"))
                     return 0
                     ;;
                 --password-file)
@@ -1166,6 +1475,30 @@ _cronium__run() {
                     return 0
                     ;;
                 --connect-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --persist)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --become)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                -b)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --become-user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --become-method)
+                    COMPREPLY=($(compgen -W "sudo doas su" -- "${cur}"))
+                    return 0
+                    ;;
+                --become-password-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1237,6 +1570,188 @@ _cronium__run() {
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
+                --ledger)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__keeper)
+            opts="-v -h -V --ledger --color --log-file --verbose --help --version status stop serve help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ledger)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__keeper__subcmd__help)
+            opts="status stop serve help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__keeper__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__keeper__subcmd__help__subcmd__serve)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__keeper__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__keeper__subcmd__help__subcmd__stop)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__keeper__subcmd__serve)
+            opts="-v -h -V --ledger --color --log-file --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ledger)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__keeper__subcmd__status)
+            opts="-o -v -h -V --output --ledger --color --log-file --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --ledger)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cronium__subcmd__run__subcmd__keeper__subcmd__stop)
+            opts="-v -h -V --ledger --color --log-file --verbose --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --ledger)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

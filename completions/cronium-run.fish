@@ -41,16 +41,18 @@ complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "verify" -d 
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "inspect" -d 'Show what a payload holds'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "keygen" -d 'Make a signing key pair'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "hosts" -d 'Show which hosts a selection names, and how they are reached'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "doctor" -d 'Look at hosts before running anything: login, sudo, runner\'s cache, interpreters, forwarding, clock'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "runs" -d 'List past runs, newest first'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "show" -d 'Show one run: what was run, and how each host ended'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "logs" -d 'Print what hosts printed: their stdout on stdout, their stderr on stderr'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "artifacts" -d 'List the files that scripts left, or write them into a folder'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "keeper" -d 'Look at the connections that --persist keeps, or close them'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "vars" -d 'Read and write the variables that scripts share'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "demo" -d 'Run a signed sample payload on SSH hosts of our own'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "generate" -d 'Write man pages and completion scripts into a folder'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, ssh_config, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s l -l limit -d 'Only those of the targets that this names, too' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s x -l exclude -d 'None of the targets that this names' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
@@ -60,11 +62,20 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s J -l ju
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l host-key -d 'How host keys are checked [default: as ssh_config says, else strict]' -r -f -a "strict\t'An unknown or changed key is refused'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l host-key -d 'How host keys are checked [default: as ssh_config says, else ask]' -r -f -a "ask\t'You are asked about unknown keys, once for all; where nobody can be, as strict'
+strict\t'An unknown or changed key is refused'
 accept-new\t'An unknown key is recorded, a changed one refused'
 off\t'No check at all'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s b -l become -d 'Run as root, or as --become-user, instead of the user who logs in; =false where the inventory says so' -r -f -a "true\t''
+false\t''"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l become-user -d 'The user that --become makes scripts run as [default: root]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l become-method -d 'The program that --become asks [default: sudo]' -r -f -a "sudo\t''
+doas\t'With a password, over a terminal of its own'
+su\t'Always with a password: that of the user to become'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l become-password-file -d 'The first line of a file in place of the password that --ask-become-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s f -l forks -d 'How many hosts at once' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l serial -d 'Sizes of batches, one after the other: 5 or 1,10%,50%; the last repeats, a part is one of all hosts' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l canary -d 'So many hosts alone first: one that is not ok stops the run with exit code 7' -r
@@ -96,6 +107,7 @@ always\t'Everywhere, in files too'
 never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s K -l ask-become-pass -d 'Ask once for the password that the hosts\' sudo, doas or su wants'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l list-hosts -d 'Print the hosts and stop'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s C -l check -d 'Print what would be done and touch nothing'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s q -l quiet -d 'No progress and no summary: only data and errors'
@@ -103,7 +115,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s v -l ve
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s V -l version -d 'Print version'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l trust -d 'A public key to pin for the user on the hosts (repeat)' -r -F
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, ssh_config, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s l -l limit -d 'Only those of the targets that this names, too' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s x -l exclude -d 'None of the targets that this names' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
@@ -113,11 +125,20 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s J -l 
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l host-key -d 'How host keys are checked [default: as ssh_config says, else strict]' -r -f -a "strict\t'An unknown or changed key is refused'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l host-key -d 'How host keys are checked [default: as ssh_config says, else ask]' -r -f -a "ask\t'You are asked about unknown keys, once for all; where nobody can be, as strict'
+strict\t'An unknown or changed key is refused'
 accept-new\t'An unknown key is recorded, a changed one refused'
 off\t'No check at all'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s b -l become -d 'Run as root, or as --become-user, instead of the user who logs in; =false where the inventory says so' -r -f -a "true\t''
+false\t''"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l become-user -d 'The user that --become makes scripts run as [default: root]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l become-method -d 'The program that --become asks [default: sudo]' -r -f -a "sudo\t''
+doas\t'With a password, over a terminal of its own'
+su\t'Always with a password: that of the user to become'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l become-password-file -d 'The first line of a file in place of the password that --ask-become-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s f -l forks -d 'How many hosts at once' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l serial -d 'Sizes of batches, one after the other: 5 or 1,10%,50%; the last repeats, a part is one of all hosts' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l canary -d 'So many hosts alone first: one that is not ok stops the run with exit code 7' -r
@@ -143,6 +164,7 @@ always\t'Everywhere, in files too'
 never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s K -l ask-become-pass -d 'Ask once for the password that the hosts\' sudo, doas or su wants'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l list-hosts -d 'Print the hosts and stop'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s C -l check -d 'Print what would be done and touch nothing'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s q -l quiet -d 'No progress and no summary: only data and errors'
@@ -210,7 +232,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s h -l 
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s V -l version -d 'Print version'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
 json\t'One JSON document'"
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, ssh_config, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s l -l limit -d 'Only those of the targets that this names, too' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s x -l exclude -d 'None of the targets that this names' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
@@ -220,11 +242,20 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s J -l j
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l host-key -d 'How host keys are checked [default: as ssh_config says, else strict]' -r -f -a "strict\t'An unknown or changed key is refused'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l host-key -d 'How host keys are checked [default: as ssh_config says, else ask]' -r -f -a "ask\t'You are asked about unknown keys, once for all; where nobody can be, as strict'
+strict\t'An unknown or changed key is refused'
 accept-new\t'An unknown key is recorded, a changed one refused'
 off\t'No check at all'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s b -l become -d 'Run as root, or as --become-user, instead of the user who logs in; =false where the inventory says so' -r -f -a "true\t''
+false\t''"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l become-user -d 'The user that --become makes scripts run as [default: root]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l become-method -d 'The program that --become asks [default: sudo]' -r -f -a "sudo\t''
+doas\t'With a password, over a terminal of its own'
+su\t'Always with a password: that of the user to become'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l become-password-file -d 'The first line of a file in place of the password that --ask-become-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
 always\t'Everywhere, in files too'
@@ -232,9 +263,48 @@ never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l groups -d 'Show the groups of the inventory, how many hosts each has, and which'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s K -l ask-become-pass -d 'Ask once for the password that the hosts\' sudo, doas or su wants'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s f -l forks -d 'How many hosts at once' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, ssh_config, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s l -l limit -d 'Only those of the targets that this names, too' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s x -l exclude -d 'None of the targets that this names' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s p -l port -d 'The port; host:port says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l private-key -d 'A private key to try before those of ssh_config and the agent (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s J -l jump -d 'Jump hosts on the way to every target, user@host:port with commas between; none goes straight' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l host-key -d 'How host keys are checked [default: as ssh_config says, else ask]' -r -f -a "ask\t'You are asked about unknown keys, once for all; where nobody can be, as strict'
+strict\t'An unknown or changed key is refused'
+accept-new\t'An unknown key is recorded, a changed one refused'
+off\t'No check at all'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s b -l become -d 'Run as root, or as --become-user, instead of the user who logs in; =false where the inventory says so' -r -f -a "true\t''
+false\t''"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l become-user -d 'The user that --become makes scripts run as [default: root]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l become-method -d 'The program that --become asks [default: sudo]' -r -f -a "sudo\t''
+doas\t'With a password, over a terminal of its own'
+su\t'Always with a password: that of the user to become'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l become-password-file -d 'The first line of a file in place of the password that --ask-become-pass asks for' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s K -l ask-become-pass -d 'Ask once for the password that the hosts\' sudo, doas or su wants'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l list-hosts -d 'Print the hosts and stop'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s V -l version -d 'Print version'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -s n -l limit -d 'How many to list; 0 lists all' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -l status -d 'Only runs with this status; `interrupted` are those whose process died, too' -r -f -a "running\t''
 succeeded\t''
@@ -286,6 +356,48 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -l lo
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -f -a "status" -d 'List the connections that are kept'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -f -a "stop" -d 'Close all kept connections'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -f -a "serve" -d 'Be the keeper: started by commands that need one'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from status" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from status" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from status" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from status" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from status" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from serve" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from serve" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from serve" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from serve" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from serve" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from help" -f -a "status" -d 'List the connections that are kept'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Close all kept connections'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from help" -f -a "serve" -d 'Be the keeper: started by commands that need one'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
 always\t'Everywhere, in files too'
@@ -413,24 +525,29 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -l log
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s V -l version -d 'Print version'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "exec" -d 'Run a payload, a script or a command on many hosts'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "deploy" -d 'Put the stub, payloads and trusted keys on hosts, and run nothing'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "init" -d 'Make a payload folder from a template'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "pack" -d 'Pack a folder into a signed payload'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "sign" -d 'Sign a payload'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "verify" -d 'Verify a payload\'s signature and contents'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "inspect" -d 'Show what a payload holds'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "keygen" -d 'Make a signing key pair'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "hosts" -d 'Show which hosts a selection names, and how they are reached'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "runs" -d 'List past runs, newest first'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "show" -d 'Show one run: what was run, and how each host ended'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "logs" -d 'Print what hosts printed: their stdout on stdout, their stderr on stderr'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "artifacts" -d 'List the files that scripts left, or write them into a folder'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "vars" -d 'Read and write the variables that scripts share'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "demo" -d 'Run a signed sample payload on SSH hosts of our own'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "generate" -d 'Write man pages and completion scripts into a folder'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts runs show logs artifacts vars demo completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "exec" -d 'Run a payload, a script or a command on many hosts'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "deploy" -d 'Put the stub, payloads and trusted keys on hosts, and run nothing'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "init" -d 'Make a payload folder from a template'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "pack" -d 'Pack a folder into a signed payload'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "sign" -d 'Sign a payload'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "verify" -d 'Verify a payload\'s signature and contents'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "inspect" -d 'Show what a payload holds'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "keygen" -d 'Make a signing key pair'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "hosts" -d 'Show which hosts a selection names, and how they are reached'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "doctor" -d 'Look at hosts before running anything: login, sudo, runner\'s cache, interpreters, forwarding, clock'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "runs" -d 'List past runs, newest first'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "show" -d 'Show one run: what was run, and how each host ended'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "logs" -d 'Print what hosts printed: their stdout on stdout, their stderr on stderr'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "artifacts" -d 'List the files that scripts left, or write them into a folder'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "keeper" -d 'Look at the connections that --persist keeps, or close them'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "vars" -d 'Read and write the variables that scripts share'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "demo" -d 'Run a signed sample payload on SSH hosts of our own'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "generate" -d 'Write man pages and completion scripts into a folder'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from keeper" -f -a "status" -d 'List the connections that are kept'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from keeper" -f -a "stop" -d 'Close all kept connections'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from keeper" -f -a "serve" -d 'Be the keeper: started by commands that need one'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "get" -d 'Print a variable\'s value as JSON'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "set" -d 'Write a variable'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "list" -d 'List variables, by key'

@@ -71,6 +71,7 @@ async fn own_addresses(name: &str) -> Result<Vec<SocketAddr>, Fault> {
     looked_up.map(Iterator::collect).map_err(|error| {
         Fault::new(Phase::Tcp, "bind", format!("'{name}', the BindAddress of ssh_config, has no address"))
             .because(&error)
+            .hint("ip address  shows those of this machine")
     })
 }
 
