@@ -91,6 +91,15 @@ pub struct Ssh {
 }
 
 impl Ssh {
+    /// Whether a `ProxyCommand` is run on the way there.
+    pub fn needs_program(&self) -> bool {
+        match &self.proxy {
+            None => false,
+            Some(Proxy::Command(_)) => true,
+            Some(Proxy::Jump(jump)) => jump.needs_program(),
+        }
+    }
+
     /// For whoever lives longer than connecting takes.
     pub fn without_secrets(&self) -> Self {
         let proxy = match &self.proxy {

@@ -111,14 +111,15 @@ impl Transport {
 
     async fn reach(&self, address: &Ssh, step: &impl Fn(Step)) -> Result<Remote, Fault> {
         match &self.keeper {
-            Some(keeper) => match keeper.lend(address, step).await {
+            // A program belongs to the folder and the environment of the command that runs it.
+            Some(keeper) if !address.needs_program() => match keeper.lend(address, step).await {
                 Err(fault) if fault.kind == keeper::GONE => {
                     tracing::warn!(%address, ?fault, "no keeper: a connection of our own");
                     self.own(address, step).await
                 }
                 lent => Ok(Remote::Kept(Box::new(lent?))),
             },
-            None => self.own(address, step).await,
+            _ => self.own(address, step).await,
         }
     }
 }
@@ -212,7 +213,7 @@ impl Connection {
             Self::Local(_) => false,
             Self::Ssh(_) if step != Step::Delivered => true,
             Self::Ssh(Remote::Own(ssh)) => ssh.answers(ANSWER_WITHIN).await,
-            Self::Ssh(Remote::Kept(_)) => false,
+            Self::Ssh(Remote::Kept(kept)) => kept.answers(ANSWER_WITHIN).await,
         };
         let phase = if is_open { Phase::Upload } else { Phase::Lost };
         let message = format!("the runner did not start within {} s", PROGRESS_WITHIN.as_secs());

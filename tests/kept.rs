@@ -21,7 +21,7 @@ struct Operator(Environment);
 
 impl Drop for Operator {
     fn drop(&mut self) {
-        self.0.run(["keeper", "stop"]).ignore();
+        self.0.run(["keeper", "stop", "--force"]).ignore();
     }
 }
 
@@ -281,10 +281,9 @@ fn the_keeper_is_nobody_elses() {
 
     operator.0.run(["keeper", "stop"]).ignore();
     fs::set_permissions(operator.folder(), fs::Permissions::from_mode(0o755)).unwrap();
-    let outcome = operator.exec(&fleet, &fleet.name(1)).args(["--", "true"]).run();
+    let outcome = operator.0.run(["keeper", "status"]);
     assert_eq!(outcome.code, 1, "{outcome:?}");
     assert!(outcome.err().contains("others may enter it (mode 755)"), "{outcome:?}");
-    assert!(outcome.err().contains("--persist 0"), "{outcome:?}");
     outcome.ignore();
     fs::set_permissions(operator.folder(), fs::Permissions::from_mode(0o700)).unwrap();
 }
@@ -407,4 +406,163 @@ fn a_relay_that_is_cut_between_two_commands_is_noticed_by_nobody() {
     relay(&fleet, 1, 2, || false);
     operator.runs(&fleet, &fleet.name(1));
     assert_eq!(fleet.logins(2), 2);
+}
+
+#[test]
+fn the_keeper_holds_nothing_of_the_command_that_started_it() {
+    let (operator, fleet) = (Operator::new(), Fleet::start(1));
+    // A lock of the shell, and a pipe that somebody reads to its end.
+    let line = format!(
+        "(flock 9; cronium-run exec {} -u {} -p {} --private-key {} --known-hosts {} --persist 10m -o quiet -- true) \
+         9>lock 8>&1 | cat; flock -n lock true",
+        fleet.name(1),
+        harness::user(),
+        fleet.port(),
+        fleet.private_key().display(),
+        fleet.known_hosts().display(),
+    );
+    operator.0.program("sh", ["-c", &line]).limit(30).run().succeeds().ignore();
+    operator.ready(1);
+}
+
+#[test]
+fn what_the_host_refuses_is_told_as_without_a_keeper() {
+    let operator = Operator::new();
+    let fleet = FleetPlan::default().host_with(1, |host| host.config = "MaxSessions 0".to_owned()).start();
+    let outcome = operator.exec(&fleet, &fleet.name(1)).args(["--", "true"]).run();
+    assert_eq!(outcome.code, 4, "{outcome:?}");
+    assert!(outcome.err().contains("the host opens no session"), "{outcome:?}");
+    outcome.ignore();
+}
+
+#[test]
+fn a_host_that_is_slow_to_let_us_in_is_asked_once() {
+    let (operator, fleet) = (Operator::new(), Fleet::start(1));
+    // Longer than a keeper stays that has nothing to do.
+    harness::black_hole(&fleet, 2);
+    let outcome = operator
+        .0
+        .command(["exec", &fleet.name(2), "-u", harness::user(), "-p", &fleet.port().to_string()])
+        .args(["--persist", "10m", "--connect-timeout", "8s", "--", "true"])
+        .limit(15)
+        .run();
+    assert_eq!(outcome.code, 4, "{outcome:?}");
+    outcome.ignore();
+}
+
+#[test]
+fn a_keeper_that_is_stuck_or_cannot_be_is_done_without() {
+    let (operator, fleet) = (Operator::new(), Fleet::start(1));
+    operator.runs(&fleet, &fleet.name(1));
+    let pid = operator.pid();
+    kill_process(pid, Signal::STOP).unwrap();
+    let outcome = operator.exec(&fleet, &fleet.name(1)).args(["--", "echo in"]).limit(40).run();
+    kill_process(pid, Signal::CONT).unwrap();
+    assert_eq!((outcome.code, outcome.out().contains("in\n")), (0, true), "{outcome:?}");
+    outcome.ignore();
+    operator.0.run(["keeper", "stop"]).ignore();
+
+    fs::set_permissions(operator.folder(), fs::Permissions::from_mode(0o755)).unwrap();
+    let outcome = operator.exec(&fleet, &fleet.name(1)).args(["--", "echo in"]).run();
+    assert_eq!((outcome.code, outcome.out().contains("in\n")), (0, true), "{outcome:?}");
+    assert!(outcome.err().contains("warning: no connection is kept"), "{outcome:?}");
+    assert!(outcome.err().contains("others may enter it (mode 755)"), "{outcome:?}");
+    outcome.ignore();
+    fs::set_permissions(operator.folder(), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn a_proxy_command_runs_where_and_as_it_was_typed() {
+    let (operator, fleet) = (Operator::new(), Fleet::start(1));
+    let relay = "exec 3<>/dev/tcp/$1/$2; cat <&3 & cat >&3; kill $!";
+    let proxy = operator.0.write("px", format!("#!/bin/bash\necho \"$WHICH\" >>ways\n{relay}\n"));
+    fs::set_permissions(&proxy, fs::Permissions::from_mode(0o755)).unwrap();
+    for way in ["one", "two"] {
+        let outcome = operator
+            .exec(&fleet, &fleet.name(1))
+            .args(["--ssh-option", "ProxyCommand=./px %h %p", "--", "echo in"])
+            .env("WHICH", way)
+            .run();
+        assert_eq!((outcome.code, outcome.out().contains("in\n")), (0, true), "{outcome:?}");
+        outcome.ignore();
+    }
+    assert_eq!(fs::read_to_string(operator.0.path("ways")).unwrap(), "one\ntwo\n");
+}
+
+#[test]
+fn a_folder_that_was_made_anew_has_a_keeper_of_its_own() {
+    let (operator, fleet) = (Operator::new(), Fleet::start(1));
+    operator.runs(&fleet, &fleet.name(1));
+    let first = operator.pid();
+    fs::remove_dir_all(operator.folder()).unwrap();
+    operator.runs(&fleet, &fleet.name(1));
+    let second = operator.pid();
+    assert_ne!(first, second);
+    // Nobody finds the first one any more, and it takes nothing of the second's with it.
+    let stat = PathBuf::from(format!("/proc/{}/stat", first.as_raw_nonzero()));
+    assert!(until(20, || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))));
+    operator.ready(1);
+    assert_eq!(operator.pid(), second);
+}
+
+#[test]
+fn a_runner_whose_program_was_removed_still_helps() {
+    let (operator, fleet) = (Operator::new(), Fleet::start(1));
+    operator.runs(&fleet, &fleet.name(1));
+    operator.ready(1);
+    fs::remove_dir_all(fleet.home(1).join(".cache")).unwrap();
+    let outcome = operator.exec(&fleet, &fleet.name(1)).args(["--", "cronium incr seen"]).run();
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    outcome.ignore();
+}
+
+#[test]
+fn the_keys_of_jump_hosts_are_looked_at_again() {
+    let (operator, fleet) = (Operator::new(), Fleet::start(2));
+    let jump = format!("{}:{}", fleet.name(1), fleet.port());
+    let run = || operator.exec(&fleet, &fleet.name(2)).args(["-J", &jump, "--", "true"]).run();
+    run().succeeds().ignore();
+    let known = fs::read_to_string(fleet.known_hosts()).unwrap();
+    let of_jump = known.lines().find(|line| line.contains(&fleet.name(1))).unwrap();
+    fs::write(fleet.known_hosts(), format!("@revoked {of_jump}\n{known}")).unwrap();
+    let outcome = run();
+    assert_eq!(outcome.code, 4, "{outcome:?}");
+    assert!(outcome.err().contains("revoked"), "{outcome:?}");
+    outcome.ignore();
+}
+
+#[test]
+fn a_keeper_is_not_stopped_under_a_command() {
+    let (operator, fleet) = (Operator::new(), Fleet::start(1));
+    let running = operator.exec(&fleet, &fleet.name(1)).args(["--", "sleep 3.0628; echo done"]).start();
+    assert!(until(20, || is_asleep("3.0628")));
+    let refused = operator.0.run(["keeper", "stop"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.err().contains("a command is at work over the keeper's connection"), "{refused:?}");
+    assert!(refused.err().contains("keeper stop --force"), "{refused:?}");
+    refused.ignore();
+    let outcome = running.wait();
+    assert_eq!((outcome.code, outcome.out().contains("done\n")), (0, true), "{outcome:?}");
+    outcome.ignore();
+}
+
+#[test]
+fn payloads_are_deployed_over_kept_connections() {
+    let (operator, fleet) = (Operator::new(), Fleet::start(2));
+    for name in ["one", "two"] {
+        operator.0.run(["init", name]).succeeds().ignore();
+        operator.0.write(format!("{name}/run.sh"), format!("#!/bin/sh\necho {name}\n"));
+        operator.0.run(["pack", name]).succeeds().ignore();
+    }
+    let outcome = operator
+        .0
+        .reaching(&fleet, ["deploy", &fleet.names(1..=2), "one.tar.gz", "two.tar.gz"])
+        .args(["--persist", "10m", "-o", "quiet"])
+        .run();
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    outcome.ignore();
+    for host in 1..=2 {
+        let payloads = fs::read_dir(fleet.home(host).join(".cache/cronium-run/payload")).unwrap().count();
+        assert_eq!(payloads, 2);
+    }
 }

@@ -30,20 +30,27 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// List the connections that are kept
+    /// List the connections that are kept: ready (a runner waits there), open, or in use
     Status {
         /// What to print
         #[arg(short, long, value_name = "FORMAT", default_value = "text")]
         output: Format,
     },
-    /// Close all kept connections
-    Stop,
+    /// Close all kept connections, unless a command is at work over one
+    Stop {
+        /// Close those too that a command is at work over: its hosts are unknown then
+        #[arg(long)]
+        force: bool,
+    },
     /// Be the keeper: started by commands that need one
     #[command(hide = true)]
     Serve,
 }
 
 pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
+    if matches!(args.action, Action::Serve) {
+        detach();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -52,10 +59,26 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     runtime.block_on(async {
         match args.action {
             Action::Status { output } => status(&place, output, &context.term).await,
-            Action::Stop => stop(&place, &context.term).await,
+            Action::Stop { force } => stop(&place, force, &context.term).await,
             Action::Serve => serve(&place, context).await,
         }
     })
+}
+
+/// It outlives the command that started it, and its terminal: it holds nothing of either's, such as
+/// a lock or a pipe that somebody waits for. Its files are its own.
+fn detach() {
+    let _ = rustix::process::setsid();
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let open: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        // The one that read the folder is closed already, and nothing else of ours is open yet.
+        let _ = nix::unistd::close(descriptor);
+    }
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 async fn status(place: &Place, output: Format, term: &Term) -> Result<ExitCode> {
@@ -107,13 +130,23 @@ fn table(standings: &[Standing], term: &Term) -> String {
     table.text(term)
 }
 
-async fn stop(place: &Place, term: &Term) -> Result<ExitCode> {
+async fn stop(place: &Place, force: bool, term: &Term) -> Result<ExitCode> {
     let mut stopped = 0;
     for Found { socket, .. } in place.keepers() {
         // Whatever language it speaks, it ends at a signal.
-        let Some((pid, _)) = keeper::standing(&socket).await else {
-            continue;
-        };
+        let Some((pid, standing)) = keeper::standing(&socket).await else { continue };
+        let lent = standing.map(|standing| standing.connections).unwrap_or_default();
+        let lent: Vec<String> =
+            lent.into_iter().filter(|kept| kept.left_ms.is_none()).map(|kept| kept.to).collect();
+        if let Some(first) = lent.first()
+            && !force
+        {
+            let others = if lent.len() > 1 { format!(" and {} more", lent.len() - 1) } else { String::new() };
+            return Err(Error::failure(format!(
+                "{first}{others}: a command is at work over the keeper's connection"
+            ))
+            .hint("wait for it; or cronium-run keeper stop --force, which leaves its hosts unknown"));
+        }
         let process = Pid::from_raw(pid).ok_or_else(|| Error::failure("the keeper has no process"))?;
         kill_process(process, Signal::TERM).or_fail(|| format!("cannot stop the keeper, process {pid}"))?;
         let gone = async {
@@ -136,12 +169,6 @@ async fn stop(place: &Place, term: &Term) -> Result<ExitCode> {
 }
 
 async fn serve(place: &Place, context: &Context) -> Result<ExitCode> {
-    // It outlives the command that started it, and its terminal; and its files are its own.
-    let _ = rustix::process::setsid();
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    let _ = setrlimit(Resource::Nofile, limit);
     let ready = || {
         // Whoever waits for the word has started us.
         let _ = context.term.data(b"\n");

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cronium_wire::manifest::HelperAccess;
 use jiff::Timestamp;
@@ -23,6 +24,7 @@ use crate::ledger::{Ledger, NewRun, RunRecorder};
 use crate::payload::Signed;
 use crate::plan::{Plan, Task};
 use crate::report::{Output, Reporters};
+use crate::term::Term;
 use crate::transport::Transport;
 use crate::transport::keeper::Keeper;
 
@@ -87,6 +89,7 @@ pub fn launch(
     let variables = Arc::new(LedgerVariables::new(&ledger)?);
     let api = Api::new(run_context(&plan), helpers(&plan), variables, Limits::default())?;
     let payload = payload(&plan.task).map(info);
+    let keeper = plan.persist.and_then(|persist| keeper(persist, &context.term));
     ledger.begin_run(NewRun {
         id: plan.run.clone(),
         command: plan.command.clone(),
@@ -107,7 +110,6 @@ pub fn launch(
     let recorder = ledger.recorder(&plan.run);
     let mut sink = LedgerFirst { recorder, reporters: &mut reporters, hooks: &mut hooks };
     let gate = plan.strategy.gate.as_ref();
-    let keeper = plan.persist.map(Keeper::new).transpose()?;
     let ask = AskOperator::new(telling, &context.term);
     let means = fleet::Means {
         transport: Transport::remembering(context.login_keys_path()?).kept_by(keeper),
@@ -129,6 +131,23 @@ pub fn launch(
         ExitCode::Success => hooked,
         code => code,
     })
+}
+
+/// Without a keeper the run makes connections of its own.
+fn keeper(persist: Duration, term: &Term) -> Option<Keeper> {
+    let begun = Keeper::new(persist).and_then(|keeper| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.or_fail(|| "cannot start the threads that talk to the keeper")?.block_on(keeper.begin())?;
+        Ok(keeper)
+    });
+    match begun {
+        Ok(keeper) => Some(keeper),
+        Err(error) => {
+            let why = [error.message].into_iter().chain(error.causes).collect::<Vec<_>>().join(": ");
+            super::shell::warn(term, &format!("no connection is kept: {why}"));
+            None
+        }
+    }
 }
 
 /// What is on disk is told, then hooks are run; a ledger that fails stops the run, a reporter or a

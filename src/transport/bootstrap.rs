@@ -8,6 +8,7 @@
 
 use std::io::Read;
 use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use cronium_wire::message::Hello;
@@ -64,14 +65,14 @@ pub fn stub(machine: &str) -> Option<&'static Embedded> {
 /// Runs the cached stub of whichever architecture is there and whole, or asks for one. Where the
 /// host cannot compute a digest, the stub looks at itself, or `unchecked` is what is done.
 ///
-/// Beside a stub that was found whole lies a stamp. A stub that is older than its stamp was not
-/// written to since: computing its digest costs a host more than all else that a job does. The
-/// runner takes stamps away after an hour, so that a disk that rots is found out.
+/// Beside a stub that was found whole lies a stamp of this hour `$h`. A stub that is older than its
+/// stamp was not written to since, as far as its time of change tells: computing its digest costs a
+/// host more than all else that a job does.
 fn warm_script(word: &str, unchecked: &str) -> String {
     let digests: Vec<&str> = STUBS.iter().map(|stub| stub.digest).collect();
     format!(
         "d=${{XDG_CACHE_HOME:-${{HOME:-/dev/null}}/.cache}}/cronium-run/stub; for s in {}; do \
-         p=$d/$s; k=$d/.$s.whole; if [ -x \"$p\" ]; then \
+         p=$d/$s; k=$d/.$s.whole.$h; if [ -x \"$p\" ]; then \
          if [ \"$p\" -ot \"$k\" ] 2>/dev/null; then exec \"$p\" run checked{word}; fi; \
          case $(sha256sum < \"$p\" 2>/dev/null || echo none) in \
          $s*) true 2>/dev/null > \"$k\"; exec \"$p\" run checked{word};; \
@@ -127,6 +128,12 @@ fn cold_script(stub: &Embedded) -> String {
     format!("s={}; l={}; n={}; {COLD}", stub.digest, stub.gzip.len(), stub.size)
 }
 
+/// A script that looks for stamps, with the hour by our clock.
+fn this_hour(script: &str) -> String {
+    let hour = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 3600;
+    format!("h={hour}; {script}")
+}
+
 /// The line for the login shell that makes an sh run `script`.
 fn line(privilege: Option<&Privilege>, script: &str) -> String {
     match privilege {
@@ -170,7 +177,7 @@ async fn start_at_once(
     step: &impl Fn(Step),
 ) -> Result<(Link, Hello), Fault> {
     let script = if connection.is_kept() { &WAITING } else { &WARM };
-    let mut warm = connection.exec_again(&line(privilege, script)).await?;
+    let mut warm = connection.exec_again(&line(privilege, &this_hour(script))).await?;
     let delivered = send(&mut warm, first.pieces()).await;
     if delivered {
         step(Step::Delivered);
@@ -211,7 +218,7 @@ async fn start_asked(
     if terminal && matches!(connection, Connection::Local(_)) {
         return Err(privilege::no_terminal_here(privilege));
     }
-    let carrier = connection.exec(&line(Some(privilege), &WARM_OR_COLD), terminal).await?;
+    let carrier = connection.exec(&line(Some(privilege), &this_hour(&WARM_OR_COLD)), terminal).await?;
     let asked = greet(carrier, 0, Some(privilege)).await;
     let answer = match asked.map_err(|fault| undelivered(fault, false))? {
         Answer::NeedsStub { machine, mut carrier } => {

@@ -95,6 +95,11 @@ impl Decoder {
         Ok(Some(frame))
     }
 
+    /// Overwrites what was taken from it already.
+    pub fn wipe(&mut self) {
+        self.buffer[..self.start].fill(0);
+    }
+
     /// Whether bytes of an unfinished frame are held: at the end of the stream, a cut frame.
     pub fn is_mid_frame(&self) -> bool {
         self.start < self.buffer.len()

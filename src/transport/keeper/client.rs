@@ -33,8 +33,22 @@ const TUNNEL_BACKLOG: usize = 32;
 /// The kind of a fault that is none of the host.
 pub const GONE: &str = "keeper";
 
-/// What a keeper has no use for, or should not have: values that a command was given.
-const FORGOTTEN: [&str; 2] = ["COSIGN_PASSWORD", "SSH_ASKPASS"];
+/// What a keeper needs of the environment of the command that starts it. It has no use for the rest,
+/// secrets of that command among it.
+const KEPT: [&str; 12] = [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "PATH",
+    "LANG",
+    "TZ",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_CACHE_HOME",
+];
 
 /// The way to a keeper that runs, or is started by whoever finds none.
 pub struct Keeper {
@@ -49,6 +63,15 @@ impl Keeper {
     pub fn new(keep: Duration) -> Result<Self> {
         let session = getrandom::u64().map_err(|error| Error::failure("no random number").because(error))?;
         Ok(Self { place: Place::open()?, keep, session: session.into(), starting: Mutex::default() })
+    }
+
+    /// Sees to it that there is a keeper.
+    pub async fn begin(&self) -> Result<()> {
+        self.connect().await.map(drop).map_err(|error| {
+            Error::failure("the keeper of connections does not start")
+                .because(error)
+                .hint("cronium-run keeper serve  shows why")
+        })
     }
 
     /// Files are read again for connections from now on.
@@ -66,9 +89,8 @@ impl Keeper {
         // One that is about to end takes nobody in any more; the next one does.
         let mut again = true;
         loop {
-            let asked = async {
-                let (mut incoming, mut outgoing) = halves(self.connect().await?);
-                outgoing.message(&request).await?;
+            let lent = async {
+                let (mut incoming, outgoing) = ask(self.connect().await?, &request).await?;
                 loop {
                     match incoming.message::<Word>().await? {
                         Some(Word::Step(next)) => step(next),
@@ -78,7 +100,7 @@ impl Keeper {
                     }
                 }
             };
-            match asked.await {
+            match lent.await {
                 Ok(Ok((lease, incoming, outgoing))) => {
                     let address = address.without_secrets();
                     return Ok(Kept::new(address, self.place.socket(), lease, incoming, outgoing));
@@ -112,14 +134,29 @@ impl Keeper {
 pub async fn standing(socket: &std::path::Path) -> Option<(i32, Option<Standing>)> {
     let stream = connect(socket).await.ok()?;
     let pid = stream.peer_cred().ok()?.pid()?;
-    let (mut incoming, mut outgoing) = halves(stream);
-    let asked = async {
-        outgoing.message(&Request::Status).await?;
+    let standing = async {
+        let (mut incoming, _outgoing) = ask(stream, &Request::Status).await?;
         incoming.message::<Word>().await
     };
-    match timeout(ANSWER_WITHIN, asked).await {
+    match timeout(ANSWER_WITHIN, standing).await {
         Ok(Ok(Some(Word::Standing(standing)))) => Some((pid, Some(standing))),
         _ => Some((pid, None)),
+    }
+}
+
+/// Makes a request and waits until it is heard: a keeper that is stopped or stuck takes connections
+/// in, and nothing more.
+async fn ask(stream: UnixStream, request: &Request) -> io::Result<(Incoming, Outgoing)> {
+    let (mut incoming, mut outgoing) = halves(stream);
+    let heard = async {
+        outgoing.message(request).await?;
+        incoming.message::<Word>().await
+    };
+    match timeout(ANSWER_WITHIN, heard).await {
+        Ok(Ok(Some(Word::Heard))) => Ok((incoming, outgoing)),
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(_)) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it hears nobody")),
     }
 }
 
@@ -137,12 +174,7 @@ async fn start() -> io::Result<()> {
     let mut command = std::process::Command::new(program());
     command.arg0("cronium-run").args(["keeper", "serve"]).current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        let is_ours = name.as_encoded_bytes().starts_with(b"CRONIUM_RUN_");
-        if is_ours || FORGOTTEN.iter().any(|forgotten| name == *forgotten) {
-            command.env_remove(name);
-        }
-    }
+    command.env_clear().envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     let mut command = tokio::process::Command::from(command);
     let mut child = command.spawn()?;
     let mut word = [0; 1];
@@ -177,22 +209,34 @@ fn gone(error: &io::Error) -> Fault {
 /// With a port, the number that the host has chosen.
 type Opened = Result<(Tunnel, Option<u16>), Fault>;
 
-/// A tunnel, and who waits for it.
-type Wanted = (Entrance, oneshot::Sender<Opened>);
+/// What is asked of a connection, and who waits for the answer.
+enum Want {
+    Tunnel(Entrance, oneshot::Sender<Opened>),
+    Answers(Duration, oneshot::Sender<bool>),
+}
+
+impl Want {
+    fn ask(&self) -> Ask {
+        match self {
+            Self::Tunnel(entrance, _) => Ask::Tunnel(entrance.clone()),
+            Self::Answers(within, _) => Ask::Answers(*within),
+        }
+    }
+}
 
 /// A connection that the keeper lends until this is dropped.
 pub struct Kept {
     address: Ssh,
     socket: PathBuf,
     lease: u64,
-    asks: mpsc::Sender<Wanted>,
+    wants: mpsc::Sender<Want>,
 }
 
 impl Kept {
     fn new(address: Ssh, socket: PathBuf, lease: u64, incoming: Incoming, outgoing: Outgoing) -> Self {
-        let (asks, asked) = mpsc::channel(1);
-        tokio::spawn(attend(socket.clone(), incoming, outgoing, asked));
-        Self { address, socket, lease, asks }
+        let (wants, wanted) = mpsc::channel(1);
+        tokio::spawn(attend(socket.clone(), incoming, outgoing, wanted));
+        Self { address, socket, lease, wants }
     }
 
     /// Where it leads, without what it takes to get there.
@@ -205,57 +249,69 @@ impl Kept {
     pub async fn exec(&self, command: &str, terminal: bool, again: bool) -> Result<KeptExec, Fault> {
         let request = Request::Exec { lease: self.lease, command: command.to_owned(), terminal, again };
         let begun = async {
-            let (incoming, mut outgoing) = halves(connect(&self.socket).await?);
-            outgoing.message(&request).await?;
-            io::Result::Ok((incoming, outgoing))
+            let (mut incoming, outgoing) = ask(connect(&self.socket).await?, &request).await?;
+            // As with a connection of our own: the host has agreed to it, or has said why not.
+            match incoming.message().await? {
+                Some(Word::Started) => Ok(Ok(KeptExec { inbox: Inbox::new(incoming), outgoing })),
+                Some(Word::Failed(fault)) => Ok(Err(fault)),
+                _ => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+            }
         };
-        let (incoming, outgoing) = begun.await.map_err(|error| gone(&error))?;
-        Ok(KeptExec { inbox: Inbox::new(incoming), outgoing })
+        begun.await.unwrap_or_else(|error| Err(gone(&error)))
     }
 
     pub async fn open_tunnel(&self, at: Entrance) -> Opened {
         let (answer, answered) = oneshot::channel();
         let lost = || Fault::lost("the keeper of connections is gone");
-        self.asks.send((at, answer)).await.map_err(|_| lost())?;
+        self.wants.send(Want::Tunnel(at, answer)).await.map_err(|_| lost())?;
         answered.await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// Whether the host answers now.
+    pub async fn answers(&self, within: Duration) -> bool {
+        let (answer, answered) = oneshot::channel();
+        let asked = self.wants.send(Want::Answers(within, answer)).await;
+        asked.is_ok() && answered.await.unwrap_or(false)
     }
 }
 
-/// Asks for tunnels and takes the helpers that call, until nobody needs the connection any more.
+/// Asks for what is wanted and takes the helpers that call, until nobody needs the connection any
+/// more.
 async fn attend(
     socket: PathBuf,
     mut incoming: Incoming,
     mut outgoing: Outgoing,
-    mut asked: mpsc::Receiver<Wanted>,
+    mut wanted: mpsc::Receiver<Want>,
 ) {
     let mut waiting = None;
     let mut streams: Option<mpsc::Sender<Box<dyn Stream>>> = None;
     loop {
         tokio::select! {
-            ask = asked.recv() => {
-                let Some((entrance, answer)) = ask else { return };
-                waiting = Some(answer);
-                if outgoing.message(&Ask::Tunnel(entrance)).await.is_err() {
+            // One after the other: answers bear no names.
+            want = wanted.recv(), if waiting.is_none() => {
+                let Some(want) = want else { return };
+                if outgoing.message(&want.ask()).await.is_err() {
                     return;
                 }
+                waiting = Some(want);
             }
-            word = incoming.message::<Word>() => match word {
-                Ok(Some(Word::Tunnel { port })) => {
-                    let (sender, receiver) = mpsc::channel(TUNNEL_BACKLOG);
-                    streams = Some(sender);
-                    if let Some(answer) = waiting.take() {
-                        let _ = answer.send(Ok((Tunnel::Ssh(receiver), port)));
-                    }
-                }
-                Ok(Some(Word::Failed(fault))) => {
-                    if let Some(answer) = waiting.take() {
-                        let _ = answer.send(Err(fault));
-                    }
-                }
-                Ok(Some(Word::Called { call })) => {
+            word = incoming.message::<Word>() => match (word, waiting.take()) {
+                (Ok(Some(Word::Called { call })), want) => {
+                    waiting = want;
                     if let (Some(streams), Ok(stream)) = (&streams, take(&socket, call).await) {
                         let _ = streams.send(Box::new(stream)).await;
                     }
+                }
+                (Ok(Some(Word::Tunnel { port })), Some(Want::Tunnel(_, answer))) => {
+                    let (sender, receiver) = mpsc::channel(TUNNEL_BACKLOG);
+                    streams = Some(sender);
+                    let _ = answer.send(Ok((Tunnel::Ssh(receiver), port)));
+                }
+                (Ok(Some(Word::Failed(fault))), Some(Want::Tunnel(_, answer))) => {
+                    let _ = answer.send(Err(fault));
+                }
+                (Ok(Some(Word::Answers(answers))), Some(Want::Answers(_, answer))) => {
+                    let _ = answer.send(answers);
                 }
                 _ => return,
             }

@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 
+use zeroize::Zeroizing;
+
 use crate::transport::inbox::Piece;
 
 const JSON: u8 = 0;
@@ -34,7 +36,12 @@ impl Incoming {
     /// The next message; `None` at the end of the stream. Safe to drop and call again.
     pub async fn message<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         match self.frame().await? {
-            Some(Frame { kind: JSON, body, .. }) => Ok(Some(serde_json::from_slice(&body)?)),
+            Some(Frame { kind: JSON, body, .. }) => {
+                // A password may be in it.
+                let body = Zeroizing::new(body);
+                self.decoder.wipe();
+                Ok(Some(serde_json::from_slice(&body)?))
+            }
             Some(_) => Err(foreign()),
             None => Ok(None),
         }
@@ -61,12 +68,12 @@ impl Incoming {
     }
 
     async fn frame(&mut self) -> io::Result<Option<Frame>> {
-        let mut buffer = [0; 16 << 10];
+        let mut buffer = Zeroizing::new([0; 16 << 10]);
         loop {
             if let Some(frame) = self.decoder.next().map_err(io::Error::other)? {
                 return Ok(Some(frame));
             }
-            match self.stream.read(&mut buffer).await? {
+            match self.stream.read(&mut buffer[..]).await? {
                 0 => return Ok(None),
                 count => self.decoder.push(&buffer[..count]),
             }
@@ -86,7 +93,7 @@ pub struct Outgoing {
 
 impl Outgoing {
     pub async fn message(&mut self, message: &impl Serialize) -> io::Result<()> {
-        self.frame(JSON, &serde_json::to_vec(message)?).await
+        self.frame(JSON, &Zeroizing::new(serde_json::to_vec(message)?)).await
     }
 
     pub async fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -111,7 +118,8 @@ impl Outgoing {
     }
 
     async fn frame(&mut self, kind: u8, body: &[u8]) -> io::Result<()> {
-        let mut bytes = Vec::new();
+        // Of its final size: a vector that grows leaves copies behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(body.len() + 16));
         Frame::write(kind, self.next, body, &mut bytes);
         self.next += 1;
         self.stream.write_all(&bytes).await

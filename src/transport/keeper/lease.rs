@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::pool::Idle;
 use super::spare::{Spare, Started};
 use crate::inventory::Ssh;
 use crate::transport::Fault;
-use crate::transport::ssh::Connection;
+use crate::transport::ssh::{Connection, boot_time};
 
 /// Programs of one command at once. One job needs one after the other.
 const PROGRAMS: u32 = 16;
@@ -47,14 +48,16 @@ impl Lease {
     }
 
     /// Held for as long as a program of this command runs.
-    pub async fn place(&self) -> OwnedSemaphorePermit {
-        Arc::clone(&self.programs).acquire_owned().await.expect("nobody closes it")
+    /// `None` where the lease is over.
+    pub async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.programs).acquire_owned().await.ok()
     }
 
-    /// Waits for what the command left, and starts what the next one wants. `None` where the
-    /// connection is of no further use.
-    pub async fn end(&self, has_tunnels: bool) -> Option<Option<Spare>> {
-        timeout(PROGRAMS_END_WITHIN, self.programs.acquire_many(PROGRAMS)).await.ok()?.ok()?.forget();
+    /// Waits for what the command left. The connection, to be kept for so long; `None` where it is
+    /// of no further use.
+    pub async fn end(&self, has_tunnels: bool, keep: Duration) -> Option<Idle> {
+        let _all = timeout(PROGRAMS_END_WITHIN, self.programs.acquire_many(PROGRAMS)).await.ok()?.ok()?;
+        self.programs.close();
         if has_tunnels {
             timeout(PROGRAMS_END_WITHIN, self.connection.close_tunnels()).await.ok()?;
         }
@@ -63,7 +66,14 @@ impl Lease {
         }
         let unused = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
         let again = self.again.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let unused = unused.filter(Spare::runs);
-        Some(unused.or_else(|| again.map(|command| Spare::start(Arc::clone(&self.connection), command))))
+        let spare = unused.filter(Spare::runs);
+        let since = boot_time();
+        Some(Idle {
+            connection: Arc::clone(&self.connection),
+            again: again.filter(|_| spare.is_none()),
+            spare,
+            since,
+            until: since + keep,
+        })
     }
 }

@@ -41,7 +41,6 @@ impl Place {
             Error::failure(format!("connections cannot be kept in {}", folder.display()))
                 .cause(cause.to_string())
                 .hint(format!("ls -ld {}", folder.display()))
-                .hint("--persist 0  makes a connection for each command")
         };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| refused(&error))?;
         let metadata = fs::symlink_metadata(folder).map_err(|error| refused(&error))?;
@@ -72,8 +71,8 @@ impl Place {
         self.folder.join(format!("{}.sock", build()))
     }
 
-    /// The socket and the lock that makes its holder the only keeper; `None` where there is one.
-    pub fn listen(&self) -> io::Result<Option<(UnixListener, File)>> {
+    /// Takes the place of the keeper; `None` where there is one.
+    pub fn listen(&self) -> io::Result<Option<Seat>> {
         let path = self.folder.join(format!("{}.lock", build()));
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -88,18 +87,46 @@ impl Place {
         }
         let listener = UnixListener::bind(&socket)?;
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o600))?;
-        Ok(Some((listener, lock)))
+        let inode = inode(&socket);
+        Ok(Some(Seat { listener, socket, inode, _lock: lock }))
+    }
+}
+
+/// Where the only keeper listens.
+pub struct Seat {
+    pub listener: UnixListener,
+    socket: PathBuf,
+    inode: Option<(u64, u64)>,
+    _lock: File,
+}
+
+impl Seat {
+    /// Whether commands find us here. The folder may have been removed and made anew, with another
+    /// keeper in it.
+    pub fn is_ours(&self) -> bool {
+        self.inode.is_some() && inode(&self.socket) == self.inode
     }
 
-    /// Nobody comes any more. Only the holder of the lock may.
+    /// Nobody comes any more.
     pub fn leave(&self) {
-        let _ = fs::remove_file(self.socket());
+        if self.is_ours() {
+            let _ = fs::remove_file(&self.socket);
+        }
     }
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 fn folder() -> Result<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = match absolute("XDG_RUNTIME_DIR").or_else(|| absolute("XDG_STATE_HOME")) {
+    // `su` and `sudo -E` leave that of another user.
+    let is_ours = |path: &PathBuf| {
+        fs::metadata(path).is_ok_and(|metadata| metadata.uid() == rustix::process::getuid().as_raw())
+    };
+    let runtime = absolute("XDG_RUNTIME_DIR").filter(is_ours);
+    let base = match runtime.or_else(|| absolute("XDG_STATE_HOME")) {
         Some(base) => base,
         None => Account::current()?.home.join(".local/state"),
     };

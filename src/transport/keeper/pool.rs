@@ -13,6 +13,10 @@ use crate::transport::ssh::{Connection, boot_time};
 pub struct Idle {
     pub connection: Arc<Connection>,
     pub spare: Option<Spare>,
+    /// What is to be started for whoever comes next.
+    pub again: Option<String>,
+    /// Since when nobody uses it, as [`boot_time`] counts.
+    pub since: Duration,
     /// As [`boot_time`] counts: a machine that was asleep finds them all expired.
     pub until: Duration,
 }
@@ -50,6 +54,16 @@ impl Pool {
         }
         self.0.retain(|_, kept| !kept.is_empty());
         expired
+    }
+
+    /// Starts what is to be started on connections that nobody has used for so long.
+    pub fn start_spares(&mut self, quiet: Duration) {
+        let now = boot_time();
+        for idle in self.0.values_mut().flatten().filter(|idle| now.saturating_sub(idle.since) >= quiet) {
+            if let Some(command) = idle.again.take() {
+                idle.spare = Some(Spare::start(Arc::clone(&idle.connection), command));
+            }
+        }
     }
 
     pub fn is_empty(&self) -> bool {

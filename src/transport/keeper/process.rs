@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
@@ -21,7 +22,7 @@ use super::spare::Started;
 use super::standing::{KeptStatus, Standing};
 use crate::inventory::Ssh;
 use crate::transport::inbox::Piece;
-use crate::transport::ssh::{Connection, Connector, boot_time};
+use crate::transport::ssh::{Connection, Connector};
 use crate::transport::tunnel::Stream;
 use crate::transport::{Fault, Step, Tunnel};
 
@@ -33,6 +34,8 @@ const CALLS: usize = 32;
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// How often connections are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// A run whose last hosts take their time does not hold up what is started for the next one longer.
+const QUIET: Duration = Duration::from_secs(2);
 /// Nobody comes and nothing is kept for so long: the keeper ends.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -40,14 +43,14 @@ const LINGER: Duration = Duration::from_secs(5);
 /// commands may connect. At once, where this user has a keeper of this build already.
 pub async fn serve(place: &Place, login_keys: PathBuf, ready: impl FnOnce()) -> io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let Some((listener, _lock)) = place.listen()? else { return Ok(()) };
+    let Some(seat) = place.listen()? else { return Ok(()) };
     ready();
     let process = Arc::new(Process::new(login_keys));
     let mut look = interval(LOOK);
     let mut idle_since = Instant::now();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
+            accepted = seat.listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     idle_since = Instant::now();
                     let process = Arc::clone(&process);
@@ -66,12 +69,16 @@ pub async fn serve(place: &Place, login_keys: PathBuf, ready: impl FnOnce()) -> 
                 } else if idle_since.elapsed() > LINGER {
                     break;
                 }
+                // Nobody finds the way here any more: those who are here finish.
+                if !seat.is_ours() && process.busy.load(Ordering::Relaxed) == 0 {
+                    break;
+                }
             }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
-    place.leave();
+    seat.leave();
     process.end().await;
     Ok(())
 }
@@ -82,8 +89,9 @@ struct Process {
     login_keys: PathBuf,
     /// What commands share: jump hosts, and how many logins a server takes at once.
     connector: Connector,
-    /// Of each session, for as long as it has a connection.
-    sessions: Mutex<HashMap<u64, Weak<Connector>>>,
+    sessions: Mutex<HashMap<u64, Session>>,
+    /// Commands that want something just now.
+    busy: AtomicUsize,
     pool: Mutex<Pool>,
     leases: Mutex<Numbered<Arc<Lease>>>,
     /// Helpers that wait for the command to take them, each in a place of its command's queue.
@@ -97,11 +105,18 @@ impl Process {
             login_keys,
             connector: Connector::default(),
             sessions: Mutex::default(),
+            busy: AtomicUsize::new(0),
             pool: Mutex::default(),
             leases: Mutex::default(),
             calls: Mutex::default(),
         }
     }
+}
+
+/// One command, as far as files are read for it once.
+struct Session {
+    connector: Arc<Connector>,
+    used: Instant,
 }
 
 /// Things under numbers that are never used again.
@@ -134,19 +149,27 @@ impl Process {
         if stream.peer_cred().map(|peer| peer.uid()).ok() != Some(ours) {
             return;
         }
-        let (mut incoming, mut outgoing) = halves(stream);
+        let (mut incoming, outgoing) = halves(stream);
         let Ok(Ok(Some(request))) = timeout(REQUEST_WITHIN, incoming.message()).await else { return };
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        self.serve(request, incoming, outgoing).await;
+        self.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    async fn serve(&self, request: Request, incoming: Incoming, mut outgoing: Outgoing) {
+        if !matches!(request, Request::Take { .. }) && outgoing.message(&Word::Heard).await.is_err() {
+            return;
+        }
         match request {
             Request::Lend { address, session, keep } => {
                 self.lend(*address, session, keep, incoming, outgoing).await;
             }
             Request::Exec { lease, command, terminal, again } => {
                 let lease = locked(&self.leases).all.get(&lease).cloned();
-                if let Some(lease) = lease {
-                    let _place = lease.place().await;
-                    let started = lease.exec(&command, terminal, again).await;
-                    run(started, incoming, outgoing).await;
-                }
+                let Some(lease) = lease else { return };
+                let Some(_place) = lease.place().await else { return };
+                let started = lease.exec(&command, terminal, again).await;
+                run(started, incoming, outgoing).await;
             }
             Request::Take { call } => {
                 let call = locked(&self.calls).all.remove(&call);
@@ -170,12 +193,9 @@ impl Process {
         mut incoming: Incoming,
         mut outgoing: Outgoing,
     ) {
-        let connector = self.session(session).await;
+        let connector = self.session(session);
         let found = self.find_telling(&connector, &address, &mut incoming, &mut outgoing).await;
-        // The last of its session writes down what was learnt.
-        if let Some(connector) = Arc::into_inner(connector) {
-            connector.save();
-        }
+        drop(connector);
         let Some(found) = found else { return };
         let lease = match found {
             Ok(lease) => Arc::new(lease),
@@ -187,13 +207,13 @@ impl Process {
             Err(_) => false,
         };
         locked(&self.leases).all.remove(&number);
-        match lease.end(has_tunnels).await {
-            Some(spare) if !keep.is_zero() => {
-                let idle =
-                    Idle { connection: Arc::clone(&lease.connection), spare, until: boot_time() + keep };
-                locked(&self.pool).put(lease.identity.clone(), idle);
-            }
+        match lease.end(has_tunnels, keep).await {
+            Some(idle) if !keep.is_zero() => locked(&self.pool).put(lease.identity.clone(), idle),
             _ => lease.connection.close().await,
+        }
+        // Hosts that are done take no time from those that are not.
+        if locked(&self.leases).all.is_empty() {
+            locked(&self.pool).start_spares(Duration::ZERO);
         }
     }
 
@@ -232,7 +252,7 @@ impl Process {
         let identity = identity(address);
         loop {
             let Some(Idle { connection, spare, .. }) = locked(&self.pool).take(&identity) else { break };
-            if connector.trusts(&connection, address) && is_there(&connection).await {
+            if connector.trusts(&connection) && is_there(&connection).await {
                 return Ok(Lease::new(identity, connection, spare));
             }
             tracing::debug!(%address, "a kept connection is of no more use");
@@ -256,6 +276,7 @@ impl Process {
         loop {
             let word = tokio::select! {
                 ask = incoming.message::<Ask>() => match ask {
+                    Ok(Some(Ask::Answers(within))) => Word::Answers(connection.answers(within).await),
                     Ok(Some(Ask::Tunnel(entrance))) => match connection.open_tunnel(entrance).await {
                         Ok((open, port)) => {
                             tunnel = Some(open);
@@ -283,23 +304,27 @@ impl Process {
     }
 
     /// What a session has read from files; a new one asks jump hosts again that failed before.
-    async fn session(&self, number: u64) -> Arc<Connector> {
-        let (connector, is_new) = {
-            let mut sessions = locked(&self.sessions);
-            sessions.retain(|_, connector| connector.strong_count() > 0);
-            match sessions.get(&number).and_then(Weak::upgrade) {
-                Some(connector) => (connector, false),
-                None => {
-                    let connector = Arc::new(self.connector.beside(self.login_keys.clone()));
-                    sessions.insert(number, Arc::downgrade(&connector));
-                    (connector, true)
-                }
-            }
-        };
-        if is_new {
-            connector.forgive_bastions().await;
+    fn session(&self, number: u64) -> Arc<Connector> {
+        let mut sessions = locked(&self.sessions);
+        let session = sessions.entry(number).or_insert_with(|| {
+            self.connector.forgive_bastions();
+            let connector = Arc::new(self.connector.beside(self.login_keys.clone()));
+            Session { connector, used: Instant::now() }
+        });
+        session.used = Instant::now();
+        Arc::clone(&session.connector)
+    }
+
+    /// Writes down what sessions have learnt that nobody has used for a while.
+    fn end_sessions(&self, quiet: Duration) {
+        let over: Vec<_> = locked(&self.sessions)
+            .extract_if(|_, session| {
+                session.used.elapsed() >= quiet && Arc::strong_count(&session.connector) == 1
+            })
+            .collect();
+        for (_, session) in over {
+            session.connector.save();
         }
-        connector
     }
 
     /// Says goodbye to those whose time is over.
@@ -307,16 +332,19 @@ impl Process {
         for Idle { connection, .. } in locked(&self.pool).expired() {
             tokio::spawn(async move { connection.close().await });
         }
+        locked(&self.pool).start_spares(QUIET);
+        self.end_sessions(QUIET);
         if locked(&self.leases).all.is_empty() {
             self.connector.leave_bastions();
         }
     }
 
     fn is_in_use(&self) -> bool {
-        !locked(&self.pool).is_empty() || !locked(&self.leases).all.is_empty()
+        !locked(&self.pool).is_empty() || self.busy.load(Ordering::Relaxed) > 0
     }
 
     async fn end(&self) {
+        self.end_sessions(Duration::ZERO);
         let kept = locked(&self.pool).drain();
         let goodbyes: Vec<_> = kept
             .into_iter()
@@ -364,6 +392,9 @@ async fn run(started: Result<Started, Fault>, mut incoming: Incoming, mut outgoi
         Ok(started) => started,
         Err(fault) => return drop(outgoing.message(&Word::Failed(fault)).await),
     };
+    if outgoing.message(&Word::Started).await.is_err() {
+        return;
+    }
     for piece in said {
         if outgoing.piece(&piece).await.is_err() {
             return;

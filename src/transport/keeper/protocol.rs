@@ -30,16 +30,24 @@ pub enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Ask {
     Tunnel(Entrance),
+    /// Whether the host answers within so long.
+    Answers(Duration),
 }
 
 /// What the keeper answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Word {
+    /// The request is heard; what it takes to answer it may take a while.
+    Heard,
     Step(Step),
     Lent {
         lease: u64,
     },
-    /// No connection, or no such tunnel.
+    /// The program is started: what follows are its bytes.
+    Started,
+    /// Whether the host answers now.
+    Answers(bool),
+    /// No connection, no program, or no such tunnel.
     Failed(Fault),
     /// With a port, the number that the host has chosen.
     Tunnel {

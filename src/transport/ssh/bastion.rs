@@ -9,7 +9,7 @@ use russh::ChannelOpenFailure;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::connector::{Connection, Connector};
+use super::connector::{Connection, Connector, Hop};
 use super::handshake::seconds;
 use super::relay::Relay;
 use super::unknown_key::UnknownKey;
@@ -55,13 +55,13 @@ impl Bastions {
     }
 
     /// Forgets failures: what they were about is set right.
-    pub async fn forgive(&self) {
-        let bastions: Vec<Arc<Bastion>> = {
-            let bastions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            bastions.values().map(Arc::clone).collect()
-        };
-        for bastion in bastions {
-            bastion.state.lock().await.failed = None;
+    pub fn forgive(&self) {
+        let bastions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for bastion in bastions.values() {
+            // One that is being connected to just now finds out anew.
+            if let Ok(mut state) = bastion.state.try_lock() {
+                state.failed = None;
+            }
         }
     }
 }
@@ -118,7 +118,12 @@ impl Bastion {
     }
 
     /// A stream to `target` through this host, which is connected to as `jump` says.
-    pub async fn open(&self, connector: &Connector, jump: &Ssh, target: &Ssh) -> Result<Relay<Place>, Fault> {
+    pub async fn open(
+        &self,
+        connector: &Connector,
+        jump: &Ssh,
+        target: &Ssh,
+    ) -> Result<(Relay<Place>, Vec<Hop>), Fault> {
         let within = target.connect_timeout;
         let until = Instant::now() + within;
         let mut is_second = false;
@@ -147,7 +152,7 @@ impl Bastion {
                 return Err(Fault::new(Phase::Tcp, "timeout", message).hint("--connect-timeout 60s"));
             };
             let error = match opened {
-                Ok(Ok(relay)) => return Ok(relay),
+                Ok(Ok(relay)) => return Ok((relay, line.connection.hops_through())),
                 Ok(Err(error)) => error,
                 Err(_) => russh::Error::Disconnect,
             };
@@ -175,8 +180,7 @@ impl Bastion {
     /// The connection with the most room; `None` where all are full and there shall be no more.
     async fn line(&self, connector: &Connector, jump: &Ssh) -> Result<Option<Arc<Line>>, Fault> {
         let mut state = self.state.lock().await;
-        let is_good =
-            |line: &Line| !line.connection.is_closed() && connector.trusts(&line.connection, &self.address);
+        let is_good = |line: &Line| !line.connection.is_closed() && connector.trusts(&line.connection);
         state.lines.retain(|line| is_good(line));
         let with_room = state.lines.iter().filter(|line| !line.full.load(Ordering::Relaxed));
         if let Some(line) = with_room.min_by_key(|line| line.channels.load(Ordering::Relaxed)) {

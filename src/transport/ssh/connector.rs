@@ -78,13 +78,18 @@ impl Connector {
     }
 
     /// Has jump hosts asked again that failed.
-    pub async fn forgive_bastions(&self) {
-        self.bastions.forgive().await;
+    pub fn forgive_bastions(&self) {
+        self.bastions.forgive();
     }
 
-    /// Whether the key that the host showed when the connection was made would be taken now.
-    pub fn trusts(&self, connection: &Connection, address: &Ssh) -> bool {
-        let Some(shown) = connection.shown.get() else { return false };
+    /// Whether the keys that the host and all jump hosts on the way to it showed when the connection
+    /// was made would be taken now.
+    pub fn trusts(&self, connection: &Connection) -> bool {
+        connection.hops.iter().chain([&connection.hop]).all(|hop| self.trusts_hop(hop))
+    }
+
+    fn trusts_hop(&self, Hop { address, shown }: &Hop) -> bool {
+        let Some(shown) = shown.get() else { return false };
         match self.revoked(address) {
             Ok(None) => {}
             Ok(Some(revoked)) if !revoked.holds(shown) => {}
@@ -150,7 +155,7 @@ impl Connector {
                 Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded").cause(error.message)
             })?;
         }
-        self.bastions.forgive().await;
+        self.bastions.forgive();
         Ok(())
     }
 
@@ -167,12 +172,14 @@ impl Connector {
             notice: notice.clone(),
             revoked: self.revoked(address)?,
         };
+        let mut hops = Vec::new();
         let mut handle = match way {
             Way::Tcp(addresses) => {
                 handshake(client, Box::new(tcp::connect(addresses, address).await?)).await?
             }
             Way::Jump(jump) => {
-                let stream = self.bastion(jump).open(self, jump, address).await?;
+                let stream;
+                (stream, hops) = self.bastion(jump).open(self, jump, address).await?;
                 handshake(client, Box::new(stream) as Box<dyn Stream>).await?
             }
             Way::Command(line) => {
@@ -197,8 +204,8 @@ impl Connector {
                 .hint("--connect-timeout 60s"))
             })
             .map_err(|fault| notice.explain(fault, address))?;
-        let (listening, address) = (Mutex::default(), address.without_secrets());
-        Ok(Connection { handle, forwarded, listening, shown, heard, address, credential })
+        let hop = Hop { address: address.without_secrets(), shown };
+        Ok(Connection { handle, forwarded, listening: Mutex::default(), heard, hop, hops, credential })
     }
 
     fn revoked(&self, address: &Ssh) -> Result<Option<Arc<RevokedKeys>>, Fault> {
@@ -226,16 +233,24 @@ impl Way<'_> {
     }
 }
 
+/// A host, and the key that it has shown.
+#[derive(Clone)]
+pub struct Hop {
+    /// Without secrets.
+    address: Ssh,
+    shown: Shown,
+}
+
 /// An authenticated connection to one host.
 pub struct Connection {
     handle: Handle<Client>,
     forwarded: Forwarded,
     /// Where the host listens for us.
     listening: Mutex<Vec<Entrance>>,
-    shown: Shown,
     heard: Heard,
-    /// Without secrets.
-    address: Ssh,
+    hop: Hop,
+    /// The jump hosts on the way, the nearest first.
+    hops: Vec<Hop>,
     credential: Credential,
 }
 
@@ -245,7 +260,12 @@ impl Connection {
     }
 
     pub fn address(&self) -> &Ssh {
-        &self.address
+        &self.hop.address
+    }
+
+    /// What a connection through this one has on its way.
+    pub fn hops_through(&self) -> Vec<Hop> {
+        self.hops.iter().chain([&self.hop]).cloned().collect()
     }
 
     /// What let us in.
@@ -255,8 +275,8 @@ impl Connection {
 
     /// Whether the host was heard so lately that a connection which is kept alive can be believed in.
     pub fn is_fresh(&self) -> bool {
-        let interval = self.address.protocol.keepalive.unwrap_or(KEEPALIVE);
-        self.heard.ago() < interval + ANSWER_LATE
+        let interval = self.hop.address.protocol.keepalive.unwrap_or(KEEPALIVE);
+        self.heard.ago() < interval.min(KEEPALIVE) + ANSWER_LATE
     }
 
     /// Whether the host answers now: all that it said before on any channel has come then.
@@ -280,10 +300,10 @@ impl Connection {
             }
             error => Fault::new(Phase::Auth, "closed", "the host closed the connection after it let us in")
                 .because(&error)
-                .hint(format!("{} true", self.address.to_type())),
+                .hint(format!("{} true", self.hop.address.to_type())),
         })?;
         let (read, write) = channel.split();
-        Ok(Exec::start(read, write, &self.address.protocol.environment, command, terminal).await)
+        Ok(Exec::start(read, write, &self.hop.address.protocol.environment, command, terminal).await)
     }
 
     /// The tunnel opened last is the one that is served.
