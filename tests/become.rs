@@ -97,10 +97,10 @@ fn scripts_run_as_whom_they_are_told_to() {
         (6, &["-b", "--become-method", "su"], RIGHT, "root"),
         (7, &["-b"], &[], "root"),
     ] {
-        // Cold, then warm.
-        for round in ["cold", "warm"] {
+        for (round, persist) in [("cold", "0"), ("warm", "0"), ("kept", "1m"), ("kept and ready", "1m")] {
             let outcome = exec(&environment, &fleet, &fleet.name(host), args)
                 .args(password)
+                .args(["--persist", persist])
                 .args(["-o", "json", "--", WHO])
                 .run();
             let told = format!("{round} {host} {args:?}: {outcome:?}");
@@ -118,6 +118,7 @@ fn scripts_run_as_whom_they_are_told_to() {
             "{host} {args:?}: the runner is in {user}'s cache"
         );
     }
+    environment.run(["keeper", "stop"]).succeeds().ignore();
     // `deploy` does the same, for each payload anew; the runner is there already.
     environment.write("one.sh", "#!/bin/sh\n");
     environment.write("two.sh", "#!/bin/sh\n");
