@@ -122,7 +122,8 @@ const COLD: &str = "umask 077; t=; a=; w=; \
      fail \"the runner cannot be written to $d\"; \
      case $(sha256sum < \"$t\" 2>/dev/null || echo none) in $s*) a=\"$a checked\";; none) ;; \
      *) fail \"the runner arrived changed\";; esac; \
-     mv -f \"$t\" \"$d/$s\"; exec \"$d/$s\" run $a";
+     mv -f \"$t\" \"$d/$s\"; case $a in \" checked\") true 2>/dev/null > \"$d/.$s.whole.$h\";; esac; \
+     exec \"$d/$s\" run $a";
 
 fn cold_script(stub: &Embedded) -> String {
     format!("s={}; l={}; n={}; {COLD}", stub.digest, stub.gzip.len(), stub.size)
@@ -193,7 +194,7 @@ async fn start_at_once(
     let stub = stub_for(&machine)?;
     // The next one is asked for once the host has taken the one before.
     let pieces = stub.pieces().chain(first.pieces()).inspect(|_| step(Step::Uploading));
-    let mut cold = connection.exec(&line(privilege, &cold_script(stub)), false).await?;
+    let mut cold = connection.exec(&line(privilege, &this_hour(&cold_script(stub))), false).await?;
     let delivered = send(&mut cold, pieces).await;
     if delivered {
         step(Step::Delivered);
