@@ -107,8 +107,8 @@ impl Seat {
         self.inode.is_some() && inode(&self.socket) == self.inode
     }
 
-    /// Nobody comes any more.
-    pub fn leave(&self) {
+    /// Nobody comes any more, and the next keeper may.
+    pub fn leave(self) {
         if self.is_ours() {
             let _ = fs::remove_file(&self.socket);
         }
