@@ -71,7 +71,10 @@ impl Reach {
         let stated: Vec<Stated> = selected.iter().map(|host| Stated::of(host, inventory.as_ref())).collect();
         let mut warnings = inventory.as_ref().map(|inventory| inventory.warnings.clone()).unwrap_or_default();
         warnings.extend(stated::check(selected, &stated, account)?);
-        warnings.extend(config.warnings.iter().cloned());
+        // A file that names the hosts may be the one that says how they are reached.
+        let new = config.warnings.iter().filter(|warning| !warnings.contains(warning));
+        let new: Vec<String> = new.cloned().collect();
+        warnings.extend(new);
 
         let hosts: Vec<(&Host, &Stated)> = selected
             .iter()

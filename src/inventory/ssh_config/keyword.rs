@@ -243,7 +243,7 @@ pub fn is_always_printed(keyword: &str) -> bool {
 }
 
 /// Every keyword that an OpenSSH up to 10.2 knows, and UseKeychain of macOS.
-fn is_known(keyword: &str) -> bool {
+pub fn is_known(keyword: &str) -> bool {
     const KNOWN: &[&str] = &[
         "addkeystoagent",
         "addressfamily",
