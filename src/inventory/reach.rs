@@ -208,14 +208,14 @@ impl Reach {
         if let Some(key) = stated.private_key(account).filter(|key| !identities.contains(key)) {
             identities.push(key);
         }
-        let is_named = !identities.is_empty();
+        let named = identities.len();
         for file in config.identity_files.iter().filter(|file| !file.value.eq_ignore_ascii_case("none")) {
             let path = names.path(&file.value).map_err(|message| wrong(&file.place, message))?;
             if !identities.contains(&path) {
                 identities.push(path);
             }
         }
-        if !is_named && config.identity_files.is_empty() {
+        if named == 0 && config.identity_files.is_empty() {
             identities.clone_from(&defaults.identities);
         }
 
@@ -273,6 +273,7 @@ impl Reach {
             // As OpenSSH does, and names in known_hosts are compared in lower case.
             host_key_alias: config.host_key_alias.as_ref().map(|alias| alias.to_ascii_lowercase()),
             identities,
+            named,
             agent,
             identities_only: config.identities_only.unwrap_or(false),
             known_hosts,

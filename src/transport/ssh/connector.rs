@@ -12,7 +12,7 @@ use russh::{Channel, Disconnect};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::auth::{Credential, Keys};
+use super::auth::{self, Credential, Keys};
 use super::bastion::{Bastion, Bastions};
 use super::client::{self, Client, Forwarded, Shown};
 use super::endpoint::{Endpoints, Patience};
@@ -185,7 +185,8 @@ impl Connector {
         };
         step(Step::Authenticating);
         let within = address.connect_timeout;
-        let authenticating = self.keys.authenticate(&mut handle, address, &notice);
+        let mut is_sent = false;
+        let authenticating = self.keys.authenticate(&mut handle, address, &notice, &mut is_sent);
         let authenticated = timeout(within, authenticating).await;
         let credential = authenticated
             .unwrap_or_else(|_| {
@@ -195,6 +196,10 @@ impl Connector {
                     format!("the host did not let us in within {}", seconds(within)),
                 )
                 .hint("--connect-timeout 60s"))
+            })
+            .map_err(|fault| match is_sent && matches!(fault.kind.as_ref(), "closed" | "timeout") {
+                true => auth::unanswered(fault, &address.user),
+                false => fault,
             })
             .map_err(|fault| notice.explain(fault, address))?;
         let (listening, address) = (Mutex::default(), address.without_secrets());

@@ -85,6 +85,7 @@ fn address(host: &str, port: u16, password: Option<Secret>) -> Ssh {
         user: "ann".into(),
         host_key_alias: None,
         identities: Vec::new(),
+        named: 0,
         certificates: Vec::new(),
         passphrases: Passphrases::default(),
         password,
