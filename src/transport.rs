@@ -28,6 +28,7 @@ pub mod ssh;
 pub mod tunnel;
 
 use keeper::Keeper;
+use privilege::Escalation;
 
 pub use fault::{Fault, Phase};
 pub use flight::Flight;
@@ -123,6 +124,19 @@ impl Transport {
     }
 }
 
+/// Without progress for [`PROGRESS_WITHIN`], at a host that is there or may have started the job.
+fn given_up(is_open: bool, is_answered: bool) -> Fault {
+    let (phase, why) = match (is_open, is_answered) {
+        (true, false) => (Phase::Upload, ""),
+        (true, true) => {
+            (Phase::Become, "the password was sent, and is not sent a second time, as it may have been wrong")
+        }
+        (false, _) => (Phase::Lost, ""),
+    };
+    let message = format!("the runner did not start within {} s", PROGRESS_WITHIN.as_secs());
+    Fault::new(phase, "timeout", message).cause(why).hint("uptime; df -h  on the host, or fewer --forks")
+}
+
 /// A way to one host that is open.
 pub enum Connection {
     Local(local::Local),
@@ -171,23 +185,26 @@ impl Connection {
             step(next);
         };
         step(Step::Bootstrapping);
+        let escalation = privilege.map(Escalation::new);
+        let escalation = escalation.as_ref();
         let started = async {
-            match (self, privilege) {
+            match (self, escalation) {
                 (Self::Local(local), None) => {
                     step(Step::Delivered);
                     local.start(first).await
                 }
-                _ => bootstrap::start(self, privilege, first, &step).await,
+                _ => bootstrap::start(self, escalation, first, &step).await,
             }
         };
         let mut started = pin!(started);
         loop {
+            let is_answered = || escalation.is_some_and(Escalation::is_answered);
             let (step, since) = *last.lock().unwrap_or_else(PoisonError::into_inner);
             tokio::select! {
                 biased;
                 done = &mut started => return done,
                 () = sleep_until(since + PROGRESS_WITHIN), if since.elapsed() < PROGRESS_WITHIN => {}
-                overdue = self.overdue(step), if since.elapsed() >= PROGRESS_WITHIN => return Err(overdue),
+                overdue = self.overdue(step, is_answered), if since.elapsed() >= PROGRESS_WITHIN => return Err(overdue),
             }
         }
     }
@@ -207,22 +224,40 @@ impl Connection {
     /// Why the runner is given up after `step`. It greets before it reads its job, and SSH keeps the
     /// order: a host that answers now and has not greeted has not started it, and it will find
     /// nobody to greet. Of one that does not answer nobody knows.
-    async fn overdue(&self, step: Step) -> Fault {
+    /// Once the password of another user was sent, the host is not asked again.
+    async fn overdue(&self, step: Step, is_answered: impl Fn() -> bool) -> Fault {
         let is_open = match self {
             Self::Local(_) => false,
             Self::Ssh(_) if step != Step::Delivered => true,
             Self::Ssh(Remote::Own(ssh)) => ssh.answers(ANSWER_WITHIN).await,
             Self::Ssh(Remote::Kept(_)) => false,
         };
-        let phase = if is_open { Phase::Upload } else { Phase::Lost };
-        let message = format!("the runner did not start within {} s", PROGRESS_WITHIN.as_secs());
-        Fault::new(phase, "timeout", message).hint("uptime; df -h  on the host, or fewer --forks")
+        given_up(is_open, is_answered())
     }
 
     /// Says goodbye and waits no longer than a moment for it to leave.
     pub async fn close(&self) {
         if let Self::Ssh(Remote::Own(ssh)) = self {
             ssh.close().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_was_sent_a_password_is_not_tried_again() {
+        for (is_open, is_answered, phase) in [
+            (true, false, Phase::Upload),
+            (true, true, Phase::Become),
+            (false, false, Phase::Lost),
+            (false, true, Phase::Lost),
+        ] {
+            let fault = given_up(is_open, is_answered);
+            assert_eq!((fault.phase, fault.kind.as_ref()), (phase, "timeout"), "{is_open} {is_answered}");
+            assert!(fault.hint.is_some() && fault.causes.is_empty() == (phase != Phase::Become));
         }
     }
 }

@@ -168,6 +168,7 @@ fn a_refusal_is_told_once_and_with_its_reason() {
         (4, doas("permit nopass app"), nowhere),
         (5, Accounts { busybox: true, ..doas("permit nopass app") }, "PATH=/etc/busybox:$PATH"),
         (6, sudoers("Defaults passwd_tries=5\nann ALL=(ALL) ALL"), ""),
+        (7, sudoers(WITH_PASSWORD), "echo 'For vi a tty is required.' >&2"),
     ] {
         plan = plan.host_with(number, |host| {
             host.accounts = Some(accounts);
@@ -199,6 +200,7 @@ fn a_refusal_is_told_once_and_with_its_reason() {
         (5, &["--become-method", "su"], WRONG, "password"),
         (5, &["--become-method", "su", "--become-user", "nosuch"], RIGHT, "no-user"),
         (6, &[], WRONG, "password"),
+        (7, &[], WRONG, "password"),
     ] {
         let before = (wrong_tries(&fleet, host), fleet.connections(host));
         let outcome = exec(&environment, &fleet, &fleet.name(host), &["-b", "--retries", "3"])
