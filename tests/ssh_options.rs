@@ -79,6 +79,18 @@ fn a_revoked_key_is_refused_whatever_known_hosts_says() {
             run(&format!("# bad\n{other}\n{own}")).env("CRONIUM_RUN_HOST_KEY", policy).run().exits(4);
         assert!(outcome.err().contains("it is on the list of RevokedHostKeys"), "{outcome:?}");
     }
+    // A line that nobody can read may be the very key.
+    let blank = format!("\n  \n\t# comment\n  {other}\r\n");
+    run(&blank).run().succeeds().ignore();
+    for (list, line) in [
+        (format!("{other}ssh-ed25519 AAAA\n"), "line 2"),
+        (format!("\u{feff}{own}"), "line 1"),
+        (format!("no-pty {own}"), "line 1"),
+    ] {
+        let outcome = run(&list).env("CRONIUM_RUN_HOST_KEY", "off").run().exits(4);
+        assert!(outcome.err().contains(&format!("{line} is no public key")), "{list}: {outcome:?}");
+        assert!(outcome.err().contains("hint: ssh-keygen -lf "), "{outcome:?}");
+    }
     let krl = std::process::Command::new("ssh-keygen")
         .args(["-q", "-k", "-f"])
         .arg(environment.path("krl"))
