@@ -80,13 +80,14 @@ impl Transport {
         self.ssh.save();
     }
 
-    /// Trusts host keys from now on, and records them for later runs.
-    pub async fn accept(&self, keys: &[UnknownKey]) -> Result<(), Fault> {
-        self.ssh.accept(keys).await?;
+    /// Trusts host keys from now on, and records them for later runs. What became of each, in their
+    /// order.
+    pub async fn accept(&self, keys: &[UnknownKey]) -> Vec<Result<(), Fault>> {
+        let accepted = self.ssh.accept(keys).await;
         if let Some(keeper) = &self.keeper {
             keeper.read_anew();
         }
-        Ok(())
+        accepted
     }
 
     /// Reaches `target`, starts the stub there and sends it `first`.

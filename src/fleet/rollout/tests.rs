@@ -141,8 +141,8 @@ enum World {
     Meet(usize),
     /// The key of a host at work is unknown.
     Park(usize),
-    /// The operator's word on unknown keys.
-    Answer(bool),
+    /// The operator's word on unknown keys: so many hosts do not go on.
+    Answer(usize),
     /// Ctrl-C.
     Stop,
 }
@@ -162,7 +162,7 @@ fn world() -> impl proptest::strategy::Strategy<Value = World> {
         10 => any::<usize>().prop_map(World::Rest),
         5 => any::<usize>().prop_map(World::Meet),
         5 => any::<usize>().prop_map(World::Park),
-        3 => any::<bool>().prop_map(World::Answer),
+        3 => prop_oneof![Just(0), Just(usize::MAX), 0usize..4].prop_map(World::Answer),
         1 => Just(World::Stop),
     ]
 }
@@ -223,7 +223,7 @@ proptest! {
                     prop_assert!(!at_work.is_empty() || waits, "somebody is waited for");
                     let world = worlds.next().unwrap_or(match (at_work.is_empty(), asked.is_empty()) {
                         (false, _) => World::End(0, Outcome::Succeeded, false),
-                        (true, false) => World::Answer(true),
+                        (true, false) => World::Answer(0),
                         (true, true) => World::Rest(0),
                     });
                     match world {
@@ -255,16 +255,18 @@ proptest! {
                             // The same try is made again.
                             attempts[host] -= 1;
                         }
-                        World::Answer(true) => {
-                            rollout.accepted();
-                            asked.clear();
-                        }
-                        World::Answer(false) => {
-                            rollout.refused(Outcome::Unreachable);
-                            for host in asked.drain(..) {
+                        // So many of those that were asked about are refused, the others go on.
+                        World::Answer(refused) => {
+                            let refused: Vec<usize> = asked.drain(..refused.min(asked.len())).collect();
+                            rollout.refused(&refused, Outcome::Unreachable);
+                            for host in refused {
                                 excused += 1;
                                 attempts[host] += 1;
                                 prop_assert!(ends[host].replace(Outcome::Unreachable).is_none(), "one end a host");
+                            }
+                            if !rollout.is_stopped() {
+                                rollout.accepted();
+                                asked.clear();
                             }
                         }
                         World::Stop => rollout.stop(),

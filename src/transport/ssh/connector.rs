@@ -138,20 +138,28 @@ impl Connector {
         self.bastions.at(address)
     }
 
-    /// Trusts keys from now on: in this run, and in the known_hosts file of each.
-    pub async fn accept(&self, keys: &[UnknownKey]) -> Result<(), Fault> {
-        let mut by_files: BTreeMap<&[PathBuf], Vec<Entry<'_>>> = BTreeMap::new();
-        for UnknownKey { files, name, port, key, .. } in keys {
-            by_files.entry(files).or_default().push(Entry { name, port: *port, key });
+    /// Trusts keys from now on: in this run, and in the known_hosts file of each. What became of each
+    /// key, in their order.
+    pub async fn accept(&self, keys: &[UnknownKey]) -> Vec<Result<(), Fault>> {
+        let mut by_files: BTreeMap<&[PathBuf], Vec<usize>> = BTreeMap::new();
+        for (index, key) in keys.iter().enumerate() {
+            by_files.entry(&key.files).or_default().push(index);
         }
-        for (files, entries) in by_files {
+        let mut accepted = vec![Ok(()); keys.len()];
+        for (files, indices) in by_files {
             let Some(file) = files.first() else { continue };
-            self.known_hosts(files).record_all(file, &entries).map_err(|error| {
-                Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded").cause(error.message)
-            })?;
+            let entry = |index: &usize| {
+                let UnknownKey { name, port, key, .. } = &keys[*index];
+                Entry { name, port: *port, key }
+            };
+            let entries: Vec<Entry<'_>> = indices.iter().map(entry).collect();
+            let recorded = self.known_hosts(files).record_all(file, &entries);
+            for (index, recorded) in indices.into_iter().zip(recorded) {
+                accepted[index] = recorded.map_err(client::unrecorded);
+            }
         }
         self.bastions.forgive().await;
-        Ok(())
+        accepted
     }
 
     async fn attempt(&self, address: &Ssh, way: &Way<'_>, step: &impl Fn(Step)) -> Result<Connection, Fault> {
