@@ -73,7 +73,8 @@ impl Words {
                 ),
                 |fault, line| fault.cause(format!("it says '{line}'")),
             )
-            .cause(format!("the command is: {line}"))
+            // What follows may be secret, and causes are kept.
+            .cause(format!("its first word is {}", line.split_whitespace().next().unwrap_or_default()))
             .hint("--jump none  connects without it")
     }
 }
