@@ -357,10 +357,7 @@ fn a_password_is_not_sent_again_where_the_answer_comes_late() {
     for config in ["PasswordAuthentication yes", "KbdInteractiveAuthentication yes"] {
         let fleet = with_password(&format!("UsePAM yes\n{config}\nAuthorizedKeysFile none"));
         let args = ["--password-file", "wrong", "--retries", "2", "--connect-timeout", "1s"];
-        is_out(
-            exec(&environment, &fleet, &fleet.name(1), &args).run(),
-            "the host was sent the password of",
-        );
+        is_out(exec(&environment, &fleet, &fleet.name(1), &args).run(), "the host was sent the password of");
         assert_eq!(fleet.connections(1), 1, "{config}: {}", fleet.log(1));
     }
 }

@@ -145,7 +145,10 @@ fn one_key_may_be_answered_with_its_fingerprint() {
     let (environment, fleet) = (Environment::new(), fleet(1..=1, 2..=2));
     let mut running = exec(&environment, &fleet, 1..=1).start();
     running.types("(yes, no or the fingerprint) ", &format!("{}\n", fingerprint(&fleet, 2)));
-    running.types("That is another fingerprint.\r\nPlease type yes, no or the fingerprint: ", &format!("{}\n", fingerprint(&fleet, 1)));
+    running.types(
+        "That is another fingerprint.\r\nPlease type yes, no or the fingerprint: ",
+        &format!("{}\n", fingerprint(&fleet, 1)),
+    );
     let outcome = running.wait();
     assert_eq!(outcome.code, 0, "{outcome:?}");
     outcome.ignore();

@@ -237,6 +237,8 @@ impl Reach {
             },
         };
 
+        // `ConnectTimeout 0` leaves it to the system, which may wait for minutes.
+        let patience = config.connect_timeout.filter(|time| !time.is_zero());
         let known_hosts = match &self.known_hosts {
             Some(file) => vec![file.clone()],
             None => {
@@ -278,7 +280,7 @@ impl Reach {
             identities_only: config.identities_only.unwrap_or(false),
             known_hosts,
             host_key: self.host_key.or(config.host_key).unwrap_or_default(),
-            connect_timeout: self.connect_timeout.or(config.connect_timeout).unwrap_or(CONNECT_TIMEOUT),
+            connect_timeout: self.connect_timeout.or(patience).unwrap_or(CONNECT_TIMEOUT),
             proxy: None,
             certificates,
             protocol: Protocol { revoked, environment, ..config.protocol.clone() },

@@ -12,8 +12,8 @@ mod refusal;
 
 use prompt::Prompt;
 
-pub use refusal::{NO_TERMINAL, no_terminal_here};
 use refusal::refusal;
+pub use refusal::{NO_TERMINAL, no_terminal_here};
 
 /// What sudo prints where it wants a password: no shell takes it for anything but a word, and no
 /// greeting begins like it.

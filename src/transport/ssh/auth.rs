@@ -86,8 +86,7 @@ impl Keys {
         let mut refused = None;
         if let Some(first) = password.filter(|_| protocol.prefers_password()) {
             let allowed = allowed(None, protocol);
-            let sent =
-                password::authenticate(handle, &address.user, first, allowed.as_ref(), is_sent).await;
+            let sent = password::authenticate(handle, &address.user, first, allowed.as_ref(), is_sent).await;
             match sent {
                 Ok(()) => return Ok(Credential::Password),
                 Err(fault) if found > 0 && is_refusal(&fault) && !handle.is_closed() => {
