@@ -12,7 +12,7 @@ use super::selection::{Host, Selected};
 use super::ssh_config::{Config, HostConfig, Names, Place, Question, Weight};
 use super::{
     Account, Address, Becoming, HostKeyPolicy, Inventory, Jump, Method, Passphrases, Privilege, Protocol,
-    Ssh, Target,
+    Ssh, Target, plain_user,
 };
 use crate::error::{Error, Result};
 
@@ -70,7 +70,7 @@ impl Reach {
     ) -> Result<Resolved> {
         let stated: Vec<Stated> = selected.iter().map(|host| Stated::of(host, inventory.as_ref())).collect();
         let mut warnings = inventory.as_ref().map(|inventory| inventory.warnings.clone()).unwrap_or_default();
-        warnings.extend(stated::check(selected, &stated, account)?);
+        warnings.extend(stated::check(selected, &stated, &self.becoming, account)?);
         // A file that names the hosts may be the one that says how they are reached.
         let new = config.warnings.iter().filter(|warning| !warnings.contains(warning));
         let new: Vec<String> = new.cloned().collect();
@@ -135,14 +135,23 @@ impl Reach {
     /// another user on this machine: the inventory may be that of a project.
     fn privilege(&self, host: &Selected, stated: &Stated, login: &str) -> Result<Option<Privilege>> {
         let settings = &stated.settings;
-        let is_local = *host == Selected::Local || stated.is_local();
-        let stated = settings.becomes.as_ref().is_some_and(|becomes| becomes.value && !is_local);
-        let Becoming { wanted, user, method } = &self.becoming;
-        if !wanted.unwrap_or(stated) {
+        if !stated.becomes(host, &self.becoming) {
             return Ok(None);
         }
-        let user = user.as_deref().or(settings.become_user.as_ref().map(|user| user.value.as_str()));
-        let user = user.unwrap_or(ROOT);
+        let Becoming { user, method, .. } = &self.becoming;
+        let user = match (user, &settings.become_user) {
+            (Some(user), _) => user,
+            (None, None) => ROOT,
+            (None, Some(written)) => {
+                plain_user(&written.value).map_err(|reason| {
+                    Error::usage(format!("cannot become another user on {host} as configured"))
+                        .cause(format!("{}: {reason}", written.place))
+                        .hint("--become-user NAME  is used in its place")
+                        .hint(format!("--exclude {host}  leaves the host out"))
+                })?;
+                &written.value
+            }
+        };
         if user == login {
             return Ok(None);
         }

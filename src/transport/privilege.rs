@@ -20,7 +20,8 @@ pub use refusal::{NO_TERMINAL, no_terminal_here};
 const MARKER: &str = "cronium-run-password:";
 
 /// What runs before any script of ours does: where we come from belongs to the user who logged in,
-/// and so may the folders that his environment names. HOME is that of the new user, see [`line`].
+/// and so may the folders that his environment names. HOME is that of the new user, see [`line`]. PATH
+/// stays as sudo's secure_path or the host made it: it is the script's as well.
 const CLEAN: &str = "cd /; unset XDG_CACHE_HOME XDG_STATE_HOME XDG_CONFIG_HOME;";
 
 /// Whether the method may ask for a password. Nothing that is no password is sent before it has
