@@ -19,6 +19,9 @@ use super::privilege::{self, Escalation};
 use super::{Connection, Fault, Flight, Phase, Step};
 use crate::inventory::Method;
 
+/// What helps where nothing has run.
+pub const AGAIN: &str = "run the same command again";
+
 /// A slow link is seen to carry so many bytes at a time.
 const PIECE: usize = 32 << 10;
 
@@ -239,7 +242,7 @@ async fn start_asked(
 }
 
 fn damaged() -> Fault {
-    Fault::new(Phase::Upload, "damaged", "the runner arrived changed").hint("run the same command again")
+    Fault::new(Phase::Upload, "damaged", "the runner arrived changed").hint(AGAIN)
 }
 
 /// Whether all was sent; if not, reading tells why.
@@ -263,7 +266,7 @@ fn stub_for(machine: &str) -> Result<&'static Embedded, Fault> {
 /// A connection that broke before the job was sent leaves no doubt about it.
 fn undelivered(fault: Fault, delivered: bool) -> Fault {
     match fault.phase {
-        Phase::Lost if !delivered => Fault { phase: Phase::Upload, ..fault },
+        Phase::Lost if !delivered => Fault { phase: Phase::Upload, ..fault }.hint(AGAIN),
         _ => fault,
     }
 }

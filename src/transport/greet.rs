@@ -62,7 +62,10 @@ pub async fn greet(
                 let stderr = if stderr.text().is_empty() { greeter.noise() } else { stderr.text() };
                 return Ok(Answer::Mute(Mute::new(exit_code, &stderr)));
             }
-            Piece::Lost if escalation.is_some_and(Escalation::is_answered) => {
+            Piece::Lost
+                if let Some(escalation) = escalation.filter(|escalation| escalation.is_answered()) =>
+            {
+                let program = escalation.privilege.method.as_str();
                 return Err(Fault::new(
                     Phase::Become,
                     "lost",
@@ -70,7 +73,7 @@ pub async fn greet(
                 )
                 .cause(stderr.text())
                 .cause("it is not sent a second time, as it may have been wrong")
-                .hint("ssh HOST true  shows whether the host is still there"));
+                .hint(format!("ssh HOST {program} true  shows what it does")));
             }
             Piece::Lost => {
                 return Err(Fault::lost("the connection broke while the runner started").cause(stderr.text()));

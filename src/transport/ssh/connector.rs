@@ -328,6 +328,7 @@ impl Connection {
                         "forward",
                         "the host's sshd does not say which port it forwards",
                     )
+                    .hint("AllowTcpForwarding yes in its sshd_config")
                 })?;
                 serve(Entrance::Port(port));
                 self.listens(Entrance::Port(port));

@@ -45,7 +45,9 @@ impl ProxyCommand {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| {
-                Fault::new(Phase::Tcp, "proxy-command", "the proxy command cannot be started").because(&error)
+                Fault::new(Phase::Tcp, "proxy-command", "the proxy command cannot be started")
+                    .because(&error)
+                    .hint("--jump none  connects without it")
             })?;
         let words = Words::default();
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());

@@ -92,7 +92,8 @@ async fn keyboard_interactive(
         };
         response = handle.authenticate_keyboard_interactive_respond(answers).await;
     }
-    Err(Fault::new(Phase::Auth, "interactive", "the host goes on asking questions without an end"))
+    Err(Fault::new(Phase::Auth, "interactive", "the host goes on asking questions without an end")
+        .hint("--private-key FILE, or ssh-add FILE"))
 }
 
 /// The host fell silent, or hung up, behind the password: a kind of its own, as nobody sends it again.
