@@ -192,6 +192,8 @@ proptest! {
         let mut rollout = Rollout::new(&strategy, forks, hosts);
         let (mut at_work, mut resting) = (Vec::<(usize, u32)>::new(), Vec::<usize>::new());
         let (mut parked, mut asked) = (Vec::<usize>::new(), Vec::<usize>::new());
+        // Whose keys are right now, and who did not start again yet.
+        let mut accepted = Vec::<usize>::new();
         let (mut met, mut began) = (vec![false; hosts], vec![false; hosts]);
         let mut attempts = vec![0u32; hosts];
         let mut ends: Vec<Option<Outcome>> = vec![None; hosts];
@@ -209,6 +211,7 @@ proptest! {
                     prop_assert!(ends[host].is_none() && !at_work.iter().any(|(other, _)| *other == host));
                     prop_assert!(!parked.contains(&host) && !asked.contains(&host));
                     attempts[host] = attempt;
+                    accepted.retain(|other| *other != host);
                     (began[host], met[host]) = (true, false);
                     at_work.push((host, attempt));
                     prop_assert!(at_work.len() <= forks, "never more than forks at once");
@@ -266,7 +269,7 @@ proptest! {
                             }
                             if !rollout.is_stopped() {
                                 rollout.accepted();
-                                asked.clear();
+                                accepted.append(&mut asked);
                             }
                         }
                         World::Stop => rollout.stop(),
@@ -299,7 +302,7 @@ proptest! {
             stopped = rollout.is_stopped();
             if stopped {
                 // Nobody is asked any more: they count as never started.
-                for host in parked.drain(..).chain(asked.drain(..)) {
+                for host in parked.drain(..).chain(asked.drain(..)).chain(accepted.drain(..)) {
                     attempts[host] = 0;
                 }
             }
