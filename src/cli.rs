@@ -13,6 +13,7 @@ use crate::term::{Color, Term};
 
 pub mod artifact_store;
 mod artifacts;
+mod ci;
 mod completions;
 pub mod connect;
 mod demo;

@@ -68,12 +68,14 @@ pub struct Ssh {
     pub host_key_alias: Option<String>,
     /// Private keys to try, in order.
     pub identities: Vec<PathBuf>,
+    /// How many of the first `identities` a flag or the inventory names: no key is tried before them.
+    pub named: usize,
     /// Certificates to try with the keys they are for, beside those that stand beside `identities`.
     pub certificates: Vec<PathBuf>,
     /// The passphrases of `identities`, those that were asked for.
     #[serde(with = "secret::passphrases")]
     pub passphrases: Passphrases,
-    /// Tried once, after the keys.
+    /// Tried once, after the keys unless ssh_config prefers it.
     #[serde(with = "secret::password")]
     pub password: Option<Secret>,
     /// The agent's socket, if an agent is to be asked.

@@ -28,6 +28,7 @@ pub mod ssh;
 pub mod tunnel;
 
 use keeper::Keeper;
+use privilege::Escalation;
 
 pub use fault::{Fault, Phase};
 pub use flight::Flight;
@@ -79,13 +80,14 @@ impl Transport {
         self.ssh.save();
     }
 
-    /// Trusts host keys from now on, and records them for later runs.
-    pub async fn accept(&self, keys: &[UnknownKey]) -> Result<(), Fault> {
-        self.ssh.accept(keys).await?;
+    /// Trusts host keys from now on, and records them for later runs. What became of each, in their
+    /// order.
+    pub async fn accept(&self, keys: &[UnknownKey]) -> Vec<Result<(), Fault>> {
+        let accepted = self.ssh.accept(keys).await;
         if let Some(keeper) = &self.keeper {
             keeper.read_anew();
         }
-        Ok(())
+        accepted
     }
 
     /// Reaches `target`, starts the stub there and sends it `first`.
@@ -113,7 +115,7 @@ impl Transport {
         match &self.keeper {
             // A program belongs to the folder and the environment of the command that runs it.
             Some(keeper) if !address.needs_program() => match keeper.lend(address, step).await {
-                Err(fault) if fault.kind == keeper::GONE => {
+                Err(fault) if fault.phase == Phase::Tcp && fault.kind == keeper::GONE => {
                     tracing::warn!(%address, ?fault, "no keeper: a connection of our own");
                     self.own(address, step).await
                 }
@@ -122,6 +124,19 @@ impl Transport {
             _ => self.own(address, step).await,
         }
     }
+}
+
+/// Without progress for [`PROGRESS_WITHIN`], at a host that is there or may have started the job.
+fn given_up(is_open: bool, is_answered: bool) -> Fault {
+    let (phase, why) = match (is_open, is_answered) {
+        (true, false) => (Phase::Upload, ""),
+        (true, true) => {
+            (Phase::Become, "the password was sent, and is not sent a second time, as it may have been wrong")
+        }
+        (false, _) => (Phase::Lost, ""),
+    };
+    let message = format!("the runner did not start within {} s", PROGRESS_WITHIN.as_secs());
+    Fault::new(phase, "timeout", message).cause(why).hint("uptime; df -h  on the host, or fewer --forks")
 }
 
 /// A way to one host that is open.
@@ -172,23 +187,26 @@ impl Connection {
             step(next);
         };
         step(Step::Bootstrapping);
+        let escalation = privilege.map(Escalation::new);
+        let escalation = escalation.as_ref();
         let started = async {
-            match (self, privilege) {
+            match (self, escalation) {
                 (Self::Local(local), None) => {
                     step(Step::Delivered);
                     local.start(first).await
                 }
-                _ => bootstrap::start(self, privilege, first, &step).await,
+                _ => bootstrap::start(self, escalation, first, &step).await,
             }
         };
         let mut started = pin!(started);
         loop {
+            let is_answered = || escalation.is_some_and(Escalation::is_answered);
             let (step, since) = *last.lock().unwrap_or_else(PoisonError::into_inner);
             tokio::select! {
                 biased;
                 done = &mut started => return done,
                 () = sleep_until(since + PROGRESS_WITHIN), if since.elapsed() < PROGRESS_WITHIN => {}
-                overdue = self.overdue(step), if since.elapsed() >= PROGRESS_WITHIN => return Err(overdue),
+                overdue = self.overdue(step, is_answered), if since.elapsed() >= PROGRESS_WITHIN => return Err(overdue),
             }
         }
     }
@@ -208,22 +226,40 @@ impl Connection {
     /// Why the runner is given up after `step`. It greets before it reads its job, and SSH keeps the
     /// order: a host that answers now and has not greeted has not started it, and it will find
     /// nobody to greet. Of one that does not answer nobody knows.
-    async fn overdue(&self, step: Step) -> Fault {
+    /// Once the password of another user was sent, the host is not asked again.
+    async fn overdue(&self, step: Step, is_answered: impl Fn() -> bool) -> Fault {
         let is_open = match self {
             Self::Local(_) => false,
             Self::Ssh(_) if step != Step::Delivered => true,
             Self::Ssh(Remote::Own(ssh)) => ssh.answers(ANSWER_WITHIN).await,
             Self::Ssh(Remote::Kept(kept)) => kept.answers(ANSWER_WITHIN).await,
         };
-        let phase = if is_open { Phase::Upload } else { Phase::Lost };
-        let message = format!("the runner did not start within {} s", PROGRESS_WITHIN.as_secs());
-        Fault::new(phase, "timeout", message).hint("uptime; df -h  on the host, or fewer --forks")
+        given_up(is_open, is_answered())
     }
 
     /// Says goodbye and waits no longer than a moment for it to leave.
     pub async fn close(&self) {
         if let Self::Ssh(Remote::Own(ssh)) = self {
             ssh.close().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_was_sent_a_password_is_not_tried_again() {
+        for (is_open, is_answered, phase) in [
+            (true, false, Phase::Upload),
+            (true, true, Phase::Become),
+            (false, false, Phase::Lost),
+            (false, true, Phase::Lost),
+        ] {
+            let fault = given_up(is_open, is_answered);
+            assert_eq!((fault.phase, fault.kind.as_ref()), (phase, "timeout"), "{is_open} {is_answered}");
+            assert!(fault.hint.is_some() && fault.causes.is_empty() == (phase != Phase::Become));
         }
     }
 }

@@ -27,7 +27,7 @@ fn exec(environment: &Environment, fleet: &Fleet, targets: &str, args: &[&str]) 
     environment
         .command(["exec", targets, "-u", harness::user(), "-p", &fleet.port().to_string()])
         .args(["--known-hosts".as_ref(), fleet.known_hosts().as_os_str()])
-        .args(["--connect-timeout", "5s"])
+        .env("CRONIUM_RUN_CONNECT_TIMEOUT", "5s")
         .args(args)
         .args(["--", "echo in"])
 }
@@ -60,6 +60,11 @@ fn key(environment: &Environment, name: &str, passphrase: &str) -> PathBuf {
 fn authorize(fleet: &Fleet, key: &Path) {
     let public = std::fs::read(key.with_extension("pub")).unwrap();
     std::fs::write(fleet.folder().join("authorized"), public).unwrap();
+}
+
+fn fingerprint(key: &Path) -> String {
+    let output = Command::new("ssh-keygen").arg("-lf").arg(key).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().split(' ').nth(1).unwrap().to_owned()
 }
 
 /// An agent of the test, gone with it.
@@ -190,6 +195,13 @@ fn the_key_a_host_took_is_its_first_in_the_next_run() {
     is_in(run(1, &[]));
     assert_eq!((failed(1), fleet.logins(1)), (2, 2), "{}", fleet.log(1));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    // What the operator names comes before what is remembered.
+    let both = keys[4..].iter().map(|key| std::fs::read_to_string(key.with_extension("pub")).unwrap());
+    std::fs::write(fleet.folder().join("authorized"), both.collect::<String>()).unwrap();
+    is_in(run(1, &["--private-key", "key5"]));
+    let accepted = fleet.log(1).lines().rfind(|line| line.contains("Accepted publickey")).unwrap().to_owned();
+    assert!(accepted.ends_with(&fingerprint(&keys[4])), "{accepted}");
+
     // It says nothing of another host, and a file that is lost costs tries, no more.
     is_out(run(2, &[]), "the host hung up after 2 keys");
     std::fs::write(&file, [0xff, 0, b'\n']).unwrap();
@@ -293,6 +305,61 @@ fn a_password_is_sent_once() {
     asked.ignore();
     let ledger = std::fs::read(environment.ledger_path()).unwrap();
     assert!(!ledger.windows(PASSWORD.len()).any(|window| window == PASSWORD.as_bytes()), "in the ledger");
+}
+
+#[test]
+fn keys_come_after_a_password_that_is_preferred() {
+    if !can_have_passwords() {
+        return;
+    }
+    let environment = Environment::new();
+    let plan = FleetPlan::default().host_with(1, |host| {
+        host.password = true;
+        host.config = "PasswordAuthentication yes".to_owned();
+    });
+    let fleet = plan.host_with(2, |host| host.config = "PasswordAuthentication no".to_owned()).start();
+    environment.write("right", PASSWORD);
+    environment.write("wrong", "guess");
+    environment.write("config", "PreferredAuthentications password,publickey\n");
+    let key = fleet.private_key();
+    self::key(&environment, "other", "");
+    // host, password, key, in, logins by password and by key, refused passwords
+    for (host, password, key, is_let_in, log) in [
+        (1, "right", key.to_str().unwrap(), true, (1, 0, 0)),
+        (1, "wrong", key.to_str().unwrap(), true, (1, 1, 1)),
+        (1, "wrong", "other", false, (1, 1, 2)),
+        (2, "right", key.to_str().unwrap(), true, (0, 1, 0)),
+    ] {
+        let args = ["-F", "config", "--password-file", password, "--private-key", key];
+        let outcome = exec(&environment, &fleet, &fleet.name(host), &args).run();
+        match is_let_in {
+            true => is_in(outcome),
+            false => is_out(outcome, "the host refused the password of"),
+        }
+        let count = |what: &str| fleet.log(host).matches(what).count();
+        let counted = (count("Accepted password"), count("Accepted publickey"), count("Failed password"));
+        assert_eq!(counted, log, "{host} {password}: {}", fleet.log(host));
+    }
+}
+
+/// PAM takes about two seconds to say no.
+#[test]
+fn a_password_is_not_sent_again_where_the_answer_comes_late() {
+    if !can_have_passwords() {
+        return;
+    }
+    if !Path::new("/etc/pam.d/sshd").exists() {
+        eprintln!("NOT TESTED: late answers. sshd has no PAM here.");
+        return;
+    }
+    let environment = Environment::new();
+    environment.write("wrong", "guess");
+    for config in ["PasswordAuthentication yes", "KbdInteractiveAuthentication yes"] {
+        let fleet = with_password(&format!("UsePAM yes\n{config}\nAuthorizedKeysFile none"));
+        let args = ["--password-file", "wrong", "--retries", "2", "--connect-timeout", "1s"];
+        is_out(exec(&environment, &fleet, &fleet.name(1), &args).run(), "the host was sent the password of");
+        assert_eq!(fleet.connections(1), 1, "{config}: {}", fleet.log(1));
+    }
 }
 
 #[test]

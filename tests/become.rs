@@ -169,6 +169,7 @@ fn a_refusal_is_told_once_and_with_its_reason() {
         (4, doas("permit nopass app"), nowhere),
         (5, Accounts { busybox: true, ..doas("permit nopass app") }, "PATH=/etc/busybox:$PATH"),
         (6, sudoers("Defaults passwd_tries=5\nann ALL=(ALL) ALL"), ""),
+        (7, sudoers(WITH_PASSWORD), "echo 'For vi a tty is required.' >&2"),
     ] {
         plan = plan.host_with(number, |host| {
             host.accounts = Some(accounts);
@@ -200,6 +201,7 @@ fn a_refusal_is_told_once_and_with_its_reason() {
         (5, &["--become-method", "su"], WRONG, "password"),
         (5, &["--become-method", "su", "--become-user", "nosuch"], RIGHT, "no-user"),
         (6, &[], WRONG, "password"),
+        (7, &[], WRONG, "password"),
     ] {
         let before = (wrong_tries(&fleet, host), fleet.connections(host));
         let outcome = exec(&environment, &fleet, &fleet.name(host), &["-b", "--retries", "3"])
@@ -592,6 +594,39 @@ fn who_is_become_where() {
 
     hint: --become-method sudo, doas or su  is used in its place
     hint: --exclude odd  leaves the host out
+    --- exit code 2
+    ");
+    // What only Ansible can read keeps no other host out, and this one only where it counts.
+    environment.write(
+        "odd.ini",
+        "[win]\nw1\nw2\n[win:vars]\nansible_become_user=CORP\\svc\n[late]\nl1\n\
+         [late:vars]\nansible_become='{{ x }}'\nansible_become_user='{{ y }}'\n[web]\nweb1\n",
+    );
+    let no_user = "odd.ini:5: ansible_become_user is not supported yet, left out for w1";
+    let no_switch = "odd.ini:9: ansible_become is not supported yet, left out for l1";
+    let no_name = "cannot become another user on";
+    for (args, code, told) in [
+        ("-i odd.ini web1", 0, ""),
+        ("-i odd.ini web1 -b", 0, ""),
+        ("-i odd.ini w1", 0, no_user),
+        ("-i odd.ini w1 -b --become-user app", 0, ""),
+        ("-i odd.ini w1 -b", 2, no_name),
+        ("-i odd.ini l1", 0, no_switch),
+        ("-i odd.ini l1 --become=false", 0, "odd.ini:10: ansible_become_user is not supported"),
+        ("-i odd.ini l1 -b", 2, no_name),
+        ("-i odd.ini l1 -b --become-user app", 0, ""),
+    ] {
+        let outcome = environment.run(words("hosts", args)).exits(code);
+        let err = outcome.err();
+        assert!(err.contains(told) && told.is_empty() == err.is_empty(), "{args}: {outcome:?}");
+    }
+    insta::assert_snapshot!(environment.run(words("hosts", "-i odd.ini w1,web1 -b")), @r"
+    --- stderr
+    error: cannot become another user on w1 as configured
+    caused by: odd.ini:5: 'CORP\svc' is no plain name of a user: A-Z a-z 0-9 _ . - @
+
+    hint: --become-user NAME  is used in its place
+    hint: --exclude w1  leaves the host out
     --- exit code 2
     ");
     environment.write("odd.yaml", "hosts:\n  web1: {become: true, become_user: 'a;b'}\n");

@@ -84,11 +84,71 @@ fn a_no_ends_them_as_unreachable_and_records_nothing() {
 }
 
 #[test]
+fn a_key_that_cannot_be_recorded_ends_its_own_host_alone() {
+    let (environment, fleet) = (Environment::new(), fleet(1..=3, 4..=4));
+    let config = format!(
+        "Host {}\n  HostKeyAlias a,b\nHost {}\n  HostKeyAlias [alias]:2222\n",
+        fleet.name(1),
+        fleet.name(2)
+    );
+    let file = environment.write("config", config);
+    let run = |hosts: std::ops::RangeInclusive<u8>| {
+        let exec = environment.exec(&fleet, &fleet.names(hosts)).args(["-F", file.to_str().unwrap()]);
+        exec.args(["--", "true"]).on_a_terminal(&environment).start()
+    };
+    let mut running = run(1..=4);
+    running.types(QUESTION, "yes\n");
+    let outcome = running.wait();
+    assert_eq!(outcome.code, 4, "{outcome:?}");
+    for told in ["the host's key cannot be recorded", "a character that has a meaning", "HostKeyAlias in"] {
+        assert!(outcome.out().contains(told), "{told}: {outcome:?}");
+    }
+    assert_eq!(outcomes(&environment), ["unreachable", "succeeded", "succeeded", "succeeded"]);
+    let known = fs::read_to_string(fleet.known_hosts()).unwrap();
+    assert!(known.lines().count() == 3 && known.contains("[alias]:2222 "), "{known}");
+
+    // A file that takes nothing keeps all of them out, and says why.
+    fs::remove_file(fleet.known_hosts()).unwrap();
+    fs::create_dir(fleet.known_hosts()).unwrap();
+    let mut running = run(3..=4);
+    running.types(QUESTION, "yes\n");
+    let outcome = running.wait();
+    assert_eq!(outcome.code, 4, "{outcome:?}");
+    for told in ["Is a directory", "ls -ld "] {
+        assert!(outcome.out().contains(told), "{told}: {outcome:?}");
+    }
+    assert_eq!(outcomes(&environment), ["unreachable", "unreachable"]);
+}
+
+/// As the next line of a paste may be: it is no answer to a question that nobody has seen.
+#[test]
+fn what_was_typed_before_the_question_does_not_answer_it() {
+    let (environment, fleet) = (Environment::new(), fleet(1..=1, 2..=2));
+    let gate = environment.path("gate");
+    let hosts = fleet.names([2, 1]);
+    let script = format!("echo at work; until [ -e {} ]; do sleep 0.05; done", gate.display());
+    let exec = environment.exec(&fleet, &hosts).args(["--canary", "1", "-o", "stream", "--", &script]);
+    let mut running = exec.on_a_terminal(&environment).start();
+    running.types("at work", "yes\n");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    environment.write("gate", "");
+    running.types(QUESTION, "nonsense\nyes\n");
+    running.types("Please type yes", "no\n");
+    let outcome = running.wait();
+    assert_eq!(outcome.code, 4, "{outcome:?}");
+    assert_eq!(outcomes(&environment), ["unreachable", "succeeded"]);
+    assert_eq!(recorded(&fleet), ([2].into(), 1));
+}
+
+#[test]
 fn one_key_may_be_answered_with_its_fingerprint() {
     let (environment, fleet) = (Environment::new(), fleet(1..=1, 2..=2));
     let mut running = exec(&environment, &fleet, 1..=1).start();
     running.types("(yes, no or the fingerprint) ", &format!("{}\n", fingerprint(&fleet, 2)));
-    running.types("That is another fingerprint.", &format!("{}\n", fingerprint(&fleet, 1)));
+    running.types(
+        "That is another fingerprint.\r\nPlease type yes, no or the fingerprint: ",
+        &format!("{}\n", fingerprint(&fleet, 1)),
+    );
     let outcome = running.wait();
     assert_eq!(outcome.code, 0, "{outcome:?}");
     outcome.ignore();
@@ -102,7 +162,7 @@ fn a_long_question_shows_its_head_and_all_where_it_is_asked_to() {
     running.types("and go on? (yes, no, or v to view all) ", "v\n");
     let shown = String::from_utf8_lossy(&running.stdout_so_far()).into_owned();
     assert!(shown.contains("  and 3 more\r\n") && !shown.contains(&fingerprint(&fleet, 23)), "{shown}");
-    running.types("Please type", "yes\n");
+    running.types("Please type yes, no, or v to view all: ", "yes\n");
     let outcome = running.wait();
     assert_eq!(outcome.code, 0, "{outcome:?}");
     for number in 1..=23 {
@@ -137,8 +197,8 @@ fn a_later_batch_is_a_question_of_its_own() {
     let hosts = fleet.names(1..=4);
     let exec = environment.exec(&fleet, &hosts).args(["--canary", "1", "--", "true"]);
     let mut running = exec.on_a_terminal(&environment).start();
-    running.types("1 host shows a key", "yes\n");
-    running.types("2 hosts show keys", "no\n");
+    running.types("(yes, no or the fingerprint) ", "yes\n");
+    running.types("(yes or no) ", "no\n");
     let outcome = running.wait();
     assert_eq!(outcome.code, 4, "{outcome:?}");
     is_asked(&outcome, 2);

@@ -145,6 +145,30 @@ fn hosts_of_ssh_config() {
     ");
 }
 
+/// A variable or a host may be called as the keyword is.
+#[test]
+fn what_is_no_ssh_config_is_not_taken_for_one() {
+    let environment = Environment::new();
+    for (text, names, told) in [
+        ("[web]\nweb1\nweb2\n[web:vars]\nhost=db1\n", "web1,web2", ""),
+        ("[web]\nhost a=1\n", "host", ""),
+        ("host ansible_port=2222\n", "host", ""),
+        ("web1\nHost web2\n", "", "error: hosts:2"),
+        ("user\nHost web2\n", "", "error: hosts:2"),
+        ("# mine\nUser ann\n\nHost web1 web*\n", "web1", "hosts names hosts only"),
+        ("Match user ann\n  Port 22\nHost=web1\n", "web1", "hosts names hosts only"),
+        ("Host web1\n  Hostnam x\n", "web1", "warning: hosts:2: unknown keyword hostnam, left out"),
+    ] {
+        environment.write("hosts", text);
+        let outcome = environment.run(["hosts", "-i", "hosts", "-u", "me"]);
+        let (out, err) = (outcome.out(), outcome.err());
+        let found: Vec<&str> = out.lines().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(found.join(","), names, "{text}: {outcome:?}");
+        assert!(err.contains(told) && told.is_empty() == err.is_empty(), "{text}: {outcome:?}");
+        outcome.ignore();
+    }
+}
+
 #[test]
 fn ansible_ini_and_yaml() {
     let environment = Environment::new();

@@ -383,6 +383,7 @@ fn a_pipeline_keeps_nothing_unless_it_says_so() {
     assert!(!run("true", &[]));
     assert!(run("true", &["--persist", "1m"]));
     assert!(run("", &[]));
+    assert!(run("0", &[]));
     assert!(!run("", &["--persist", "0"]));
     // The file of a project that came from elsewhere keeps nothing open.
     let path = operator.0.write("cronium.toml", "persist = \"10m\"\n");

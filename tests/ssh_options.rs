@@ -33,6 +33,28 @@ fn set_env_and_send_env_ask_for_what_accept_env_takes() {
     assert_eq!(ours, ["SENT_A=a", "SENT_NOT=b", "TOLD=two words"]);
 }
 
+/// OpenSSH leaves a timeout of zero to the system, which is more patient than we are.
+#[test]
+fn no_timeout_is_the_one_that_nobody_set() {
+    let (environment, fleet) = (Environment::new(), fleet(""));
+    let outcome = environment.run([
+        "hosts",
+        "-o",
+        "json",
+        "--ssh-option",
+        "ConnectTimeout 0",
+        "--ssh-option",
+        "ConnectTimeout 3",
+        "web1",
+    ]);
+    assert_eq!(outcome.succeeds().json()[0]["connect_timeout_ms"], 10_000);
+    let (port, number) = (fleet.port().to_string(), fleet.name(1));
+    let exec = environment.command(["exec", &number, "-u", harness::user(), "-p", &port]);
+    let exec = exec.args(["--private-key".as_ref(), fleet.private_key().as_os_str()]);
+    let exec = exec.args(["--known-hosts".as_ref(), fleet.known_hosts().as_os_str()]);
+    exec.args(["--ssh-option", "ConnectTimeout=0", "--", "true"]).run().succeeds().ignore();
+}
+
 #[test]
 fn addresses_are_those_that_are_asked_for() {
     let (environment, fleet) = (Environment::new(), fleet(""));
@@ -78,6 +100,18 @@ fn a_revoked_key_is_refused_whatever_known_hosts_says() {
         let outcome =
             run(&format!("# bad\n{other}\n{own}")).env("CRONIUM_RUN_HOST_KEY", policy).run().exits(4);
         assert!(outcome.err().contains("it is on the list of RevokedHostKeys"), "{outcome:?}");
+    }
+    // A line that nobody can read may be the very key.
+    let blank = format!("\n  \n\t# comment\n  {other}\r\n");
+    run(&blank).run().succeeds().ignore();
+    for (list, line) in [
+        (format!("{other}ssh-ed25519 AAAA\n"), "line 2"),
+        (format!("\u{feff}{own}"), "line 1"),
+        (format!("no-pty {own}"), "line 1"),
+    ] {
+        let outcome = run(&list).env("CRONIUM_RUN_HOST_KEY", "off").run().exits(4);
+        assert!(outcome.err().contains(&format!("{line} is no public key")), "{list}: {outcome:?}");
+        assert!(outcome.err().contains("hint: ssh-keygen -lf "), "{outcome:?}");
     }
     let krl = std::process::Command::new("ssh-keygen")
         .args(["-q", "-k", "-f"])

@@ -208,6 +208,7 @@ mod tests {
                 user: "ann".into(),
                 host_key_alias: None,
                 identities: vec!["/home/ann/.ssh/id_ed25519".into()],
+                named: 0,
                 agent: None,
                 identities_only: false,
                 known_hosts: vec!["/home/ann/.ssh/known_hosts".into()],

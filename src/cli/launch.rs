@@ -19,7 +19,7 @@ use crate::error::{Error, ExitCode, OrFail, Result};
 use crate::event::{Event, EventKind, PayloadInfo, Sink};
 use crate::fleet;
 use crate::helper_api::{Api, Limits, RunContext};
-use crate::inventory::Account;
+use crate::inventory::{Account, ssh_config};
 use crate::ledger::{Ledger, NewRun, RunRecorder};
 use crate::payload::Signed;
 use crate::plan::{Plan, Task};
@@ -243,8 +243,9 @@ pub fn command_line() -> String {
     format!("cronium-run {}", quoted.unwrap_or_else(|_| words.join(" ")))
 }
 
-/// Hides what `--env` and `--input` were given, names and files aside, and the commands of hooks
-/// and gates: the address of a web hook is often a password.
+/// Hides what `--env` and `--input` were given, names and files aside, the commands of hooks and
+/// gates, as the address of a web hook is often a password, and variables and commands of
+/// `--ssh-option`.
 fn without_values(mut words: Vec<String>) -> Vec<String> {
     const HIDDEN: &str = "***";
     let hide_env = |value: &str| match value.split_once('=') {
@@ -255,6 +256,11 @@ fn without_values(mut words: Vec<String>) -> Vec<String> {
         true => value.to_owned(),
         false => HIDDEN.to_owned(),
     };
+    let hide_option = |value: &str| match ssh_config::known_setting(value) {
+        Ok(Some((keyword, _))) if keyword == "setenv" => format!("SetEnv={HIDDEN}"),
+        Ok(Some((keyword, _))) if keyword == "proxycommand" => format!("ProxyCommand={HIDDEN}"),
+        _ => value.to_owned(),
+    };
     const HOOKS: [&str; 3] = ["--on-condition", "--on-notify", "--gate"];
     // Behind `--` stand the script's own words.
     let ours = words.iter().position(|word| word == "--").unwrap_or(words.len());
@@ -263,6 +269,8 @@ fn without_values(mut words: Vec<String>) -> Vec<String> {
             words[index] = format!("--env={}", hide_env(value));
         } else if let Some(value) = words[index].strip_prefix("--input=") {
             words[index] = format!("--input={}", hide_input(value));
+        } else if let Some(value) = words[index].strip_prefix("--ssh-option=") {
+            words[index] = format!("--ssh-option={}", hide_option(value));
         } else if let Some((flag, _)) = words[index].split_once('=').filter(|(flag, _)| HOOKS.contains(flag))
         {
             words[index] = format!("{flag}={HIDDEN}");
@@ -272,6 +280,8 @@ fn without_values(mut words: Vec<String>) -> Vec<String> {
             words[index] = hide_env(&words[index]);
         } else if index > 0 && words[index - 1] == "--input" {
             words[index] = hide_input(&words[index]);
+        } else if index > 0 && words[index - 1] == "--ssh-option" {
+            words[index] = hide_option(&words[index]);
         }
     }
     words
@@ -328,11 +338,23 @@ mod tests {
             ("exec a --input {} --input=@f", "exec a --input *** --input=@f"),
             ("exec a --on-notify x=y --on-condition=z=a", "exec a --on-notify *** --on-condition=***"),
             ("exec a --gate x --gate=y --gate-timeout 5s", "exec a --gate *** --gate=*** --gate-timeout 5s"),
+            (
+                "exec a --ssh-option SetEnv=A=b --ssh-option=setenv=A=b",
+                "exec a --ssh-option SetEnv=*** --ssh-option=SetEnv=***",
+            ),
+            (
+                "exec a --ssh-option=ProxyCommand=nc --ssh-option Port=22",
+                "exec a --ssh-option=ProxyCommand=*** --ssh-option Port=22",
+            ),
             ("exec a -- --env Z=1 --on-notify b", "exec a -- --env Z=1 --on-notify b"),
         ];
         for (typed, want) in TABLE {
             let kept = without_values(typed.split(' ').map(str::to_owned).collect());
             assert_eq!(kept.join(" "), *want);
         }
+        // As ssh_config writes it: a blank between the keyword and its value.
+        let typed = ["--ssh-option", " \"SetEnv\" A=b C=d", "--ssh-option=PROXYCOMMAND  nc %h"];
+        let kept = without_values(typed.map(str::to_owned).to_vec());
+        assert_eq!(kept, ["--ssh-option", "SetEnv=***", "--ssh-option=ProxyCommand=***"]);
     }
 }

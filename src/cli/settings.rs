@@ -9,6 +9,7 @@ use clap::builder::ValueHint;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::ci::is_ci;
 use crate::config::{Setting, Settings, Source};
 use crate::error::{Error, Result};
 
@@ -51,7 +52,7 @@ pub fn apply(command: Command, settings: &Settings) -> Result<Command> {
 }
 
 fn set(command: Command, settings: &Settings) -> Command {
-    let is_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
+    let is_ci = is_ci();
     let setting_of = |arg: &Arg| {
         let setting = settings.get(arg.get_long()?)?;
         if is_ci && NOT_IN_CI.contains(&arg.get_long()?) {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, IsTerminal as _};
 use std::pin::Pin;
 
+use super::ci::is_ci;
 use super::launch::Telling;
 use super::listing::{Table, plain};
 use crate::fleet::{Stranger, Vouch};
@@ -23,11 +24,8 @@ impl AskOperator {
     /// is for machines.
     pub fn new(telling: &Telling, term: &Term) -> Option<Self> {
         let is_for_people = matches!(telling.output, Output::Auto | Output::Stream | Output::Grouped);
-        let may_ask = is_for_people
-            && !telling.quiet
-            && io::stdin().is_terminal()
-            && term.err_is_tty()
-            && !is_ci(std::env::var("CI").ok().as_deref());
+        let may_ask =
+            is_for_people && !telling.quiet && io::stdin().is_terminal() && term.err_is_tty() && !is_ci();
         may_ask.then(|| Self { term: term.clone() })
     }
 
@@ -159,31 +157,6 @@ impl<'a> Keys<'a> {
         match &self.rows[..] {
             [row] => Some(&row.fingerprint),
             _ => None,
-        }
-    }
-}
-
-/// As programs read it: set, and not to a word for no.
-fn is_ci(value: Option<&str>) -> bool {
-    value.is_some_and(|value| !["", "0", "false", "no"].contains(&value.to_ascii_lowercase().as_str()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn when_it_is_ci() {
-        for (value, expected) in [
-            (None, false),
-            (Some(""), false),
-            (Some("false"), false),
-            (Some("0"), false),
-            (Some("true"), true),
-            (Some("1"), true),
-            (Some("woodpecker"), true),
-        ] {
-            assert_eq!(is_ci(value), expected, "{value:?}");
         }
     }
 }

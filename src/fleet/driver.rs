@@ -41,14 +41,17 @@ pub struct Driver {
     asking: Option<Asking>,
 }
 
-/// The question that the operator has before him. The answer: whether the keys are right, or why
-/// they cannot be recorded.
-type Asking = Pin<Box<dyn Future<Output = Result<bool, Fault>> + Send>>;
+/// Hosts that do not go on after the operator was asked: he said no, or why their key cannot be
+/// recorded.
+type Refused = Vec<(usize, Option<Fault>)>;
+
+/// The question that the operator has before him.
+type Asking = Pin<Box<dyn Future<Output = Refused> + Send>>;
 
 enum Happened {
     Stopped,
     Met(usize),
-    Answered(Result<bool, Fault>),
+    Answered(Refused),
     Tried(Result<(Id, Tried), Id>),
     Rested(Instant, usize),
 }
@@ -176,34 +179,32 @@ impl Driver {
         let targets = &self.fleet.plan.targets;
         let stranger = |index: &usize| {
             let key = self.unknown.remove(index)?;
-            Some(Stranger { host: targets[*index].name.clone(), key })
+            Some((*index, Stranger { host: targets[*index].name.clone(), key }))
         };
-        let strangers: Vec<Stranger> = asked.iter().filter_map(stranger).collect();
+        let (hosts, strangers): (Vec<usize>, Vec<Stranger>) = asked.iter().filter_map(stranger).unzip();
         let fleet = Arc::clone(&self.fleet);
         self.asking = Some(Box::pin(async move {
             if !vouch.vouches_for(&strangers).await {
-                return Ok(false);
+                return hosts.into_iter().map(|host| (host, None)).collect();
             }
             let keys: Vec<UnknownKey> = strangers.into_iter().map(|stranger| stranger.key).collect();
-            fleet.transport.accept(&keys).await.map(|()| true)
+            let accepted = fleet.transport.accept(&keys).await;
+            let refused = |(host, accepted): (usize, Result<(), Fault>)| Some((host, Some(accepted.err()?)));
+            hosts.into_iter().zip(accepted).filter_map(refused).collect()
         }));
     }
 
-    async fn answered(&mut self, answer: Result<bool, Fault>) {
+    async fn answered(&mut self, refused: Refused) {
         self.asking = None;
-        let asked = self.rollout.asked().to_vec();
-        let fault = match answer {
-            Ok(true) => return self.rollout.accepted(),
-            Ok(false) => None,
-            Err(fault) => Verdict::from(fault).failure,
-        };
-        self.rollout.refused(Outcome::Unreachable);
-        for index in asked {
+        let hosts: Vec<usize> = refused.iter().map(|(host, _)| *host).collect();
+        self.rollout.refused(&hosts, Outcome::Unreachable);
+        for (index, fault) in refused {
             if let Some(mut result) = self.last.remove(&index) {
-                result.failure = fault.clone().or(result.failure);
+                result.failure = fault.and_then(|fault| Verdict::from(fault).failure).or(result.failure);
                 self.finished(index, result).await;
             }
         }
+        self.rollout.accepted();
         self.settle().await;
     }
 
@@ -292,7 +293,7 @@ impl Driver {
     }
 }
 
-async fn answered(asking: &mut Option<Asking>) -> Result<bool, Fault> {
+async fn answered(asking: &mut Option<Asking>) -> Refused {
     match asking {
         Some(asking) => asking.await,
         None => std::future::pending().await,

@@ -202,16 +202,11 @@ impl Rollout {
         }
     }
 
-    /// After [`Step::Ask`]: the hosts to ask about, which [`Rollout::accepted`] or
-    /// [`Rollout::refused`] is then called with.
+    /// After [`Step::Ask`]: the hosts to ask about, each of which [`Rollout::refused`] or, for those
+    /// that are left, [`Rollout::accepted`] is then about.
     pub fn ask(&mut self) -> &[usize] {
         self.asked = std::mem::take(&mut self.parked);
         self.asked.sort_unstable();
-        &self.asked
-    }
-
-    /// The hosts that are being asked about.
-    pub fn asked(&self) -> &[usize] {
         &self.asked
     }
 
@@ -226,10 +221,11 @@ impl Rollout {
         }
     }
 
-    /// The hosts that were asked about end so.
-    pub fn refused(&mut self, outcome: Outcome) {
-        for host in std::mem::take(&mut self.asked) {
-            self.conclude(host, outcome);
+    /// These of the hosts that were asked about end so.
+    pub fn refused(&mut self, hosts: &[usize], outcome: Outcome) {
+        self.asked.retain(|host| !hosts.contains(host));
+        for host in hosts {
+            self.conclude(*host, outcome);
         }
     }
 

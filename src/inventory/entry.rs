@@ -29,8 +29,10 @@ pub struct Settings {
     pub proxy_command: Option<Placed<String>>,
     /// A variable of Ansible that means a proxy in a way that we do not read.
     pub unclear_proxy: Option<Placed<String>>,
-    /// Whether scripts run as another user there.
-    pub becomes: Option<Placed<bool>>,
+    /// Whether scripts run as another user there; `None` in it for a template, which only Ansible can
+    /// fill in.
+    pub becomes: Option<Placed<Option<bool>>>,
+    /// As written: Ansible's may be a template, or a name that is none here.
     pub become_user: Option<Placed<String>>,
     /// As written: Ansible has more methods than we have.
     pub become_method: Option<Placed<String>>,

@@ -12,7 +12,7 @@ use super::selection::{Host, Selected};
 use super::ssh_config::{Config, HostConfig, Names, Place, Question, Weight};
 use super::{
     Account, Address, Becoming, HostKeyPolicy, Inventory, Jump, Method, Passphrases, Privilege, Protocol,
-    Ssh, Target,
+    Ssh, Target, plain_user,
 };
 use crate::error::{Error, Result};
 
@@ -70,8 +70,11 @@ impl Reach {
     ) -> Result<Resolved> {
         let stated: Vec<Stated> = selected.iter().map(|host| Stated::of(host, inventory.as_ref())).collect();
         let mut warnings = inventory.as_ref().map(|inventory| inventory.warnings.clone()).unwrap_or_default();
-        warnings.extend(stated::check(selected, &stated, account)?);
-        warnings.extend(config.warnings.iter().cloned());
+        warnings.extend(stated::check(selected, &stated, &self.becoming, account)?);
+        // A file that names the hosts may be the one that says how they are reached.
+        let new = config.warnings.iter().filter(|warning| !warnings.contains(warning));
+        let new: Vec<String> = new.cloned().collect();
+        warnings.extend(new);
 
         let hosts: Vec<(&Host, &Stated)> = selected
             .iter()
@@ -132,14 +135,23 @@ impl Reach {
     /// another user on this machine: the inventory may be that of a project.
     fn privilege(&self, host: &Selected, stated: &Stated, login: &str) -> Result<Option<Privilege>> {
         let settings = &stated.settings;
-        let is_local = *host == Selected::Local || stated.is_local();
-        let stated = settings.becomes.as_ref().is_some_and(|becomes| becomes.value && !is_local);
-        let Becoming { wanted, user, method } = &self.becoming;
-        if !wanted.unwrap_or(stated) {
+        if !stated.becomes(host, &self.becoming) {
             return Ok(None);
         }
-        let user = user.as_deref().or(settings.become_user.as_ref().map(|user| user.value.as_str()));
-        let user = user.unwrap_or(ROOT);
+        let Becoming { user, method, .. } = &self.becoming;
+        let user = match (user, &settings.become_user) {
+            (Some(user), _) => user,
+            (None, None) => ROOT,
+            (None, Some(written)) => {
+                plain_user(&written.value).map_err(|reason| {
+                    Error::usage(format!("cannot become another user on {host} as configured"))
+                        .cause(format!("{}: {reason}", written.place))
+                        .hint("--become-user NAME  is used in its place")
+                        .hint(format!("--exclude {host}  leaves the host out"))
+                })?;
+                &written.value
+            }
+        };
         if user == login {
             return Ok(None);
         }
@@ -205,14 +217,14 @@ impl Reach {
         if let Some(key) = stated.private_key(account).filter(|key| !identities.contains(key)) {
             identities.push(key);
         }
-        let is_named = !identities.is_empty();
+        let named = identities.len();
         for file in config.identity_files.iter().filter(|file| !file.value.eq_ignore_ascii_case("none")) {
             let path = names.path(&file.value).map_err(|message| wrong(&file.place, message))?;
             if !identities.contains(&path) {
                 identities.push(path);
             }
         }
-        if !is_named && config.identity_files.is_empty() {
+        if named == 0 && config.identity_files.is_empty() {
             identities.clone_from(&defaults.identities);
         }
 
@@ -234,6 +246,8 @@ impl Reach {
             },
         };
 
+        // `ConnectTimeout 0` leaves it to the system, which may wait for minutes.
+        let patience = config.connect_timeout.filter(|time| !time.is_zero());
         let known_hosts = match &self.known_hosts {
             Some(file) => vec![file.clone()],
             None => {
@@ -270,11 +284,12 @@ impl Reach {
             // As OpenSSH does, and names in known_hosts are compared in lower case.
             host_key_alias: config.host_key_alias.as_ref().map(|alias| alias.to_ascii_lowercase()),
             identities,
+            named,
             agent,
             identities_only: config.identities_only.unwrap_or(false),
             known_hosts,
             host_key: self.host_key.or(config.host_key).unwrap_or_default(),
-            connect_timeout: self.connect_timeout.or(config.connect_timeout).unwrap_or(CONNECT_TIMEOUT),
+            connect_timeout: self.connect_timeout.or(patience).unwrap_or(CONNECT_TIMEOUT),
             proxy: None,
             certificates,
             protocol: Protocol { revoked, environment, ..config.protocol.clone() },

@@ -89,6 +89,16 @@ impl fmt::Display for Place {
     }
 }
 
+/// A line's keyword, in lower case, and its arguments; nothing for an empty line or a comment. An error
+/// for what OpenSSH would not know.
+pub fn known_setting(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
+    match line::split(line)? {
+        Some(line) if !keyword::is_known(&line.keyword) => Err(format!("no such keyword: {}", line.keyword)),
+        Some(line) if line.arguments.is_empty() => Err(format!("{} needs an argument", line.keyword)),
+        line => Ok(line.map(|line| (line.keyword, line.arguments))),
+    }
+}
+
 /// What is asked about: a host as it was typed, and what was said about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {

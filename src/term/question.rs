@@ -3,6 +3,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use rustix::fs::OFlags;
+use rustix::termios::{QueueSelector, tcflush};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
 
@@ -38,8 +39,9 @@ impl Question {
     }
 
     /// The line that is typed behind `prompt`, without blanks around it; `None` where the terminal
-    /// says that there is no more (Ctrl-D).
+    /// says that there is no more (Ctrl-D). What was typed before answers nothing.
     pub async fn answer(&mut self, prompt: &str) -> io::Result<Option<String>> {
+        tcflush(&self.terminal, QueueSelector::IFlush)?;
         self.show(prompt)?;
         let mut line = [0; ANSWER];
         Ok(match self.terminal.read(&mut line).await? {

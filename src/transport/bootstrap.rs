@@ -16,9 +16,12 @@ use cronium_wire::message::Hello;
 use super::greet::{Answer, greet};
 use super::link::{Carrier, Link};
 use super::mute::Mute;
-use super::privilege;
+use super::privilege::{self, Escalation};
 use super::{Connection, Fault, Flight, Phase, Step};
-use crate::inventory::{Method, Privilege};
+use crate::inventory::Method;
+
+/// What helps where nothing has run.
+pub const AGAIN: &str = "run the same command again";
 
 /// A slow link is seen to carry so many bytes at a time.
 const PIECE: usize = 32 << 10;
@@ -136,34 +139,34 @@ fn this_hour(script: &str) -> String {
 }
 
 /// The line for the login shell that makes an sh run `script`.
-fn line(privilege: Option<&Privilege>, script: &str) -> String {
-    match privilege {
+fn line(escalation: Option<&Escalation<'_>>, script: &str) -> String {
+    match escalation {
         None => format!("exec sh -c '{script}'"),
-        Some(privilege) => privilege::line(privilege, script),
+        Some(escalation) => privilege::line(escalation.privilege, script),
     }
 }
 
-/// Starts the stub over `connection`, as the user of `privilege`, and sends it `first`. `step` is
+/// Starts the stub over `connection`, as the user of `escalation`, and sends it `first`. `step` is
 /// told when the job is on its way, and when it turns out not to be.
 pub async fn start(
     connection: &Connection,
-    privilege: Option<&Privilege>,
+    escalation: Option<&Escalation<'_>>,
     first: &Flight,
     step: &impl Fn(Step),
 ) -> Result<(Link, Hello), Fault> {
-    let Some(asking) = privilege.filter(|privilege| privilege::may_ask(privilege)) else {
-        return match (start_at_once(connection, privilege, first, step).await, privilege) {
-            (Err(fault), Some(privilege)) if fault.kind == privilege::NO_TERMINAL => {
+    let Some(asking) = escalation.filter(|escalation| privilege::may_ask(escalation.privilege)) else {
+        return match (start_at_once(connection, escalation, first, step).await, escalation) {
+            (Err(fault), Some(escalation)) if fault.kind == privilege::NO_TERMINAL => {
                 step(Step::Bootstrapping);
-                start_asked(connection, privilege, true, first, step).await
+                start_asked(connection, escalation, true, first, step).await
             }
             (started, _) => started,
         };
     };
     // doas takes a password from a terminal only.
-    let terminal = asking.method == Method::Doas;
+    let terminal = asking.privilege.method == Method::Doas;
     match start_asked(connection, asking, terminal, first, step).await {
-        Err(fault) if fault.kind == privilege::NO_TERMINAL && !terminal => {
+        Err(fault) if fault.kind == privilege::NO_TERMINAL && !terminal && !asking.is_answered() => {
             start_asked(connection, asking, true, first, step).await
         }
         started => started,
@@ -173,33 +176,33 @@ pub async fn start(
 /// With the first frames in the same flight as the line.
 async fn start_at_once(
     connection: &Connection,
-    privilege: Option<&Privilege>,
+    escalation: Option<&Escalation<'_>>,
     first: &Flight,
     step: &impl Fn(Step),
 ) -> Result<(Link, Hello), Fault> {
     let script = if connection.is_kept() { &WAITING } else { &WARM };
-    let mut warm = connection.exec_again(&line(privilege, &this_hour(script))).await?;
+    let mut warm = connection.exec_again(&line(escalation, &this_hour(script))).await?;
     let delivered = send(&mut warm, first.pieces()).await;
     if delivered {
         step(Step::Delivered);
     }
-    let machine = match greet(warm, first.frames(), privilege).await {
+    let machine = match greet(warm, first.frames(), escalation).await {
         Ok(Answer::Stub(started)) => return Ok(*started),
         Ok(Answer::NeedsStub { machine, .. }) => machine,
         // A cached stub that cannot even start: put a whole one in its place.
-        Ok(Answer::Mute(mute)) => ask_machine(connection, privilege, mute).await?,
+        Ok(Answer::Mute(mute)) => ask_machine(connection, escalation, mute).await?,
         Err(fault) => return Err(undelivered(fault, delivered)),
     };
     step(Step::Bootstrapping);
     let stub = stub_for(&machine)?;
     // The next one is asked for once the host has taken the one before.
     let pieces = stub.pieces().chain(first.pieces()).inspect(|_| step(Step::Uploading));
-    let mut cold = connection.exec(&line(privilege, &this_hour(&cold_script(stub))), false).await?;
+    let mut cold = connection.exec(&line(escalation, &this_hour(&cold_script(stub))), false).await?;
     let delivered = send(&mut cold, pieces).await;
     if delivered {
         step(Step::Delivered);
     }
-    match greet(cold, first.frames(), privilege).await {
+    match greet(cold, first.frames(), escalation).await {
         Ok(Answer::Stub(started)) => Ok(*started),
         Ok(Answer::NeedsStub { .. }) => Err(damaged()),
         Ok(Answer::Mute(mute)) => Err(mute.fault_of_runner(&machine)),
@@ -211,16 +214,16 @@ async fn start_at_once(
 /// sent.
 async fn start_asked(
     connection: &Connection,
-    privilege: &Privilege,
+    escalation: &Escalation<'_>,
     terminal: bool,
     first: &Flight,
     step: &impl Fn(Step),
 ) -> Result<(Link, Hello), Fault> {
     if terminal && matches!(connection, Connection::Local(_)) {
-        return Err(privilege::no_terminal_here(privilege));
+        return Err(privilege::no_terminal_here(escalation.privilege));
     }
-    let carrier = connection.exec(&line(Some(privilege), &this_hour(&WARM_OR_COLD)), terminal).await?;
-    let asked = greet(carrier, 0, Some(privilege)).await;
+    let carrier = connection.exec(&line(Some(escalation), &this_hour(&WARM_OR_COLD)), terminal).await?;
+    let asked = greet(carrier, 0, Some(escalation)).await;
     let answer = match asked.map_err(|fault| undelivered(fault, false))? {
         Answer::NeedsStub { machine, mut carrier } => {
             let stub = stub_for(&machine)?;
@@ -247,7 +250,7 @@ async fn start_asked(
 }
 
 fn damaged() -> Fault {
-    Fault::new(Phase::Upload, "damaged", "the runner arrived changed").hint("run the same command again")
+    Fault::new(Phase::Upload, "damaged", "the runner arrived changed").hint(AGAIN)
 }
 
 /// Whether all was sent; if not, reading tells why.
@@ -271,18 +274,18 @@ fn stub_for(machine: &str) -> Result<&'static Embedded, Fault> {
 /// A connection that broke before the job was sent leaves no doubt about it.
 fn undelivered(fault: Fault, delivered: bool) -> Fault {
     match fault.phase {
-        Phase::Lost if !delivered => Fault { phase: Phase::Upload, ..fault },
+        Phase::Lost if !delivered => Fault { phase: Phase::Upload, ..fault }.hint(AGAIN),
         _ => fault,
     }
 }
 
 async fn ask_machine(
     connection: &Connection,
-    privilege: Option<&Privilege>,
+    escalation: Option<&Escalation<'_>>,
     mute: Mute,
 ) -> Result<String, Fault> {
-    let line = line(privilege, "echo \"cronium-run:need $(uname -m)\"");
-    match greet(connection.exec(&line, false).await?, 0, privilege).await? {
+    let line = line(escalation, "echo \"cronium-run:need $(uname -m)\"");
+    match greet(connection.exec(&line, false).await?, 0, escalation).await? {
         Answer::NeedsStub { machine, .. } => Ok(machine),
         Answer::Mute(_) | Answer::Stub(_) => Err(mute.fault(connection.address())),
     }
@@ -291,7 +294,7 @@ async fn ask_machine(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::Secret;
+    use crate::inventory::{Privilege, Secret};
 
     #[test]
     fn the_lines_pass_through_every_login_shell() {
@@ -302,8 +305,9 @@ mod tests {
             .map(cold_script)
             .chain([WARM.clone(), WAITING.clone(), WARM_OR_COLD.clone()])
             .collect();
-        for privilege in privileges.iter().map(Some).chain([None]) {
-            for line in scripts.iter().map(|script| line(privilege, script)) {
+        let escalations = privileges.each_ref().map(Escalation::new);
+        for escalation in escalations.iter().map(Some).chain([None]) {
+            for line in scripts.iter().map(|script| line(escalation, script)) {
                 assert_eq!(line.matches('\'').count(), 2, "{line}");
                 assert!(!line.contains(['\n', '!', '\\']), "{line}");
             }

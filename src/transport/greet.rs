@@ -9,9 +9,8 @@ use tokio::time::timeout;
 use super::inbox::Piece;
 use super::link::{Carrier, Link, Tail};
 use super::mute::Mute;
-use super::privilege::{self, Asked};
+use super::privilege::{Asked, Escalation};
 use super::{Fault, Phase};
-use crate::inventory::Privilege;
 
 /// How long whoever may ask for a password may say nothing: longer than PAM makes a wrong one wait.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -30,14 +29,18 @@ pub enum Answer {
     Mute(Mute),
 }
 
-/// `sent`: how many frames are on their way already. `privilege`: who has to be become first.
-pub async fn greet(mut carrier: Carrier, sent: u64, privilege: Option<&Privilege>) -> Result<Answer, Fault> {
+/// `sent`: how many frames are on their way already. `escalation`: who has to be become first.
+pub async fn greet(
+    mut carrier: Carrier,
+    sent: u64,
+    escalation: Option<&Escalation<'_>>,
+) -> Result<Answer, Fault> {
     let mut greeter = Greeter::default();
     let mut stderr = Tail::default();
     // On both streams: a terminal has but one.
     let mut heard = Tail::default();
     // Where something may be asked, nothing was sent yet, and the other end may wait as we do.
-    let mut asked = privilege.filter(|privilege| privilege::may_ask(privilege)).map(Asked::new);
+    let mut asked = escalation.and_then(Asked::new);
     loop {
         let piece = match &asked {
             None => carrier.read().await,
@@ -52,22 +55,25 @@ pub async fn greet(mut carrier: Carrier, sent: u64, privilege: Option<&Privilege
                 }
             }
             Piece::Ended(exit_code) => {
-                let refused =
-                    privilege.and_then(|privilege| privilege::refusal(privilege, &heard.all(), exit_code));
+                let refused = escalation.and_then(|escalation| escalation.refusal(&heard.all(), exit_code));
                 if let Some(fault) = refused {
                     return Err(fault);
                 }
                 let stderr = if stderr.text().is_empty() { greeter.noise() } else { stderr.text() };
                 return Ok(Answer::Mute(Mute::new(exit_code, &stderr)));
             }
-            Piece::Lost if asked.as_ref().is_some_and(Asked::is_answered) => {
+            Piece::Lost
+                if let Some(escalation) = escalation.filter(|escalation| escalation.is_answered()) =>
+            {
+                let program = escalation.privilege.method.as_str();
                 return Err(Fault::new(
                     Phase::Become,
                     "lost",
                     "the connection broke while the host looked at the password",
                 )
                 .cause(stderr.text())
-                .cause("it is not sent a second time, as it may have been wrong"));
+                .cause("it is not sent a second time, as it may have been wrong")
+                .hint(format!("ssh HOST {program} true  shows what it does")));
             }
             Piece::Lost => {
                 return Err(Fault::lost("the connection broke while the runner started").cause(stderr.text()));

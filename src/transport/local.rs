@@ -46,6 +46,7 @@ impl Local {
         let program = install().map_err(|error| {
             Fault::new(Phase::Tempdir, "folder", "cannot put the runner into the cache of this machine")
                 .because(&error)
+                .hint("df -h ~/.cache; ls -ld ~/.cache")
         })?;
         let mut command = Command::new(&program);
         command.arg("run");
@@ -63,7 +64,8 @@ impl Local {
             }
             Answer::Mute(mute) => {
                 Err(Fault::new(Phase::Upload, "start", format!("{} does not start", program.display()))
-                    .cause(mute.said))
+                    .cause(mute.said)
+                    .hint("dmesg | tail; ulimit -a"))
             }
         }
     }
@@ -78,7 +80,9 @@ impl Local {
     /// With a port, its number.
     pub async fn open_tunnel(&self, at: Entrance) -> Result<(Tunnel, Option<u16>), Fault> {
         let refused = |what: &str, error: &io::Error| {
-            Fault::new(Phase::Tempdir, "socket", format!("cannot listen on {what}")).because(error)
+            Fault::new(Phase::Tempdir, "socket", format!("cannot listen on {what}"))
+                .because(error)
+                .hint("ulimit -n; df -h ~")
         };
         match at {
             // The socket lies in the run's private folder.
@@ -146,7 +150,9 @@ impl Process {
         command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.spawn().map(Self::new).map_err(|error| {
             let program = command.as_std().get_program().display();
-            Fault::new(Phase::Upload, "start", format!("cannot start {program}")).because(&error)
+            Fault::new(Phase::Upload, "start", format!("cannot start {program}"))
+                .because(&error)
+                .hint(format!("ls -l {program}; ulimit -u"))
         })
     }
 

@@ -1,6 +1,8 @@
 //! Another user of the host, through its sudo, doas or su: the line that asks them, what they ask
 //! back, and what they say when they refuse.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::Fault;
 use super::link::Carrier;
 use crate::inventory::{Method, Privilege};
@@ -10,14 +12,16 @@ mod refusal;
 
 use prompt::Prompt;
 
-pub use refusal::{NO_TERMINAL, no_terminal_here, refusal};
+use refusal::refusal;
+pub use refusal::{NO_TERMINAL, no_terminal_here};
 
 /// What sudo prints where it wants a password: no shell takes it for anything but a word, and no
 /// greeting begins like it.
 const MARKER: &str = "cronium-run-password:";
 
 /// What runs before any script of ours does: where we come from belongs to the user who logged in,
-/// and so may the folders that his environment names. HOME is that of the new user, see [`line`].
+/// and so may the folders that his environment names. HOME is that of the new user, see [`line`]. PATH
+/// stays as sudo's secure_path or the host made it: it is the script's as well.
 const CLEAN: &str = "cd /; unset XDG_CACHE_HOME XDG_STATE_HOME XDG_CONFIG_HOME;";
 
 /// Whether the method may ask for a password. Nothing that is no password is sent before it has
@@ -45,16 +49,39 @@ pub fn line(privilege: &Privilege, script: &str) -> String {
     }
 }
 
+/// The user to become for one job, over however many commands that takes.
+pub struct Escalation<'a> {
+    pub privilege: &'a Privilege,
+    is_answered: AtomicBool,
+}
+
+impl<'a> Escalation<'a> {
+    pub fn new(privilege: &'a Privilege) -> Self {
+        Self { privilege, is_answered: AtomicBool::new(false) }
+    }
+
+    /// Whether the password was sent: from then on nobody asks again.
+    pub fn is_answered(&self) -> bool {
+        self.is_answered.load(Ordering::Relaxed)
+    }
+
+    /// Why the host did not make us another user, where that is what `said` means.
+    pub fn refusal(&self, said: &str, exit_code: Option<u32>) -> Option<Fault> {
+        refusal(self.privilege, self.is_answered(), said, exit_code)
+    }
+}
+
 /// Answers the one question that may come, and hears what else is said until the script runs.
 pub struct Asked<'a> {
-    privilege: &'a Privilege,
+    escalation: &'a Escalation<'a>,
     prompt: Prompt,
-    is_sent: bool,
 }
 
 impl<'a> Asked<'a> {
-    pub fn new(privilege: &'a Privilege) -> Self {
-        Self { privilege, prompt: Prompt::new(privilege.method), is_sent: false }
+    /// Nothing where no question may come.
+    pub fn new(escalation: &'a Escalation<'a>) -> Option<Self> {
+        let privilege = escalation.privilege;
+        may_ask(privilege).then(|| Self { escalation, prompt: Prompt::new(privilege.method) })
     }
 
     /// Takes what came from either stream. The password is sent once: a second wrong one may lock
@@ -63,11 +90,11 @@ impl<'a> Asked<'a> {
         if !self.prompt.hear(bytes) {
             return Ok(());
         }
-        match &self.privilege.password {
-            None => Err(refusal::wants_password(self.privilege)),
-            Some(_) if self.is_sent => Err(refusal::wrong_password(self.privilege)),
+        let Escalation { privilege, is_answered } = self.escalation;
+        match &privilege.password {
+            None => Err(refusal::wants_password(privilege)),
+            Some(_) if is_answered.swap(true, Ordering::Relaxed) => Err(refusal::wrong_password(privilege)),
             Some(password) => {
-                self.is_sent = true;
                 let answer = zeroize::Zeroizing::new(format!("{}\n", password.expose()));
                 carrier.write(bytes::Bytes::from_owner(SecretBytes(answer))).await;
                 Ok(())
@@ -75,14 +102,9 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Whether the password was sent.
-    pub fn is_answered(&self) -> bool {
-        self.is_sent
-    }
-
     /// Nothing more came: the question is another than the one we know.
     pub fn silent(&self) -> Fault {
-        refusal::silent(self.privilege, self.prompt.pending())
+        refusal::silent(self.escalation.privilege, self.prompt.pending())
     }
 }
 

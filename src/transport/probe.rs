@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::bootstrap::STUBS;
+use super::bootstrap::{AGAIN, STUBS};
 use super::inbox::Piece;
 use super::link::{Carrier, Tail};
 use super::mute::Mute;
@@ -122,7 +122,7 @@ async fn listen(mut carrier: Carrier, connection: &Connection) -> Result<Said, F
             Piece::Lost => {
                 let fault =
                     Fault::new(Phase::Upload, "lost", "the connection broke while the host was probed");
-                return Err(fault.cause(stderr.text()));
+                return Err(fault.cause(stderr.text()).hint(AGAIN));
             }
             Piece::Ended(code) => {
                 let said = String::from_utf8_lossy(&bytes);
@@ -133,6 +133,7 @@ async fn listen(mut carrier: Carrier, connection: &Connection) -> Result<Said, F
                     Connection::Local(_) => {
                         Fault::new(Phase::Upload, "shell", "the shell of this machine does not run the probe")
                             .cause(mute.said)
+                            .hint("ls -l /bin/sh")
                     }
                 });
             }

@@ -63,6 +63,7 @@ mod tests {
             (Phase::Hostkey, "unknown", false),
             (Phase::Auth, "closed", true),
             (Phase::Auth, "timeout", true),
+            (Phase::Auth, "unanswered", false),
             (Phase::Auth, "refused", false),
             (Phase::Auth, "no-key", false),
             (Phase::Auth, "expired", false),

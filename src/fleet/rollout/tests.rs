@@ -141,8 +141,8 @@ enum World {
     Meet(usize),
     /// The key of a host at work is unknown.
     Park(usize),
-    /// The operator's word on unknown keys.
-    Answer(bool),
+    /// The operator's word on unknown keys: so many hosts do not go on.
+    Answer(usize),
     /// Ctrl-C.
     Stop,
 }
@@ -162,7 +162,7 @@ fn world() -> impl proptest::strategy::Strategy<Value = World> {
         10 => any::<usize>().prop_map(World::Rest),
         5 => any::<usize>().prop_map(World::Meet),
         5 => any::<usize>().prop_map(World::Park),
-        3 => any::<bool>().prop_map(World::Answer),
+        3 => prop_oneof![Just(0), Just(usize::MAX), 0usize..4].prop_map(World::Answer),
         1 => Just(World::Stop),
     ]
 }
@@ -192,6 +192,8 @@ proptest! {
         let mut rollout = Rollout::new(&strategy, forks, hosts);
         let (mut at_work, mut resting) = (Vec::<(usize, u32)>::new(), Vec::<usize>::new());
         let (mut parked, mut asked) = (Vec::<usize>::new(), Vec::<usize>::new());
+        // Whose keys are right now, and who did not start again yet.
+        let mut accepted = Vec::<usize>::new();
         let (mut met, mut began) = (vec![false; hosts], vec![false; hosts]);
         let mut attempts = vec![0u32; hosts];
         let mut ends: Vec<Option<Outcome>> = vec![None; hosts];
@@ -209,6 +211,7 @@ proptest! {
                     prop_assert!(ends[host].is_none() && !at_work.iter().any(|(other, _)| *other == host));
                     prop_assert!(!parked.contains(&host) && !asked.contains(&host));
                     attempts[host] = attempt;
+                    accepted.retain(|other| *other != host);
                     (began[host], met[host]) = (true, false);
                     at_work.push((host, attempt));
                     prop_assert!(at_work.len() <= forks, "never more than forks at once");
@@ -223,7 +226,7 @@ proptest! {
                     prop_assert!(!at_work.is_empty() || waits, "somebody is waited for");
                     let world = worlds.next().unwrap_or(match (at_work.is_empty(), asked.is_empty()) {
                         (false, _) => World::End(0, Outcome::Succeeded, false),
-                        (true, false) => World::Answer(true),
+                        (true, false) => World::Answer(0),
                         (true, true) => World::Rest(0),
                     });
                     match world {
@@ -255,16 +258,18 @@ proptest! {
                             // The same try is made again.
                             attempts[host] -= 1;
                         }
-                        World::Answer(true) => {
-                            rollout.accepted();
-                            asked.clear();
-                        }
-                        World::Answer(false) => {
-                            rollout.refused(Outcome::Unreachable);
-                            for host in asked.drain(..) {
+                        // So many of those that were asked about are refused, the others go on.
+                        World::Answer(refused) => {
+                            let refused: Vec<usize> = asked.drain(..refused.min(asked.len())).collect();
+                            rollout.refused(&refused, Outcome::Unreachable);
+                            for host in refused {
                                 excused += 1;
                                 attempts[host] += 1;
                                 prop_assert!(ends[host].replace(Outcome::Unreachable).is_none(), "one end a host");
+                            }
+                            if !rollout.is_stopped() {
+                                rollout.accepted();
+                                accepted.append(&mut asked);
                             }
                         }
                         World::Stop => rollout.stop(),
@@ -297,7 +302,7 @@ proptest! {
             stopped = rollout.is_stopped();
             if stopped {
                 // Nobody is asked any more: they count as never started.
-                for host in parked.drain(..).chain(asked.drain(..)) {
+                for host in parked.drain(..).chain(asked.drain(..)).chain(accepted.drain(..)) {
                     attempts[host] = 0;
                 }
             }

@@ -49,10 +49,17 @@ impl Sorted {
             "ansible_ssh_private_key_file" | "ansible_private_key_file" => {
                 settings.private_key = Some(spot.placed(text(name, &value, spot)?));
             }
-            "ansible_become" => settings.becomes = Some(spot.placed(switch(name, &value, spot)?)),
+            // These two matter to hosts that become another user alone, and are judged there.
+            "ansible_become" => {
+                let becomes = if is_template(&value) { None } else { Some(switch(name, &value, spot)?) };
+                settings.becomes = Some(spot.placed(becomes));
+            }
             "ansible_become_user" => {
-                let user = text(name, &value, spot)?;
-                settings.become_user = Some(spot.placed(hosts_yaml::become_user(&user, spot)?));
+                let user = match &value {
+                    Value::String(text) => text.clone(),
+                    value => text(name, value, spot)?,
+                };
+                settings.become_user = Some(spot.placed(user));
             }
             "ansible_become_method" => {
                 let method = text(name, &value, spot)?;
@@ -125,6 +132,10 @@ fn is_off(value: &Value) -> bool {
     }
 }
 
+fn is_template(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.contains("{{"))
+}
+
 /// As Ansible reads a boolean.
 fn switch(name: &str, value: &Value, spot: &Spot) -> Result<bool> {
     let text = match value {
@@ -144,7 +155,7 @@ fn switch(name: &str, value: &Value, spot: &Spot) -> Result<bool> {
 /// One text; a number is what it looks like.
 fn text(name: &str, value: &Value, spot: &Spot) -> Result<String> {
     match value {
-        Value::String(text) if text.contains("{{") => Err(template(name, spot)),
+        value if is_template(value) => Err(template(name, spot)),
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
         _ => Err(spot

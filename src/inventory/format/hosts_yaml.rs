@@ -174,7 +174,7 @@ impl Reader<'_> {
                 }
                 "user" => settings.user = Some(spot.placed(user(self.text(node, "user")?, &spot)?)),
                 "port" => settings.port = Some(spot.placed(port(self.text(node, "port")?, &spot)?)),
-                "become" => settings.becomes = Some(spot.placed(self.switch(node, "become")?)),
+                "become" => settings.becomes = Some(spot.placed(Some(self.switch(node, "become")?))),
                 "become_user" => {
                     let user = become_user(self.text(node, "become_user")?, &spot)?;
                     settings.become_user = Some(spot.placed(user));
@@ -301,7 +301,7 @@ pub fn user(text: &str, spot: &Spot) -> Result<String> {
     }
 }
 
-pub fn become_user(text: &str, spot: &Spot) -> Result<String> {
+fn become_user(text: &str, spot: &Spot) -> Result<String> {
     plain_user(text).map_err(|reason| spot.fault(reason).hint("become_user: root"))
 }
 

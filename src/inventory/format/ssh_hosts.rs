@@ -11,17 +11,25 @@ use crate::inventory::draft::Draft;
 use crate::inventory::entry::Rules;
 use crate::inventory::selection::Selected;
 use crate::inventory::spot::Spot;
-use crate::inventory::ssh_config::{Config, Source};
+use crate::inventory::ssh_config::{self, Config, Source};
 use crate::inventory::{Account, wildcard};
 
-/// Whether some line of the text is a `Host` line: no other format has such a one.
+/// Whether the text has a `Host` or `Match` line and before it nothing but what ssh_config knows: in
+/// another format a host or a variable may be called `host` too.
 pub fn is_ssh_config(text: &str) -> bool {
-    let is_host = |line: &str| {
-        let (word, rest) = line.trim().split_once([' ', '\t', '='])?;
-        let rest = rest.trim_start_matches([' ', '\t', '=']);
-        Some(word.eq_ignore_ascii_case("host") && !rest.is_empty() && !rest.contains('='))
-    };
-    text.lines().any(|line| is_host(line) == Some(true))
+    if text.lines().any(|line| line.trim_start().starts_with('[')) {
+        return false;
+    }
+    for line in text.lines() {
+        match ssh_config::known_setting(line) {
+            Ok(Some((keyword, arguments))) if matches!(keyword.as_str(), "host" | "match") => {
+                return !arguments.iter().any(|argument| argument.contains('='));
+            }
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// Adds the hosts of the file and of those that it includes.
@@ -40,5 +48,6 @@ pub fn read(draft: &mut Draft, path: &Path, account: &Account) -> Result<()> {
             _ => draft.warn(format!("{place}: the host {name} cannot be named here, left out")),
         }
     }
+    config.warnings.into_iter().for_each(|warning| draft.warn(warning));
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::inventory::entry::{Rules, Settings};
 use crate::inventory::selection::Selected;
 use crate::inventory::ssh_config::{Place, Placed};
-use crate::inventory::{Account, Inventory};
+use crate::inventory::{Account, Becoming, Inventory, plain_user};
 
 /// One host's part of the inventory; the default for a host that is in none.
 #[derive(Debug, Default)]
@@ -62,6 +62,25 @@ impl Stated {
         Some(account.expand_home(&key.value).unwrap_or_else(|| PathBuf::from(&key.value)))
     }
 
+    /// Whether scripts become another user. On this machine nobody but the operator himself has a say.
+    pub fn becomes(&self, host: &Selected, becoming: &Becoming) -> bool {
+        let is_local = *host == Selected::Local || self.is_local();
+        let stated = self.settings.becomes.as_ref().and_then(|becomes| becomes.value);
+        becoming.wanted.unwrap_or(stated == Some(true) && !is_local)
+    }
+
+    /// What Ansible says of that and we cannot read, where nothing hangs on it.
+    fn unread_become(&self, host: &Selected, becoming: &Becoming) -> Option<(&Place, &'static str)> {
+        let Settings { becomes, become_user, .. } = &self.settings;
+        if let Some(becomes) = becomes.as_ref().filter(|becomes| becomes.value.is_none())
+            && becoming.wanted.is_none()
+        {
+            return Some((&becomes.place, "ansible_become"));
+        }
+        let user = become_user.as_ref().filter(|user| plain_user(&user.value).is_err())?;
+        (!self.becomes(host, becoming)).then_some((&user.place, "ansible_become_user"))
+    }
+
     fn connection(&self) -> Option<&Placed<String>> {
         let is_other =
             |connection: &&Placed<String>| !SSH.contains(&connection.value.as_str()) && !self.is_local();
@@ -71,7 +90,12 @@ impl Stated {
 
 /// Warns of what is left out, once for each line that says it. Refuses hosts that would be reached
 /// in a wrong way, and keys that are not there.
-pub fn check(hosts: &[Selected], stated: &[Stated], account: &Account) -> Result<Vec<String>> {
+pub fn check(
+    hosts: &[Selected],
+    stated: &[Stated],
+    becoming: &Becoming,
+    account: &Account,
+) -> Result<Vec<String>> {
     let mut refused: BTreeMap<(&Place, String), Vec<&Selected>> = BTreeMap::new();
     let mut left_out: BTreeMap<(&Place, &str), Vec<&Selected>> = BTreeMap::new();
     let mut keys = HashSet::new();
@@ -85,6 +109,9 @@ pub fn check(hosts: &[Selected], stated: &[Stated], account: &Account) -> Result
         if let Some(connection) = stated.connection() {
             let word = format!("ansible_connection={}", connection.value);
             refused.entry((&connection.place, word)).or_default().push(host);
+        }
+        if let Some(word) = stated.unread_become(host, becoming) {
+            left_out.entry(word).or_default().push(host);
         }
         for word in &stated.settings.left_out {
             left_out.entry((&word.place, &word.value)).or_default().push(host);

@@ -175,11 +175,22 @@ fn variable(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+/// A number, or a service that this machine knows.
 fn port(text: &str) -> Result<u16, String> {
-    match text.parse() {
-        Ok(port) if port > 0 => Ok(port),
+    match text.parse().ok().or_else(|| service(text)) {
+        Some(port) if port > 0 => Ok(port),
         _ => Err(format!("a port is a number from 1 to 65535, not {text}")),
     }
+}
+
+/// The TCP port of a name, or of an alias, in `/etc/services`.
+fn service(name: &str) -> Option<u16> {
+    let services = std::fs::read_to_string("/etc/services").ok()?;
+    services.lines().find_map(|line| {
+        let mut words = line.split('#').next()?.split_ascii_whitespace();
+        let (own, port) = (words.next()?, words.next()?.strip_suffix("/tcp")?);
+        (own == name || words.any(|alias| alias == name)).then(|| port.parse().ok())?
+    })
 }
 
 fn yes_no(keyword: &str, text: &str) -> Result<bool, String> {
@@ -243,7 +254,7 @@ pub fn is_always_printed(keyword: &str) -> bool {
 }
 
 /// Every keyword that an OpenSSH up to 10.2 knows, and UseKeychain of macOS.
-fn is_known(keyword: &str) -> bool {
+pub fn is_known(keyword: &str) -> bool {
     const KNOWN: &[&str] = &[
         "addkeystoagent",
         "addressfamily",
@@ -413,7 +424,8 @@ mod tests {
     fn wrong_values_are_refused() {
         for (keyword, value) in [
             ("port", "0"),
-            ("port", "ssh"),
+            ("port", "no-such-service"),
+            ("port", "65536"),
             ("identitiesonly", "perhaps"),
             ("stricthostkeychecking", "maybe"),
             ("connecttimeout", "soon"),
@@ -431,6 +443,14 @@ mod tests {
         assert!(understand("user", &[]).is_err());
         assert!(understand("user", &["a".into(), "b".into()]).is_err());
         assert!(understand("userknownhostsfile", &["a".into(), "none".into()]).is_err());
+    }
+
+    /// As Debian's netbase lists them; the second is an alias.
+    #[test]
+    fn a_port_may_be_named() {
+        for (name, port) in [("ssh", 22), ("www", 80)] {
+            assert_eq!(meaning("port", name), Ok(Meaning::Setting(Setting::Port(port))), "{name}");
+        }
     }
 
     #[test]

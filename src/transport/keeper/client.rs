@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -88,12 +88,16 @@ impl Keeper {
         };
         // One that is about to end takes nobody in any more; the next one does.
         let mut again = true;
+        let is_at_login = AtomicBool::new(false);
         loop {
             let lent = async {
                 let (mut incoming, outgoing) = ask(self.connect().await?, &request).await?;
                 loop {
                     match incoming.message::<Word>().await? {
-                        Some(Word::Step(next)) => step(next),
+                        Some(Word::Step(next)) => {
+                            is_at_login.fetch_or(next == Step::Authenticating, Ordering::Relaxed);
+                            step(next);
+                        }
                         Some(Word::Lent { lease }) => return Ok(Ok((lease, incoming, outgoing))),
                         Some(Word::Failed(fault)) => return Ok(Err(fault)),
                         _ => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
@@ -106,6 +110,13 @@ impl Keeper {
                     return Ok(Kept::new(address, self.place.socket(), lease, incoming, outgoing));
                 }
                 Ok(Err(fault)) => return Err(fault),
+                // A password may have gone out already, and a second wrong one may lock the account.
+                Err(error) if is_at_login.load(Ordering::Relaxed) => {
+                    let message = "the keeper of connections ended while the host looked at who we are";
+                    return Err(Fault::new(Phase::Auth, "keeper", message)
+                        .because(&error)
+                        .hint("run the same command again"));
+                }
                 Err(_) if again => again = false,
                 Err(error) => return Err(gone(&error)),
             }

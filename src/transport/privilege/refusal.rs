@@ -49,15 +49,22 @@ const PHRASES: &[(&str, &[&str])] = &[
 ];
 
 /// Why the host did not make us another user, where that is what `said` means: all that was printed
-/// before the line ended with `exit_code`.
-pub fn refusal(privilege: &Privilege, said: &str, exit_code: Option<u32>) -> Option<Fault> {
+/// before the line ended with `exit_code`. Whoever took the password wants no terminal: then it was
+/// somebody else who spoke of one.
+pub fn refusal(
+    privilege: &Privilege,
+    is_answered: bool,
+    said: &str,
+    exit_code: Option<u32>,
+) -> Option<Fault> {
     let Privilege { method, user, .. } = privilege;
     let program = method.as_str();
     let words = said.to_ascii_lowercase();
     // `env` says so, which stands before it.
     let is_missing = matches!(exit_code, Some(126 | 127))
         && words.lines().any(|line| line.starts_with("env: ") && line.contains(program));
-    let known = PHRASES.iter().find(|(_, phrases)| phrases.iter().any(|phrase| words.contains(phrase)));
+    let phrases = PHRASES.iter().filter(|(kind, _)| !is_answered || *kind != NO_TERMINAL);
+    let known = { phrases }.find(|(_, phrases)| phrases.iter().any(|phrase| words.contains(phrase)));
     let kind = match known {
         _ if is_missing => "missing",
         Some((kind, _)) => kind,
@@ -232,10 +239,16 @@ mod tests {
             (Su, "This account is currently not available.", 1, "account"),
         ] {
             let privilege = Privilege { method, user: "root".into(), password: Some(Secret::new("x")) };
-            let fault = refusal(&privilege, said, Some(code)).unwrap_or_else(|| panic!("{said}"));
+            let fault = refusal(&privilege, false, said, Some(code)).unwrap_or_else(|| panic!("{said}"));
             assert_eq!((fault.phase, fault.kind.as_ref()), (Phase::Become, kind), "{said}");
             assert!(fault.hint.is_some() && !fault.causes.is_empty(), "{said}");
             assert!(!fault.causes[0].contains("sh -c"), "{fault:?}");
+        }
+        let said = "Welcome: a tty is required.\nSorry, try again.\nsudo: 1 incorrect password attempt";
+        for (is_answered, kind) in [(false, NO_TERMINAL), (true, "password")] {
+            let privilege = Privilege { method: Sudo, user: "root".into(), password: Some(Secret::new("x")) };
+            let fault = refusal(&privilege, is_answered, said, Some(1)).unwrap();
+            assert_eq!(fault.kind, kind, "{fault:?}");
         }
         // These come from behind it.
         for (said, code) in [
@@ -245,7 +258,7 @@ mod tests {
         ] {
             for method in Method::ALL {
                 let privilege = Privilege { method, user: "root".into(), password: None };
-                assert_eq!(refusal(&privilege, said, Some(code)), None, "{said}");
+                assert_eq!(refusal(&privilege, false, said, Some(code)), None, "{said}");
             }
         }
     }

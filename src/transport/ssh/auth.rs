@@ -26,6 +26,7 @@ use candidate::Candidate;
 pub use credential::Credential;
 use key_file::KeyFile;
 use memory::Memory;
+pub use password::unanswered;
 
 /// OpenSSH's MaxAuthTries is 6: one more try and the server hangs up.
 const TRIES: usize = 5;
@@ -52,6 +53,8 @@ type KeyId = (KeyData, bool);
 #[derive(Default)]
 struct Candidates {
     keys: Vec<Candidate>,
+    /// How many of the first the operator named: their order is his.
+    named: usize,
     unusable: Vec<(PathBuf, String)>,
 }
 
@@ -61,25 +64,39 @@ impl Keys {
         Self { memory: std::sync::Mutex::new(Memory::open(file)), ..Self::default() }
     }
 
-    /// Tries keys until the host lets us in: the one that it took last time, those that worked
-    /// elsewhere in this run, those of files, then the agent's others, unless only the named ones
-    /// may be used; a password last.
+    /// Tries keys until the host lets us in: those that the operator named, the one that the host took
+    /// last time, those that worked elsewhere in this run, those of files, then the agent's others,
+    /// unless only the named ones may be used. A password comes last, or first where ssh_config
+    /// prefers it; `is_sent` says from when on.
     pub async fn authenticate(
         &self,
         handle: &mut Handle<Client>,
         address: &Ssh,
         notice: &Notice,
+        is_sent: &mut bool,
     ) -> Result<Credential, Fault> {
-        let Candidates { keys, unusable } = self.candidates(address).await;
+        let Candidates { keys, unusable, .. } = self.candidates(address).await;
         let protocol = &address.protocol;
-        let room = match &address.password {
-            None => TRIES,
-            Some(_) if protocol.prefers_password() => 0,
-            Some(_) => TRIES - PASSWORD_TRIES,
-        };
+        let mut password = address.password.as_ref();
+        let room = if password.is_some() { TRIES - PASSWORD_TRIES } else { TRIES };
         let (found, tried) = (keys.len(), keys.len().min(room));
         // What the server takes, once it has said so.
         let mut offered: Option<MethodSet> = None;
+        // Why the password did not let us in, where keys come after it.
+        let mut refused = None;
+        if let Some(first) = password.filter(|_| protocol.prefers_password()) {
+            let allowed = allowed(None, protocol);
+            let sent = password::authenticate(handle, &address.user, first, allowed.as_ref(), is_sent).await;
+            match sent {
+                Ok(()) => return Ok(Credential::Password),
+                Err(fault) if found > 0 && is_refusal(&fault) && !handle.is_closed() => {
+                    refused = Some(fault.message);
+                }
+                Err(fault) if fault.kind == "closed" => return Err(notice.explain_hang_up(fault, 0)),
+                Err(fault) => return Err(fault),
+            }
+            password = None;
+        }
         for (index, candidate) in keys.into_iter().take(room).enumerate() {
             let attempt = candidate.attempt(handle, &address.user).await;
             match attempt.map_err(|fault| notice.explain_hang_up(fault, index + 1))? {
@@ -89,7 +106,7 @@ impl Keys {
                 }
                 AuthResult::Failure { remaining_methods, partial_success: true } => {
                     self.remember(address, candidate.id(), found);
-                    if !takes_password(&remaining_methods) || address.password.is_none() {
+                    if !takes_password(&remaining_methods) || password.is_none() {
                         return Err(wants_more("the key", &remaining_methods));
                     }
                     offered = Some(remaining_methods);
@@ -111,9 +128,10 @@ impl Keys {
                 }
             }
         }
-        if let Some(password) = &address.password {
+        if let Some(password) = password {
             let offered = allowed(offered, protocol);
-            let sent = password::authenticate(handle, &address.user, password, offered.as_ref()).await;
+            let sent =
+                password::authenticate(handle, &address.user, password, offered.as_ref(), is_sent).await;
             return match sent {
                 Ok(()) => Ok(Credential::Password),
                 Err(fault) if fault.kind == "closed" => Err(notice.explain_hang_up(fault, tried)),
@@ -138,10 +156,14 @@ impl Keys {
                 Fault::new(Phase::Auth, "refused", message)
             }
         };
+        if let Some(refused) = refused {
+            fault = fault.cause(refused);
+        }
         for (path, reason) in unusable {
             fault = fault.cause(format!("{}: {reason}", path.display()));
         }
-        Err(fault.hint(match (found > tried, offered.is_some_and(|offered| takes_password(&offered))) {
+        let may_ask = address.password.is_none() && offered.is_some_and(|offered| takes_password(&offered));
+        Err(fault.hint(match (found > tried, may_ask) {
             (true, _) => "--private-key FILE, with IdentitiesOnly yes in ssh_config",
             (false, true) => "--private-key FILE, --user NAME, ssh-add FILE, or --ask-pass; why: journalctl -u ssh  on the host",
             (false, false) => "--private-key FILE, --user NAME, or ssh-add FILE; why: journalctl -u ssh  on the host",
@@ -157,9 +179,9 @@ impl Keys {
             None => None,
         };
         let (certificates, unusable) = key_file::certificates(&address.certificates, &address.identities);
-        let mut found = Candidates { keys: Vec::new(), unusable };
+        let mut found = Candidates { keys: Vec::new(), named: 0, unusable };
         let mut held = agent.as_ref().map(|agent| agent.keys.clone()).unwrap_or_default();
-        for path in &address.identities {
+        for (index, path) in address.identities.iter().enumerate() {
             // An agent's key needs no passphrase: its public half beside the file names it.
             let public = key_file::public_half(path);
             let in_agent = held
@@ -196,6 +218,9 @@ impl Keys {
                     Err(reason) => found.unusable.push((path.clone(), reason)),
                 },
             }
+            if index < address.named {
+                found.named = found.keys.len();
+            }
         }
         if let Some(agent) = agent {
             // A certificate that is named may be for a key that only the agent has.
@@ -225,7 +250,7 @@ impl Keys {
             Some(last) if last == memory::name(&id) => 0,
             _ => worked.iter().position(|worked| *worked == id).map_or(usize::MAX, |index| index + 1),
         };
-        found.keys.sort_by_cached_key(|candidate| rank(candidate.id()));
+        found.keys[found.named..].sort_by_cached_key(|candidate| rank(candidate.id()));
         found
     }
 
@@ -306,6 +331,11 @@ fn is_default(path: &Path) -> bool {
 
 fn is_for(certificate: &russh::keys::Certificate, key: &KeyData) -> bool {
     certificate.public_key() == key
+}
+
+/// Whether a password did not let us in, and a key still may.
+fn is_refusal(fault: &Fault) -> bool {
+    matches!(fault.kind.as_ref(), "no-password" | "password")
 }
 
 fn takes_password(methods: &MethodSet) -> bool {

@@ -167,7 +167,8 @@ impl Bastion {
                 // The connection broke: others may have noticed before, so it is made anew once.
                 _ if is_second => {
                     let message = format!("the jump host {} closed the connection", self.address);
-                    return Err(Fault::new(Phase::Tcp, KIND, message).because(&error));
+                    let fault = Fault::new(Phase::Tcp, KIND, message).because(&error);
+                    return Err(fault.hint(format!("{} true", self.address.to_type())));
                 }
                 _ => {
                     is_second = true;
@@ -230,6 +231,8 @@ impl Bastion {
 
     fn refused(&self, reason: ChannelOpenFailure, target: &Ssh) -> Fault {
         let (bastion, Ssh { host, port, .. }) = (&self.address, target);
+        let (jump, user) = (&bastion.host, &bastion.user);
+        let to_type = format!("ssh -p {} {user}@{jump} nc -vz {host} {port}", bastion.port);
         match reason {
             ChannelOpenFailure::AdministrativelyProhibited => {
                 let message = format!("the jump host {bastion} forwards nothing to {host}:{port}");
@@ -238,13 +241,11 @@ impl Bastion {
             }
             ChannelOpenFailure::ConnectFailed => {
                 let message = format!("the jump host {bastion} cannot connect to {host}:{port}");
-                let (jump, user) = (&bastion.host, &bastion.user);
-                Fault::new(Phase::Tcp, "connect", message)
-                    .hint(format!("ssh -p {} {user}@{jump} nc -vz {host} {port}", bastion.port))
+                Fault::new(Phase::Tcp, "connect", message).hint(to_type)
             }
             reason => {
                 let message = format!("the jump host {bastion} opens no channel to {host}:{port}");
-                Fault::new(Phase::Tcp, "channel", message).cause(format!("it says {reason:?}"))
+                Fault::new(Phase::Tcp, "channel", message).cause(format!("it says {reason:?}")).hint(to_type)
             }
         }
     }

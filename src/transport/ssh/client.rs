@@ -13,9 +13,13 @@ use super::known_hosts::{Entry, KnownHosts, Verdict};
 use super::notice::Notice;
 use super::revoked_keys::RevokedKeys;
 use super::unknown_key::UnknownKey;
+use crate::error::Error;
 use crate::inventory::{HostKeyPolicy, Ssh};
 use crate::transport::tunnel::Stream;
 use crate::transport::{Entrance, Fault, Phase};
+
+/// What helps a host whose key is revoked.
+const NEW_KEYS: &str = "rm /etc/ssh/ssh_host_*; ssh-keygen -A  on the host makes new ones";
 
 /// The one entrance this connection may forward to us, once it is asked for.
 pub type Forwarded = Arc<Mutex<Option<(Entrance, mpsc::Sender<Box<dyn Stream>>)>>>;
@@ -54,7 +58,8 @@ impl Handler for Client {
             let list = self.address.protocol.revoked.as_deref().unwrap_or(Path::new("")).display();
             return Err(ClientError::HostKey(
                 Fault::new(Phase::Hostkey, "revoked", "the host's key is revoked")
-                    .cause(format!("it is on the list of RevokedHostKeys, {list}")),
+                    .cause(format!("it is on the list of RevokedHostKeys, {list}"))
+                    .hint(NEW_KEYS),
             ));
         }
         if self.address.host_key != HostKeyPolicy::Off {
@@ -144,11 +149,7 @@ impl Client {
         let verdict = verdict(&self.known, &self.address, shown);
         let verdict = match (verdict, self.address.host_key, self.address.known_hosts.first()) {
             (Verdict::Unknown, HostKeyPolicy::AcceptNew, Some(file)) => {
-                self.known.record(file, Entry { name, port, key: &key }).map_err(|error| {
-                    Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded")
-                        .cause(error.message)
-                        .hint(format!("ls -ld {}", file.display()))
-                })?
+                self.known.record(file, Entry { name, port, key: &key }).map_err(unrecorded)?
             }
             (verdict, _, _) => verdict,
         };
@@ -193,7 +194,7 @@ impl Client {
                 Err(Fault::new(Phase::Hostkey, "revoked", "the host's key is revoked")
                     .cause(shown)
                     .cause(format!("revoked at {place}"))
-                    .hint("rm /etc/ssh/ssh_host_*; ssh-keygen -A  on the host makes new ones"))
+                    .hint(NEW_KEYS))
             }
             Verdict::BadCertificate { reason, place } => {
                 Err(Fault::new(Phase::Hostkey, "certificate", "the host's certificate does not hold")
@@ -203,6 +204,13 @@ impl Client {
             }
         }
     }
+}
+
+/// Why a key that is taken stands in no file.
+pub fn unrecorded(error: Error) -> Fault {
+    let fault = Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded");
+    let fault = error.causes.into_iter().fold(fault.cause(error.message), Fault::cause);
+    Fault { hint: error.hints.into_iter().next(), ..fault }
 }
 
 /// What the files say of a key.

@@ -12,7 +12,7 @@ use russh::{Channel, Disconnect};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::auth::{Credential, Keys};
+use super::auth::{self, Credential, Keys};
 use super::bastion::{Bastion, Bastions};
 use super::client::{self, Client, Forwarded, Shown};
 use super::endpoint::{Endpoints, Patience};
@@ -143,20 +143,28 @@ impl Connector {
         self.bastions.at(address)
     }
 
-    /// Trusts keys from now on: in this run, and in the known_hosts file of each.
-    pub async fn accept(&self, keys: &[UnknownKey]) -> Result<(), Fault> {
-        let mut by_files: BTreeMap<&[PathBuf], Vec<Entry<'_>>> = BTreeMap::new();
-        for UnknownKey { files, name, port, key, .. } in keys {
-            by_files.entry(files).or_default().push(Entry { name, port: *port, key });
+    /// Trusts keys from now on: in this run, and in the known_hosts file of each. What became of each
+    /// key, in their order.
+    pub async fn accept(&self, keys: &[UnknownKey]) -> Vec<Result<(), Fault>> {
+        let mut by_files: BTreeMap<&[PathBuf], Vec<usize>> = BTreeMap::new();
+        for (index, key) in keys.iter().enumerate() {
+            by_files.entry(&key.files).or_default().push(index);
         }
-        for (files, entries) in by_files {
+        let mut accepted = vec![Ok(()); keys.len()];
+        for (files, indices) in by_files {
             let Some(file) = files.first() else { continue };
-            self.known_hosts(files).record_all(file, &entries).map_err(|error| {
-                Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded").cause(error.message)
-            })?;
+            let entry = |index: &usize| {
+                let UnknownKey { name, port, key, .. } = &keys[*index];
+                Entry { name, port: *port, key }
+            };
+            let entries: Vec<Entry<'_>> = indices.iter().map(entry).collect();
+            let recorded = self.known_hosts(files).record_all(file, &entries);
+            for (index, recorded) in indices.into_iter().zip(recorded) {
+                accepted[index] = recorded.map_err(client::unrecorded);
+            }
         }
         self.bastions.forgive();
-        Ok(())
+        accepted
     }
 
     async fn attempt(&self, address: &Ssh, way: &Way<'_>, step: &impl Fn(Step)) -> Result<Connection, Fault> {
@@ -192,7 +200,8 @@ impl Connector {
         };
         step(Step::Authenticating);
         let within = address.connect_timeout;
-        let authenticating = self.keys.authenticate(&mut handle, address, &notice);
+        let mut is_sent = false;
+        let authenticating = self.keys.authenticate(&mut handle, address, &notice, &mut is_sent);
         let authenticated = timeout(within, authenticating).await;
         let credential = authenticated
             .unwrap_or_else(|_| {
@@ -202,6 +211,10 @@ impl Connector {
                     format!("the host did not let us in within {}", seconds(within)),
                 )
                 .hint("--connect-timeout 60s"))
+            })
+            .map_err(|fault| match is_sent && matches!(fault.kind.as_ref(), "closed" | "timeout") {
+                true => auth::unanswered(fault, &address.user),
+                false => fault,
             })
             .map_err(|fault| notice.explain(fault, address))?;
         let hop = Hop { address: address.without_secrets(), shown };
@@ -335,6 +348,7 @@ impl Connection {
                         "forward",
                         "the host's sshd does not say which port it forwards",
                     )
+                    .hint("AllowTcpForwarding yes in its sshd_config")
                 })?;
                 serve(Entrance::Port(port));
                 self.listens(Entrance::Port(port));

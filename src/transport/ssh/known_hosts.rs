@@ -75,26 +75,30 @@ impl KnownHosts {
     /// Returns [`Verdict::Known`] then, and what another host of this run caused otherwise: of two
     /// hosts under one name, the second must show the key of the first.
     pub fn record(&self, path: &Path, entry: Entry<'_>) -> Result<Verdict> {
-        self.record_all(path, &[entry])?;
+        self.record_all(path, &[entry]).into_iter().collect::<Result<()>>()?;
         Ok(self.check(entry.name, entry.port, entry.key))
     }
 
-    /// [`record`](Self::record) for many, which are written at once or not at all.
-    pub fn record_all(&self, path: &Path, entries: &[Entry<'_>]) -> Result<()> {
+    /// [`record`](Self::record) for many, in one write; what became of each.
+    pub fn record_all(&self, path: &Path, entries: &[Entry<'_>]) -> Vec<Result<()>> {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let (mut seen, mut new) = (HashSet::new(), Vec::new());
-        for entry in entries {
+        let (mut seen, mut indices, mut new) = (HashSet::new(), Vec::new(), Vec::new());
+        for (index, entry) in entries.iter().enumerate() {
             let verdict = table.check(entry.name, entry.port, entry.key.key_data());
             // Of two hosts under one name the first counts.
             if verdict == Verdict::Unknown && seen.insert((entry.name, entry.port)) {
+                indices.push(index);
                 new.push(*entry);
             }
         }
-        append(path, &new)?;
-        for Entry { name, port, key } in new {
-            table.add_recorded(&Arc::from(path), name, port, key);
+        let mut recorded: Vec<Result<()>> = entries.iter().map(|_| Ok(())).collect();
+        for ((index, entry), written) in indices.into_iter().zip(&new).zip(append(path, &new)) {
+            if written.is_ok() {
+                table.add_recorded(&Arc::from(path), entry.name, entry.port, entry.key);
+            }
+            recorded[index] = written;
         }
-        Ok(())
+        recorded
     }
 
     fn table(&self) -> RwLockReadGuard<'_, Table> {

@@ -45,7 +45,9 @@ impl ProxyCommand {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| {
-                Fault::new(Phase::Tcp, "proxy-command", "the proxy command cannot be started").because(&error)
+                Fault::new(Phase::Tcp, "proxy-command", "the proxy command cannot be started")
+                    .because(&error)
+                    .hint("--jump none  connects without it")
             })?;
         let words = Words::default();
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -73,7 +75,8 @@ impl Words {
                 ),
                 |fault, line| fault.cause(format!("it says '{line}'")),
             )
-            .cause(format!("the command is: {line}"))
+            // What follows may be secret, and causes are kept.
+            .cause(format!("its first word is {}", line.split_whitespace().next().unwrap_or_default()))
             .hint("--jump none  connects without it")
     }
 }

@@ -12,15 +12,18 @@ const ROUNDS: usize = 8;
 
 /// Sends the password once: a second wrong one may lock the account.
 ///
-/// `offered` is what the server takes, as far as it has said so.
+/// `offered` is what the server takes, as far as it has said so. `is_sent` becomes true before the
+/// password leaves: whoever gives up afterwards must not try again.
 pub async fn authenticate(
     handle: &mut Handle<Client>,
     user: &str,
     password: &Secret,
     offered: Option<&MethodSet>,
+    is_sent: &mut bool,
 ) -> Result<(), Fault> {
     let takes = |offered: &MethodSet, kind| offered.contains(&kind);
     if offered.is_none_or(|offered| takes(offered, MethodKind::Password)) {
+        *is_sent = true;
         let sent = handle.authenticate_password(user, password.expose()).await;
         match sent.map_err(|error| super::broke(&error))? {
             AuthResult::Success => return Ok(()),
@@ -42,7 +45,7 @@ pub async fn authenticate(
             Fault::new(Phase::Auth, "no-password", message).hint("--private-key FILE, or ssh-add FILE")
         );
     }
-    keyboard_interactive(handle, user, password).await
+    keyboard_interactive(handle, user, password, is_sent).await
 }
 
 /// Answers the one question that is asked without echo.
@@ -50,9 +53,10 @@ async fn keyboard_interactive(
     handle: &mut Handle<Client>,
     user: &str,
     password: &Secret,
+    is_sent: &mut bool,
 ) -> Result<(), Fault> {
     let mut response = handle.authenticate_keyboard_interactive_start(user, None).await;
-    let mut is_sent = false;
+    let mut is_answered = false;
     for _ in 0..ROUNDS {
         let prompts = match response.map_err(|error| super::broke(&error))? {
             KeyboardInteractiveAuthResponse::Success => return Ok(()),
@@ -64,8 +68,9 @@ async fn keyboard_interactive(
         };
         let answers = match prompts.as_slice() {
             [] => Vec::new(),
-            [prompt] if !prompt.echo && !is_sent => {
-                is_sent = true;
+            [prompt] if !prompt.echo && !is_answered => {
+                is_answered = true;
+                *is_sent = true;
                 vec![password.expose().to_owned()]
             }
             // The same question again says that the answer was wrong.
@@ -87,7 +92,17 @@ async fn keyboard_interactive(
         };
         response = handle.authenticate_keyboard_interactive_respond(answers).await;
     }
-    Err(Fault::new(Phase::Auth, "interactive", "the host goes on asking questions without an end"))
+    Err(Fault::new(Phase::Auth, "interactive", "the host goes on asking questions without an end")
+        .hint("--private-key FILE, or ssh-add FILE"))
+}
+
+/// The host fell silent, or hung up, behind the password: a kind of its own, as nobody sends it again.
+pub fn unanswered(fault: Fault, user: &str) -> Fault {
+    let message = format!("the host was sent the password of '{user}' and did not go on");
+    Fault::new(Phase::Auth, "unanswered", message)
+        .cause(fault.message)
+        .cause("it was sent once: a second wrong one may lock the account")
+        .hint("--connect-timeout 60s")
 }
 
 fn wrong(handle: &Handle<Client>, user: &str) -> Fault {

@@ -85,6 +85,7 @@ fn address(host: &str, port: u16, password: Option<Secret>) -> Ssh {
         user: "ann".into(),
         host_key_alias: None,
         identities: Vec::new(),
+        named: 0,
         certificates: Vec::new(),
         passphrases: Passphrases::default(),
         password,
@@ -115,7 +116,7 @@ async fn a_full_connection_is_followed_by_another_and_room_is_used_again() {
     let bastion = connector.bastion(&jump);
     let mut open = Vec::new();
     for count in 1..=3 * MOST_LINES {
-        open.push(bastion.open(&connector, &jump, &target).await.unwrap());
+        open.push(bastion.open(&connector, &jump, &target).await.unwrap().0);
         assert_eq!(taken.load(Ordering::Relaxed), count.div_ceil(3), "of {count} channels");
     }
     for relay in &mut open {
@@ -128,7 +129,7 @@ async fn a_full_connection_is_followed_by_another_and_room_is_used_again() {
         drop(open.remove(0));
     };
     let (opened, ()) = tokio::join!(waiting, freed);
-    echoes(&mut opened.unwrap()).await;
+    echoes(&mut opened.unwrap().0).await;
     assert_eq!(taken.load(Ordering::Relaxed), MOST_LINES);
 }
 

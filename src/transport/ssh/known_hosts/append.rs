@@ -22,36 +22,47 @@ pub struct Entry<'a> {
 }
 
 /// Writes `[name]:port KEY` (without brackets and port for port 22) for each entry behind the last
-/// line of `path`.
+/// line of `path`, and says what became of each: a bad name keeps out none but its own.
 ///
 /// A new file gets mode 0600 and new folders 0700. The lines go out in one write at the end of
 /// the file, under a lock that our own processes respect, so that lines never mix; a last line
 /// without its line end is ended first.
-pub fn append(path: &Path, entries: &[Entry<'_>]) -> Result<()> {
-    let Some(first) = entries.first() else { return Ok(()) };
+pub fn append(path: &Path, entries: &[Entry<'_>]) -> Vec<Result<()>> {
     let failed = |name: &str| format!("cannot record the host key of {name} in {}", path.display());
-    let mut lines = String::new();
-    for Entry { name, port, key } in entries {
-        if !is_plain(name) {
-            return Err(Error::failure(failed(name))
+    let line = |entry: &Entry<'_>| {
+        if !is_plain(entry.name) {
+            return Err(Error::failure(failed(entry.name))
                 .cause("the name holds a character that has a meaning in known_hosts files")
                 .hint("give the host a plain name with HostKeyAlias in ~/.ssh/config"));
         }
         // The comment of a key is the server's to choose and has no business here.
-        let key = PublicKey::from(key.key_data().clone()).to_openssh().or_fail(|| failed(name))?;
-        lines += &format!("{} {key}\n", with_port(name, *port));
-    }
-    append_lines(path, &lines).map_err(|error| {
-        Error::failure(failed(first.name))
+        let key = PublicKey::from(entry.key.key_data().clone());
+        let key = key.to_openssh().or_fail(|| failed(entry.name))?;
+        Ok(format!("{} {key}\n", with_port(entry.name, entry.port)))
+    };
+    let lines: Vec<Result<String>> = entries.iter().map(line).collect();
+    let good: String = lines.iter().flatten().map(String::as_str).collect();
+    let written = if good.is_empty() { Ok(()) } else { append_lines(path, &good) };
+    let told = |(entry, line): (&Entry<'_>, Result<String>)| match (line, &written) {
+        (Err(error), _) => Err(error),
+        (Ok(_), Ok(())) => Ok(()),
+        (Ok(_), Err(error)) => Err(Error::failure(failed(entry.name))
             .because(error)
-            .hint(format!("ls -ld {}, or name another file with --known-hosts FILE", path.display()))
-    })
+            .hint(format!("ls -ld {}, or name another file with --known-hosts FILE", path.display()))),
+    };
+    entries.iter().zip(lines).map(told).collect()
 }
 
-/// Whether known_hosts takes the name for a name and nothing else.
+/// Whether known_hosts takes the name for a name and nothing else. An alias may be `[name]:port`, as
+/// `ssh` writes it too.
 fn is_plain(name: &str) -> bool {
     let meaning = |c: char| c.is_whitespace() || c.is_control() || ",*?!|#@[]".contains(c);
-    !name.is_empty() && !name.contains(meaning)
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let inner = match name.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        Some((inner, port)) if is_port(port) => inner,
+        _ => name,
+    };
+    !inner.is_empty() && !inner.contains(meaning)
 }
 
 fn append_lines(path: &Path, lines: &str) -> io::Result<()> {
@@ -115,7 +126,7 @@ mod tests {
     }
 
     fn append_one(path: &Path, name: &str, port: u16) -> Result<()> {
-        append(path, &[Entry { name, port, key: &key() }])
+        append(path, &[Entry { name, port, key: &key() }]).remove(0)
     }
 
     #[test]
@@ -125,7 +136,10 @@ mod tests {
         append_one(&path, "Web1.Example.com", 22).unwrap();
         append_one(&path, "web1.example.com", 2222).unwrap();
         append_one(&path, "::1", 2222).unwrap();
-        let expected = format!("web1.example.com {KEY}\n[web1.example.com]:2222 {KEY}\n[::1]:2222 {KEY}\n");
+        // An alias that has its port already.
+        append_one(&path, "[alias]:2222", 22).unwrap();
+        let names = ["web1.example.com", "[web1.example.com]:2222", "[::1]:2222", "[alias]:2222"];
+        let expected: String = names.iter().map(|name| format!("{name} {KEY}\n")).collect();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
@@ -149,12 +163,25 @@ mod tests {
     fn a_name_cannot_write_another_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("known_hosts");
-        for name in ["", "a b", "a\nb", "*", "web?", "!web", "a,b", "|1|x", "#a", "@revoked", "[a]:1", "a\tb"]
-        {
+        for name in [
+            "", "a b", "a\nb", "*", "web?", "!web", "a,b", "|1|x", "#a", "@revoked", "[a]", "[a]:", "[a]:x",
+            "[a b]:1", "[a]:1 b", "[]:1", "a\tb",
+        ] {
             let error = append_one(&path, name, 22).unwrap_err();
             assert!(!error.hints.is_empty(), "{name:?}");
         }
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_bad_name_keeps_out_none_but_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known_hosts");
+        let key = key();
+        let entries = ["web1", "a,b", "web2"].map(|name| Entry { name, port: 22, key: &key });
+        let kept: Vec<bool> = append(&path, &entries).iter().map(Result::is_ok).collect();
+        assert_eq!(kept, [true, false, true]);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("web1 {KEY}\nweb2 {KEY}\n"));
     }
 
     #[test]

@@ -155,6 +155,7 @@ fn target(name: String, port: u16, user: &str, identity: &Path, known_hosts: &Pa
         user: user.into(),
         host_key_alias: None,
         identities: vec![identity.into()],
+        named: 1,
         agent: None,
         identities_only: true,
         known_hosts: vec![known_hosts.into()],
