@@ -146,7 +146,7 @@ fn on_the_way() {
       the host's key is not the one in known_hosts
       caused by: it shows ssh-ed25519 SHA256:…
       caused by: recorded: ssh-ed25519 SHA256:… at /FLEET/known_hosts:2
-      hint: if the change was yours: ssh-keygen -R '[127.0.0.3]:PORT'
+      hint: if the change was yours: ssh-keygen -f /FLEET/known_hosts -R '[127.0.0.3]:PORT'
     key refused: unreachable in auth (refused)
       the host let 'USER' in with none of 1 keys
       hint: --private-key FILE, --user NAME, or ssh-add FILE; why: journalctl -u ssh  on the host
@@ -245,7 +245,7 @@ fn once_it_runs() {
     insta::assert_snapshot!(text, @r#"
     takes too long: timed_out in timeout (timeout)
       the script was killed with all it started after TIME
-      hint: --timeout DURATION
+      hint: --timeout TIME
     another key is pinned: rejected in verify (untrusted)
       no key pinned on the host made the payload's signature
       caused by: pinned: SHA256:…

@@ -261,7 +261,7 @@ fn stub_for(machine: &str) -> Result<&'static Embedded, Fault> {
 }
 
 /// A connection that broke before the job was sent leaves no doubt about it.
-fn undelivered(fault: Fault, delivered: bool) -> Fault {
+pub fn undelivered(fault: Fault, delivered: bool) -> Fault {
     match fault.phase {
         Phase::Lost if !delivered => Fault { phase: Phase::Upload, ..fault },
         _ => fault,
