@@ -268,6 +268,7 @@ fn where_nobody_can_be_asked_it_fails_closed() {
         ("quiet", terminal(&["-o", "quiet"])),
         ("-q", terminal(&["-q"])),
         ("strict", terminal(&["--host-key", "strict"])),
+        ("unattended", terminal(&["--ssh-option", "BatchMode=yes"])),
         ("ssh_config", terminal(&["--ssh-option", "StrictHostKeyChecking=yes"])),
     ] {
         let outcome = invocation.run();
@@ -279,6 +280,32 @@ fn where_nobody_can_be_asked_it_fails_closed() {
         }
     }
     assert_eq!(recorded(&fleet), ([2].into(), 1));
+}
+
+/// As Debian's ssh_config has it.
+#[test]
+fn names_are_hashed_where_ssh_config_says_so() {
+    let (environment, fleet) = (Environment::new(), fleet(1..=2, 3..=3));
+    let hash = ["--ssh-option", "HashKnownHosts=yes"];
+    let mut asked = exec(&environment, &fleet, [1]).env("CRONIUM_RUN_SSH_OPTION", hash[1]).start();
+    asked.types(QUESTION, "yes\n");
+    let asked = asked.wait();
+    assert_eq!(asked.code, 0, "{asked:?}");
+    let accepted = environment.exec(&fleet, &fleet.name(2)).args(hash);
+    accepted.args(["--host-key", "accept-new", "--", "true"]).run().succeeds().ignore();
+    let text = fs::read_to_string(fleet.known_hosts()).unwrap();
+    assert_eq!(text.lines().filter(|line| line.starts_with("|1|")).count(), 2, "{text}");
+    assert_eq!(recorded(&fleet), ([3].into(), 3), "no name is shown");
+    for number in 1..=2 {
+        let name = format!("[{}]:{}", fleet.name(number), fleet.port());
+        let found =
+            Command::new("ssh-keygen").arg("-f").arg(fleet.known_hosts()).args(["-F", &name]).output();
+        let found = String::from_utf8(found.unwrap().stdout).unwrap();
+        let key = fs::read_to_string(fleet.folder().join(format!("host{number}.pub"))).unwrap();
+        assert!(found.contains(key.split(' ').nth(1).unwrap()), "{name}: {found}");
+    }
+    let strict = environment.exec(&fleet, &fleet.names(1..=3)).args(["--host-key", "strict", "--", "true"]);
+    strict.run().succeeds().ignore();
 }
 
 #[test]

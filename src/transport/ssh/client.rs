@@ -142,9 +142,10 @@ impl Client {
             }
         };
         let verdict = verdict(&self.known, &self.address, shown);
+        let hashed = self.address.hash_known_hosts;
         let verdict = match (verdict, self.address.host_key, self.address.known_hosts.first()) {
             (Verdict::Unknown, HostKeyPolicy::AcceptNew, Some(file)) => {
-                self.known.record(file, Entry { name, port, key: &key }).map_err(|error| {
+                self.known.record(file, Entry { name, port, key: &key, hashed }).map_err(|error| {
                     Fault::new(Phase::Hostkey, "record", "the host's key cannot be recorded")
                         .cause(error.message)
                         .hint(format!("ls -ld {}", file.display()))
@@ -162,6 +163,7 @@ impl Client {
             name: name.to_owned(),
             port,
             key: key.clone(),
+            hashed: self.address.hash_known_hosts,
             jump: None,
         })
     }

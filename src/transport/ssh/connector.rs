@@ -141,8 +141,8 @@ impl Connector {
     /// Trusts keys from now on: in this run, and in the known_hosts file of each.
     pub async fn accept(&self, keys: &[UnknownKey]) -> Result<(), Fault> {
         let mut by_files: BTreeMap<&[PathBuf], Vec<Entry<'_>>> = BTreeMap::new();
-        for UnknownKey { files, name, port, key, .. } in keys {
-            by_files.entry(files).or_default().push(Entry { name, port: *port, key });
+        for UnknownKey { files, name, port, key, hashed, .. } in keys {
+            by_files.entry(files).or_default().push(Entry { name, port: *port, key, hashed: *hashed });
         }
         for (files, entries) in by_files {
             let Some(file) = files.first() else { continue };

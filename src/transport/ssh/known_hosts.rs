@@ -91,7 +91,7 @@ impl KnownHosts {
             }
         }
         append(path, &new)?;
-        for Entry { name, port, key } in new {
+        for Entry { name, port, key, .. } in new {
             table.add_recorded(&Arc::from(path), name, port, key);
         }
         Ok(())
