@@ -188,7 +188,7 @@ fn alike_hosts_stand_in_one_line_and_exit_codes_tell_the_worst() {
     assert!(out.starts_with("warning"), "what is wrong stands first: {out}");
     let err = all.err();
     for part in [
-        format!("error: {prefix}4: unreachable: the host let '{}' in with none of 1 keys", harness::user()),
+        format!("error: {prefix}4: unreachable: the host did not let '{}' in with 1 key", harness::user()),
         format!("error: {prefix}9: unreachable: nothing listens on {prefix}9:{}", fleet.port()),
         "5 hosts: 2 ok, 1 with warnings, 2 unreachable in ".to_owned(),
     ] {
@@ -196,7 +196,7 @@ fn alike_hosts_stand_in_one_line_and_exit_codes_tell_the_worst() {
     }
     // The same words as exec's, and the same exit code for what is well.
     let exec = environment.exec(&fleet, &fleet.name(4)).args(["--", "true"]).run().exits(4).err();
-    assert!(exec.contains(&format!("error: {prefix}4: unreachable: the host let")), "{exec}");
+    assert!(exec.contains(&format!("error: {prefix}4: unreachable: the host did not let")), "{exec}");
     doctor(&environment, &fleet, &fleet.names([1, 2, 3]), &[]).exits(0).ignore();
 }
 

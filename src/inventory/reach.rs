@@ -153,7 +153,7 @@ impl Reach {
                     .hint(format!("--exclude {host}  leaves the host out"))
             })?,
         };
-        Ok(Some(Privilege { method, user: user.to_owned(), password: None }))
+        Ok(Some(Privilege { method, login: login.to_owned(), user: user.to_owned(), password: None }))
     }
 
     /// All but the way to the host.

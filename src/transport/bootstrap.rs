@@ -287,7 +287,12 @@ mod tests {
 
     #[test]
     fn the_lines_pass_through_every_login_shell() {
-        let asked = |method| Privilege { method, user: "app".into(), password: Some(Secret::new("x")) };
+        let asked = |method| Privilege {
+            method,
+            login: "ann".into(),
+            user: "app".into(),
+            password: Some(Secret::new("x")),
+        };
         let privileges = Method::ALL.map(asked);
         let scripts: Vec<String> = STUBS
             .iter()

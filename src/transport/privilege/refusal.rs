@@ -132,11 +132,12 @@ pub fn silent(privilege: &Privilege, pending: String) -> Fault {
 
 /// Where the host's administrator says who may become whom.
 fn permission(privilege: &Privilege) -> String {
-    match privilege.method {
+    let Privilege { method, login, user, .. } = privilege;
+    match method {
         Method::Sudo => {
             "visudo -f /etc/sudoers.d/cronium-run  on the host; `sudo -l` there says what holds".to_owned()
         }
-        Method::Doas => format!("permit LOGIN as {}  in the host's /etc/doas.conf", privilege.user),
+        Method::Doas => format!("permit {login} as {user}  in the host's /etc/doas.conf"),
         Method::Su => "--become-method sudo".to_owned(),
     }
 }
@@ -231,11 +232,19 @@ mod tests {
             (Su, "su: Permission denied", 1, "denied"),
             (Su, "This account is currently not available.", 1, "account"),
         ] {
-            let privilege = Privilege { method, user: "root".into(), password: Some(Secret::new("x")) };
+            let privilege = Privilege {
+                method,
+                login: "ann".into(),
+                user: "root".into(),
+                password: Some(Secret::new("x")),
+            };
             let fault = refusal(&privilege, said, Some(code)).unwrap_or_else(|| panic!("{said}"));
             assert_eq!((fault.phase, fault.kind.as_ref()), (Phase::Become, kind), "{said}");
             assert!(fault.hint.is_some() && !fault.causes.is_empty(), "{said}");
             assert!(!fault.causes[0].contains("sh -c"), "{fault:?}");
+            if (method, kind) == (Doas, "denied") {
+                assert_eq!(fault.hint.as_deref(), Some("permit ann as root  in the host's /etc/doas.conf"));
+            }
         }
         // These come from behind it.
         for (said, code) in [
@@ -244,7 +253,8 @@ mod tests {
             ("Your password will expire in 5 days.", 0),
         ] {
             for method in Method::ALL {
-                let privilege = Privilege { method, user: "root".into(), password: None };
+                let privilege =
+                    Privilege { method, login: "ann".into(), user: "root".into(), password: None };
                 assert_eq!(refusal(&privilege, said, Some(code)), None, "{said}");
             }
         }
