@@ -1,7 +1,6 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
 use std::thread;
 
 use cronium_wire::digest::sha256_hex;
