@@ -34,9 +34,9 @@ Examples:
   cronium-run doctor -i hosts.yaml @web
   cronium-run doctor web1 -o json | jq '.[].findings[] | select(.level != \"ok\")'
 
-Each host is logged in to as exec would, with the same question about unknown host keys and, with
--b, the same way to another user; one script looks around, and nothing stays there. Alike hosts stand
-in one line, problems first, each with a command that mends it.
+Each host is logged in to as exec would, with the same question about unknown host keys and, with -b, \
+the same way to another user; one script looks around, and nothing stays there. Alike hosts stand in one \
+line, problems first, each with a command that mends it.
 
 Exit codes: 0 every host can be worked with, 3 one has a problem, 4 one was not reached; of both 4.")]
 pub struct Args {
