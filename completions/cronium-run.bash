@@ -376,7 +376,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__deploy)
-            opts="-i -l -x -u -p -J -F -k -b -K -f -C -o -q -v -h -V --trust --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --persist --become --become-user --become-method --ask-become-pass --become-password-file --list-hosts --forks --serial --canary --max-fail --retries --gate --gate-timeout --pause --check --key --verify-key --output --quiet --junit --events --output-dir --ledger --color --log-file --verbose --help --version"
+            opts="-i -l -x -u -p -J -F -k -b -K -f -C -o -q -v -h -V --trust --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --become --become-user --become-method --ask-become-pass --become-password-file --persist --list-hosts --forks --serial --canary --max-fail --retries --gate --gate-timeout --pause --check --key --verify-key --output --quiet --junit --events --output-dir --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -466,10 +466,6 @@ _cronium__run() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --persist)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --become)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -487,6 +483,10 @@ _cronium__run() {
                     return 0
                     ;;
                 --become-password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --persist)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -574,7 +574,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__doctor)
-            opts="-o -f -i -l -x -u -p -J -F -k -b -K -v -h -V --output --forks --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --persist --become --become-user --become-method --ask-become-pass --become-password-file --list-hosts --ledger --color --log-file --verbose --help --version"
+            opts="-o -f -i -l -x -u -p -J -F -k -b -K -v -h -V --output --forks --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --become --become-user --become-method --ask-become-pass --become-password-file --list-hosts --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -676,10 +676,6 @@ _cronium__run() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --persist)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --become)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -720,7 +716,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__exec)
-            opts="-i -l -x -u -p -J -F -k -b -K -f -C -o -q -v -h -V --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --persist --become --become-user --become-method --ask-become-pass --become-password-file --list-hosts --forks --serial --canary --max-fail --retries --gate --gate-timeout --pause --check --timeout --input --env --project --key --verify-key --output --quiet --junit --events --output-dir --on-condition --on-notify --ledger --color --log-file --verbose --help --version"
+            opts="-i -l -x -u -p -J -F -k -b -K -f -C -o -q -v -h -V --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --become --become-user --become-method --ask-become-pass --become-password-file --persist --list-hosts --forks --serial --canary --max-fail --retries --gate --gate-timeout --pause --check --timeout --input --env --project --key --verify-key --output --quiet --junit --events --output-dir --on-condition --on-notify --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -806,10 +802,6 @@ _cronium__run() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --persist)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --become)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
@@ -827,6 +819,10 @@ _cronium__run() {
                     return 0
                     ;;
                 --become-password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --persist)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1384,7 +1380,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__hosts)
-            opts="-o -i -l -x -u -p -J -F -k -b -K -v -h -V --output --groups --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --persist --become --become-user --become-method --ask-become-pass --become-password-file --ledger --color --log-file --verbose --help --version"
+            opts="-o -i -l -x -u -p -J -F -k -b -K -v -h -V --output --groups --inventory --limit --exclude --user --port --private-key --jump --ssh-config --ssh-option --known-hosts --host-key --ask-pass --password-file --connect-timeout --become --become-user --become-method --ask-become-pass --become-password-file --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1475,10 +1471,6 @@ _cronium__run() {
                     return 0
                     ;;
                 --connect-timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --persist)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1746,7 +1738,7 @@ _cronium__run() {
             return 0
             ;;
         cronium__subcmd__run__subcmd__keeper__subcmd__stop)
-            opts="-v -h -V --ledger --color --log-file --verbose --help --version"
+            opts="-v -h -V --force --ledger --color --log-file --verbose --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -68,7 +68,6 @@ accept-new\t'An unknown key is recorded, a changed one refused'
 off\t'No check at all'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s b -l become -d 'Run as root, or as --become-user, instead of the user who logs in; =false where the inventory says so' -r -f -a "true\t''
 false\t''"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l become-user -d 'The user that --become makes scripts run as [default: root]' -r
@@ -76,6 +75,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l become-
 doas\t'With a password, over a terminal of its own'
 su\t'Always with a password: that of the user to become'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l become-password-file -d 'The first line of a file in place of the password that --ask-become-pass asks for' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s f -l forks -d 'How many hosts at once' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l serial -d 'Sizes of batches, one after the other: 5 or 1,10%,50%; the last repeats, a part is one of all hosts' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l canary -d 'So many hosts alone first: one that is not ok stops the run with exit code 7' -r
@@ -131,7 +131,6 @@ accept-new\t'An unknown key is recorded, a changed one refused'
 off\t'No check at all'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s b -l become -d 'Run as root, or as --become-user, instead of the user who logs in; =false where the inventory says so' -r -f -a "true\t''
 false\t''"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l become-user -d 'The user that --become makes scripts run as [default: root]' -r
@@ -139,6 +138,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l becom
 doas\t'With a password, over a terminal of its own'
 su\t'Always with a password: that of the user to become'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l become-password-file -d 'The first line of a file in place of the password that --ask-become-pass asks for' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s f -l forks -d 'How many hosts at once' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l serial -d 'Sizes of batches, one after the other: 5 or 1,10%,50%; the last repeats, a part is one of all hosts' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -l canary -d 'So many hosts alone first: one that is not ok stops the run with exit code 7' -r
@@ -230,7 +230,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -l log-f
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keygen" -s V -l version -d 'Print version'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s o -l output -d 'What to print' -r -f -a "text\t'Text for people'
 json\t'One JSON document'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, ssh_config, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s l -l limit -d 'Only those of the targets that this names, too' -r
@@ -248,7 +248,6 @@ accept-new\t'An unknown key is recorded, a changed one refused'
 off\t'No check at all'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s b -l become -d 'Run as root, or as --become-user, instead of the user who logs in; =false where the inventory says so' -r -f -a "true\t''
 false\t''"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -l become-user -d 'The user that --become makes scripts run as [default: root]' -r
@@ -267,7 +266,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s K -l a
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand hosts" -s V -l version -d 'Print version'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s o -l output -d 'What to print' -r -f -a "text\t'Text for people'
 json\t'One JSON document'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s f -l forks -d 'How many hosts at once' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, ssh_config, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
@@ -286,7 +285,6 @@ accept-new\t'An unknown key is recorded, a changed one refused'
 off\t'No check at all'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -s b -l become -d 'Run as root, or as --become-user, instead of the user who logs in; =false where the inventory says so' -r -f -a "true\t''
 false\t''"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand doctor" -l become-user -d 'The user that --become makes scripts run as [default: root]' -r
@@ -313,7 +311,7 @@ stopped\t''
 unknown\t''
 interrupted\t''"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -l host -d 'Only runs on this host, named as it was in the run' -r
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -s o -l output -d 'What to print' -r -f -a "text\t'Text for people'
 json\t'One JSON document'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
@@ -323,7 +321,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -l log-fil
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -s V -l version -d 'Print version'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand show" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand show" -s o -l output -d 'What to print' -r -f -a "text\t'Text for people'
 json\t'One JSON document'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand show" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand show" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
@@ -346,7 +344,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -s v -l ve
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand logs" -s V -l version -d 'Print version'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -s o -l into -d 'Write the files into this folder, each as DIR/HOST/PATH' -r -F
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -l format -d 'What to print where nothing is written' -r -f -a "text\t'Columns for people'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -l format -d 'What to print where nothing is written' -r -f -a "text\t'Text for people'
 json\t'One JSON document'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand artifacts" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
@@ -364,11 +362,11 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not 
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -s V -l version -d 'Print version'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -f -a "status" -d 'List the connections that are kept'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -f -a "stop" -d 'Close all kept connections'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -f -a "status" -d 'List the connections that are kept: ready (a runner waits there), open, or in use'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -f -a "stop" -d 'Close all kept connections, unless a command is at work over one'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -f -a "serve" -d 'Be the keeper: started by commands that need one'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and not __fish_seen_subcommand_from status stop serve help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from status" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from status" -s o -l output -d 'What to print' -r -f -a "text\t'Text for people'
 json\t'One JSON document'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from status" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from status" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
@@ -383,6 +381,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fi
 always\t'Everywhere, in files too'
 never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -l force -d 'Close those too that a command is at work over: its hosts are unknown then'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -s V -l version -d 'Print version'
@@ -394,8 +393,8 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fi
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from serve" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from serve" -s V -l version -d 'Print version'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from help" -f -a "status" -d 'List the connections that are kept'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Close all kept connections'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from help" -f -a "status" -d 'List the connections that are kept: ready (a runner waits there), open, or in use'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Close all kept connections, unless a command is at work over one'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from help" -f -a "serve" -d 'Be the keeper: started by commands that need one'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
@@ -414,7 +413,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "explain" -d 'Show which value a script would see, and what hides what'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and not __fish_seen_subcommand_from get set list rm history explain help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -l scope -d 'Where it lives: global, host:NAME, group:NAME, project:NAME or run:ID' -r
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -s o -l output -d 'What to print: the value, or all that is known of it' -r -f -a "text\t'Columns for people'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -s o -l output -d 'What to print: the value, or all that is known of it' -r -f -a "text\t'Text for people'
 json\t'One JSON document'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from get" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
@@ -439,7 +438,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from set" -s V -l version -d 'Print version'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -l scope -d 'Only those that live here: global, host:NAME, group:NAME, project:NAME or run:ID' -r
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -s o -l output -d 'What to print' -r -f -a "text\t'Text for people'
 json\t'One JSON document'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from list" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
@@ -459,7 +458,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from rm" -s V -l version -d 'Print version'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -l scope -d 'Where it lives: global, host:NAME, group:NAME, project:NAME or run:ID' -r
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -s o -l output -d 'What to print' -r -f -a "text\t'Text for people'
 json\t'One JSON document'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from history" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
@@ -473,7 +472,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l group -d 'As in this group (repeat, nearest first)' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l project -d 'As in this project' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l run -d 'As in this run: its id, an unambiguous beginning of it, or `last`' -r
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -s o -l output -d 'What to print' -r -f -a "text\t'Columns for people'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -s o -l output -d 'What to print' -r -f -a "text\t'Text for people'
 json\t'One JSON document'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand vars; and __fish_seen_subcommand_from explain" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
@@ -545,8 +544,8 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "generate" -d 'Write man pages and completion scripts into a folder'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from keeper" -f -a "status" -d 'List the connections that are kept'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from keeper" -f -a "stop" -d 'Close all kept connections'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from keeper" -f -a "status" -d 'List the connections that are kept: ready (a runner waits there), open, or in use'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from keeper" -f -a "stop" -d 'Close all kept connections, unless a command is at work over one'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from keeper" -f -a "serve" -d 'Be the keeper: started by commands that need one'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "get" -d 'Print a variable\'s value as JSON'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from vars" -f -a "set" -d 'Write a variable'

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use rustix::process::DumpableBehavior;
 
@@ -185,7 +186,7 @@ fn parse() -> Result<Cli> {
     });
     let matches = match configured {
         Ok((configured, settings)) => {
-            let matches = configured.get_matches();
+            let matches = configured.try_get_matches().unwrap_or_else(|error| with_tip(error).exit());
             settings::runs_no_program(&command, &matches, &settings)?;
             matches
         }
@@ -196,6 +197,18 @@ fn parse() -> Result<Cli> {
         }
     };
     Cli::from_arg_matches(&matches).map_err(|error| error.exit())
+}
+
+/// What `ssh -o` takes, another flag takes here.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    let of = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let (flag, value) = (of(ContextKind::InvalidArg), of(ContextKind::InvalidValue));
+    if flag.starts_with("--output ") && value.contains('=') {
+        let tip = format!("ssh's -o is '--ssh-option {value}' here");
+        error.remove(ContextKind::SuggestedValue);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 fn dispatch(command: Command, context: &Context) -> Result<ExitCode> {

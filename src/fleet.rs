@@ -27,6 +27,7 @@ mod told;
 use dispatcher::Dispatcher;
 use driver::Driver;
 pub use gate::{Checkpoint, Ended, Gate};
+pub use outcome::Verdict;
 pub use stranger::{Stranger, Vouch};
 
 /// Reports that wait for the dispatcher, and the bytes they take: beyond this, hosts wait, and with

@@ -85,6 +85,10 @@ pub struct Ssh {
     /// Files read to check host keys; new keys are appended to the first.
     pub known_hosts: Vec<PathBuf>,
     pub host_key: HostKeyPolicy,
+    /// Whether new keys are recorded without showing whose they are.
+    pub hash_known_hosts: bool,
+    /// Whether nobody is to be asked for passphrases.
+    pub batch_mode: bool,
     /// For TCP, banner, key exchange and authentication each.
     pub connect_timeout: Duration,
     pub protocol: Protocol,

@@ -114,7 +114,7 @@ fn host(target: &Target) -> Value {
 
 /// Who the script runs as; `null` for the user who logs in.
 fn becoming(target: &Target) -> Option<Value> {
-    let Privilege { method, user, password: _ } = target.privilege.as_ref()?;
+    let Privilege { method, user, login: _, password: _ } = target.privilege.as_ref()?;
     Some(json!({"user": user, "method": method.as_str()}))
 }
 

@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::term::Term;
 
 mod closing;
+mod failures;
 mod fate;
 pub mod fold;
 mod folded;
@@ -31,6 +32,7 @@ mod told;
 pub mod units;
 mod utf8;
 
+pub use failures::Failures;
 pub use folded::Folded;
 pub use remark::Remark;
 pub use reporters::Reporters;

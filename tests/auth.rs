@@ -116,13 +116,13 @@ fn a_certificate_opens_what_the_key_alone_does_not() {
         );
     };
     let run = |args: &[&str]| exec(&environment, &fleet, &fleet.name(1), args).run();
-    is_out(run(&["--private-key", "id"]), "with none of 1 keys");
+    is_out(run(&["--private-key", "id"]), "in with 1 key");
 
     sign("-1h:+1h");
     is_in(run(&["--private-key", "id"]));
     let other = environment.path("elsewhere.pub");
     std::fs::rename(environment.path("id-cert.pub"), &other).unwrap();
-    is_out(run(&["--private-key", "id"]), "with none of 1 keys");
+    is_out(run(&["--private-key", "id"]), "in with 1 key");
     let option = format!("CertificateFile={}", other.display());
     is_in(run(&["--private-key", "id", "--ssh-option", &option]));
 
@@ -133,7 +133,7 @@ fn a_certificate_opens_what_the_key_alone_does_not() {
         exec(&environment, &fleet, &fleet.name(number), args).env("SSH_AUTH_SOCK", &agent.1).run()
     };
     is_in(run(2, &["--ssh-option", &option]));
-    is_out(run(3, &[]), "with none of 1 keys");
+    is_out(run(3, &[]), "in with 1 key");
     std::fs::rename(&other, environment.path("id-cert.pub")).unwrap();
     agent.add(&environment.path("id"));
     is_in(run(3, &[]));
@@ -215,6 +215,12 @@ fn a_passphrase_is_asked_for_once_and_never_without_a_terminal() {
     authorize(&fleet, &sealed);
     let run = |args: &[&str]| exec(&environment, &fleet, &fleet.name(1), args).run();
     is_out(run(&["--private-key", "sealed"]), "sealed: it has a passphrase that nobody was asked for");
+    let hint = format!("hint: ssh-add {}\n", "sealed");
+    is_out(run(&["--private-key", "sealed"]), &hint);
+    // Nor on a terminal, where ssh_config says that nobody is there.
+    let batch = ["--private-key", "sealed", "--ssh-option", "BatchMode=yes"];
+    let batch = exec(&environment, &fleet, &fleet.name(1), &batch).on_a_terminal(&environment).run();
+    assert!(batch.code == 4 && !batch.out().contains("Passphrase of"), "{batch:?}");
 
     let line = format!(
         "cronium-run exec {} -u {} -p {} --known-hosts {} --private-key sealed -- echo in",

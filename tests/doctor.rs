@@ -8,7 +8,9 @@ use serde_json::Value;
 
 mod harness;
 
-use harness::{Environment, Fleet, FleetPlan, HostTraits, Outcome, black_hole, until};
+use harness::{
+    Accounts, Environment, Fleet, FleetPlan, HostTraits, LOGIN, Outcome, PASSWORD, black_hole, until,
+};
 
 #[track_caller]
 fn doctor(environment: &Environment, fleet: &Fleet, targets: &str, args: &[&str]) -> Outcome {
@@ -186,7 +188,7 @@ fn alike_hosts_stand_in_one_line_and_exit_codes_tell_the_worst() {
     assert!(out.starts_with("warning"), "what is wrong stands first: {out}");
     let err = all.err();
     for part in [
-        format!("error: {prefix}4: unreachable: the host let '{}' in with none of 1 keys", harness::user()),
+        format!("error: {prefix}4: unreachable: the host did not let '{}' in with 1 key", harness::user()),
         format!("error: {prefix}9: unreachable: nothing listens on {prefix}9:{}", fleet.port()),
         "5 hosts: 2 ok, 1 with warnings, 2 unreachable in ".to_owned(),
     ] {
@@ -194,7 +196,7 @@ fn alike_hosts_stand_in_one_line_and_exit_codes_tell_the_worst() {
     }
     // The same words as exec's, and the same exit code for what is well.
     let exec = environment.exec(&fleet, &fleet.name(4)).args(["--", "true"]).run().exits(4).err();
-    assert!(exec.contains(&format!("error: {prefix}4: unreachable: the host let")), "{exec}");
+    assert!(exec.contains(&format!("error: {prefix}4: unreachable: the host did not let")), "{exec}");
     doctor(&environment, &fleet, &fleet.names([1, 2, 3]), &[]).exits(0).ignore();
 }
 
@@ -232,4 +234,81 @@ fn a_dead_host_delays_nobody_and_this_machine_is_a_host() {
         (dead["state"].as_str(), dead["failure"]["phase"].as_str()),
         (Some("unreachable"), Some("banner"))
     );
+}
+
+/// With `--become` a host is seen with the eyes of whoever runs the script there, and a refusal is
+/// that of exec.
+#[test]
+fn another_user_is_asked_where_scripts_run_as_one() {
+    if !rustix::process::getuid().is_root() {
+        eprintln!("NOT TESTED: privilege. Hosts with accounts of their own cannot be made without root.");
+        return;
+    }
+    let environment = Environment::new();
+    environment.write("right", format!("{PASSWORD}\n"));
+    environment.write("wrong", "guess\n");
+    let accounts = |sudoers: &str, doas_conf: &str| {
+        let accounts =
+            Accounts { sudoers: sudoers.into(), doas_conf: doas_conf.into(), ..Accounts::default() };
+        move |host: &mut HostTraits| host.accounts = Some(accounts)
+    };
+    let fleet = FleetPlan::default()
+        .host_with(1, accounts("ann ALL=(ALL) NOPASSWD: ALL", ""))
+        .host_with(2, accounts("Defaults requiretty\nann ALL=(ALL) ALL", "permit ann"))
+        .host_with(3, accounts("", ""))
+        .start();
+    let doctor = |host: u8, args: &str| {
+        let doctor = environment.reaching_as(LOGIN, &fleet, ["doctor", &fleet.name(host), "-o", "json"]);
+        doctor.args(args.split(' ').filter(|arg| !arg.is_empty())).run()
+    };
+    const RIGHT: &str = "--become-password-file right";
+    // The user, whose folder of the fleet is home, and what made us that user.
+    for (host, args, user, program) in [
+        (1, String::new(), LOGIN, ""),
+        (1, "-b".into(), "root", "sudo"),
+        (1, "-b --become-user app".into(), "app", "sudo"),
+        (1, format!("-b {RIGHT}"), "root", "sudo"),
+        (2, format!("-b {RIGHT}"), "root", "sudo"),
+        (2, format!("-b --become-method doas {RIGHT}"), "root", "doas"),
+        (2, format!("-b --become-method su {RIGHT}"), "root", "su"),
+    ] {
+        let outcome = doctor(host, &args);
+        assert_eq!(outcome.code, 0, "{host} {args}: {outcome:?}");
+        let (document, name) = (outcome.json(), fleet.name(host));
+        let message = |check: &str| finding(&document, &name, check).unwrap().1;
+        let home = if user == LOGIN { format!("h{host}") } else { format!("{user}{host}") };
+        assert!(message("account").starts_with(&format!("{user} (uid ")), "{host} {args}: {document}");
+        assert!(
+            message("cache").contains(&format!("/{home}/.cache/cronium-run, ")),
+            "{host} {args}: {document}"
+        );
+        let (way, mode) = match program {
+            "" => ("sudo without a password: -b".to_owned(), "(api)"),
+            program => (format!("{user} by {program}"), "(tcp)"),
+        };
+        assert_eq!(message("become"), way, "{host} {args}");
+        assert!(message("helpers").contains(mode), "{host} {args}: {document}");
+    }
+    for (host, args, kind) in [
+        (2, "-b --become-method doas", "password-wanted"),
+        (2, "-b --become-password-file wrong", "password"),
+        (2, "-b --become-user nosuch --become-password-file right", "no-user"),
+        (3, "-b --become-password-file right", "denied"),
+    ] {
+        let outcome = doctor(host, args).exits(4);
+        let failure = &outcome.json()[0]["failure"];
+        assert_eq!((&failure["phase"], &failure["kind"]), (&"become".into(), &kind.into()), "{outcome:?}");
+        let exec = environment.reaching_as(LOGIN, &fleet, ["exec", &fleet.name(host), "-o", "json"]);
+        let exec = exec.args(args.split(' ')).args(["--", "true"]).run().exits(4).json();
+        assert_eq!(&exec["hosts"][0]["failure"], failure);
+    }
+    let this = environment.command(["doctor", "local", "-b", "--become-user", "nobody", "-o", "json"]).run();
+    assert_eq!(finding(&this.json(), "local", "become").unwrap().1, "nobody by sudo", "{this:?}");
+}
+
+#[test]
+fn connections_are_kept_for_jobs() {
+    let (environment, fleet) = (Environment::new(), Fleet::start(1));
+    let refused = doctor(&environment, &fleet, &fleet.name(1), &["--persist", "10m"]).exits(2);
+    assert!(refused.err().contains("unexpected argument '--persist'"), "{refused:?}");
 }

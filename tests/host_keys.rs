@@ -18,6 +18,15 @@ fn exec(environment: &Environment, fleet: &Fleet, hosts: impl IntoIterator<Item 
     environment.exec(fleet, &fleet.names(hosts)).args(["--", "echo in"]).on_a_terminal(environment)
 }
 
+fn doctor(
+    environment: &Environment,
+    fleet: &Fleet,
+    hosts: impl IntoIterator<Item = u8>,
+    args: &[&str],
+) -> Invocation {
+    environment.reaching(fleet, ["doctor", &fleet.names(hosts)]).args(args).on_a_terminal(environment)
+}
+
 /// The hosts that known_hosts has a line of, and how many lines there are.
 fn recorded(fleet: &Fleet) -> (BTreeSet<u8>, usize) {
     let text = fs::read_to_string(fleet.known_hosts()).unwrap();
@@ -206,20 +215,103 @@ fn a_later_batch_is_a_question_of_its_own() {
 }
 
 #[test]
-fn a_changed_key_is_refused_with_both_fingerprints_and_nobody_is_asked() {
+fn changed_keys_are_refused_with_both_fingerprints_of_each_and_nobody_is_asked() {
     let environment = Environment::new();
-    let fleet = FleetPlan::default().host_with(1, |host| host.recorded = Recorded::Wrong).start();
-    let outcome = exec(&environment, &fleet, 1..=1).run();
-    assert_eq!(outcome.code, 4, "{outcome:?}");
-    is_asked(&outcome, 0);
+    let wrong = |plan: FleetPlan, number| plan.host_with(number, |host| host.recorded = Recorded::Wrong);
+    let fleet = (1..=3).fold(FleetPlan::default(), wrong).start();
     let known = fs::read_to_string(fleet.known_hosts()).unwrap();
     let decoy = fleet.folder().join("decoy.pub");
     assert!(known.contains(fs::read_to_string(&decoy).unwrap().split(' ').nth(1).unwrap()));
     let output = Command::new("ssh-keygen").arg("-lf").arg(decoy).output().unwrap();
     let old = String::from_utf8(output.stdout).unwrap().split(' ').nth(1).unwrap().to_owned();
-    for shown in [fingerprint(&fleet, 1), old] {
-        assert!(outcome.out().contains(&shown), "{shown}: {outcome:?}");
+    for invocation in [exec(&environment, &fleet, 1..=3), doctor(&environment, &fleet, 1..=3, &[])] {
+        let outcome = invocation.env("NO_COLOR", "1").run();
+        assert_eq!(outcome.code, 4, "{outcome:?}");
+        is_asked(&outcome, 0);
+        for (number, line) in (1..=3).zip(1..) {
+            let (name, file) = (fleet.name(number), fleet.known_hosts());
+            for shown in [
+                format!("error: {name}: unreachable: the host's key is not the one in known_hosts"),
+                format!("it shows ssh-ed25519 {}", fingerprint(&fleet, number)),
+                format!("recorded: ssh-ed25519 {old} at {}:{line}", file.display()),
+                format!("ssh-keygen -f {} -R '[{name}]:{}'", file.display(), fleet.port()),
+            ] {
+                assert!(outcome.out().contains(&shown), "{shown}: {outcome:?}");
+            }
+        }
     }
+    // The command is right.
+    let entry = format!("[{}]:{}", fleet.name(2), fleet.port());
+    let mut forget = Command::new("ssh-keygen");
+    let forgotten = forget.arg("-f").arg(fleet.known_hosts()).args(["-R", &entry]).output().unwrap();
+    assert!(forgotten.status.success(), "{forgotten:?}");
+    assert_eq!(recorded(&fleet), ([1, 3].into(), 2));
+}
+
+/// More of them than fit a screen.
+#[test]
+fn of_many_unknown_keys_one_is_told_and_where_the_others_are() {
+    let (environment, fleet) = (Environment::new(), fleet(1..=12, 13..=13));
+    let names = fleet.names(1..=12);
+    for (command, args, more) in [
+        ("exec", &["-q", "--", "true"][..], "cronium-run show "),
+        ("doctor", &[], "cronium-run doctor TARGETS -o json"),
+    ] {
+        let outcome = environment.reaching(&fleet, [command, &names]).args(args).run().exits(4);
+        let told = outcome.err();
+        assert_eq!(told.matches("error: ").count(), 1, "{told}");
+        let example = format!(
+            "caused by: {}: it shows ssh-ed25519 {} (others differ)",
+            fleet.name(1),
+            fingerprint(&fleet, 1)
+        );
+        assert!(told.contains(&example) && told.contains(&format!("hint: {more}")), "{told}");
+    }
+    let run = environment.ledger().last_run();
+    let shown = environment.run(["show", &run]).succeeds().out();
+    (1..=12).for_each(|number| assert!(shown.contains(&fingerprint(&fleet, number)), "{shown}"));
+}
+
+#[test]
+fn doctor_asks_as_exec_does() {
+    let (environment, fleet) = (Environment::new(), fleet(1..=4, 5..=5));
+    let refused = |invocation: Invocation| {
+        let outcome = invocation.run();
+        assert_eq!(outcome.code, 4, "{outcome:?}");
+        is_asked(&outcome, 0);
+        let told = outcome.out() + &outcome.err();
+        assert!(told.contains("then run once with --host-key accept-new"), "{told}");
+        assert_eq!(recorded(&fleet), ([5].into(), 1));
+    };
+    refused(doctor(&environment, &fleet, 1..=1, &["-o", "json"]));
+    refused(doctor(&environment, &fleet, 1..=1, &[]).env("CI", "true"));
+    refused(environment.reaching(&fleet, ["doctor", &fleet.name(1)]));
+
+    let mut running = doctor(&environment, &fleet, 1..=1, &[]).start();
+    running.types(QUESTION, "no\n");
+    let outcome = running.wait();
+    assert_eq!((outcome.code, recorded(&fleet).1), (4, 1), "{outcome:?}");
+
+    let mut running = doctor(&environment, &fleet, [1, 2, 5], &[]).env("NO_COLOR", "1").start();
+    running.types("2 hosts show keys that are not in known_hosts:", "yes\n");
+    let outcome = running.wait();
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    is_asked(&outcome, 1);
+    assert!(outcome.out().contains("(3 hosts): helpers: answered"), "{outcome:?}");
+    assert_eq!(recorded(&fleet), ([1, 2, 5].into(), 3));
+
+    // What stands behind an unknown jump host is a question of its own.
+    let jump = format!("{}:{}", fleet.name(3), fleet.port());
+    let mut running = doctor(&environment, &fleet, [4], &["-J", &jump]).start();
+    running.types("and go on? (yes", "yes\n");
+    assert!(harness::until(20, || recorded(&fleet).0.contains(&3)));
+    assert!(harness::until(20, || {
+        String::from_utf8_lossy(&running.stdout_so_far()).matches(QUESTION).count() == 2
+    }));
+    running.types(QUESTION, "yes\n");
+    let outcome = running.wait();
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert_eq!(recorded(&fleet), ((1..=5).collect(), 5));
 }
 
 #[test]
@@ -236,6 +328,7 @@ fn where_nobody_can_be_asked_it_fails_closed() {
         ("quiet", terminal(&["-o", "quiet"])),
         ("-q", terminal(&["-q"])),
         ("strict", terminal(&["--host-key", "strict"])),
+        ("unattended", terminal(&["--ssh-option", "BatchMode=yes"])),
         ("ssh_config", terminal(&["--ssh-option", "StrictHostKeyChecking=yes"])),
     ] {
         let outcome = invocation.run();
@@ -247,6 +340,32 @@ fn where_nobody_can_be_asked_it_fails_closed() {
         }
     }
     assert_eq!(recorded(&fleet), ([2].into(), 1));
+}
+
+/// As Debian's ssh_config has it.
+#[test]
+fn names_are_hashed_where_ssh_config_says_so() {
+    let (environment, fleet) = (Environment::new(), fleet(1..=2, 3..=3));
+    let hash = ["--ssh-option", "HashKnownHosts=yes"];
+    let mut asked = exec(&environment, &fleet, [1]).env("CRONIUM_RUN_SSH_OPTION", hash[1]).start();
+    asked.types(QUESTION, "yes\n");
+    let asked = asked.wait();
+    assert_eq!(asked.code, 0, "{asked:?}");
+    let accepted = environment.exec(&fleet, &fleet.name(2)).args(hash);
+    accepted.args(["--host-key", "accept-new", "--", "true"]).run().succeeds().ignore();
+    let text = fs::read_to_string(fleet.known_hosts()).unwrap();
+    assert_eq!(text.lines().filter(|line| line.starts_with("|1|")).count(), 2, "{text}");
+    assert_eq!(recorded(&fleet), ([3].into(), 3), "no name is shown");
+    for number in 1..=2 {
+        let name = format!("[{}]:{}", fleet.name(number), fleet.port());
+        let found =
+            Command::new("ssh-keygen").arg("-f").arg(fleet.known_hosts()).args(["-F", &name]).output();
+        let found = String::from_utf8(found.unwrap().stdout).unwrap();
+        let key = fs::read_to_string(fleet.folder().join(format!("host{number}.pub"))).unwrap();
+        assert!(found.contains(key.split(' ').nth(1).unwrap()), "{name}: {found}");
+    }
+    let strict = environment.exec(&fleet, &fleet.names(1..=3)).args(["--host-key", "strict", "--", "true"]);
+    strict.run().succeeds().ignore();
 }
 
 #[test]

@@ -102,6 +102,41 @@ fn our_own_format() {
 }
 
 #[test]
+fn who_says_what_the_address_of_an_ansible_host_is() {
+    let environment = Environment::new();
+    environment.write(
+        "hosts.ini",
+        "[web]\nweb1 ansible_host=10.0.0.1\nweb2 ansible_host=web2\nweb3 ansible_host=alias\n",
+    );
+    environment.write("config", "Host alias\n  HostName 10.0.0.3\n");
+    let hosts = ["hosts", "-i", "hosts.ini", "-F", "config", "-o", "json"];
+    let document = environment.run(hosts).succeeds().json();
+    let said = |index: usize| (document[index]["host"].clone(), document[index]["from"]["host"].clone());
+    assert_eq!(said(0), ("10.0.0.1".into(), "hosts.ini:2".into()));
+    assert_eq!(said(1), ("web2".into(), serde_json::Value::Null));
+    assert_eq!(said(2), ("10.0.0.3".into(), "config:2".into()));
+}
+
+#[test]
+fn a_group_without_its_sign_is_no_host() {
+    let environment = Environment::new();
+    environment.write("hosts.ini", "[prod]\nweb1\n[db]\ndb1\n");
+    for args in [&["prod"][..], &["all", "-l", "prod"], &["all", "-x", "prod"], &["all,!prod"]] {
+        let outcome = environment.command(["hosts", "-i", "hosts.ini"]).args(args).run().exits(2);
+        assert!(outcome.err().starts_with("error: prod is a group: write @prod\n"), "{outcome:?}");
+    }
+    insta::assert_snapshot!(environment.run(["hosts", "-i", "hosts.ini", "all:!db"]), @r"
+    --- stderr
+    error: invalid targets, column 5: hosts stand between commas, and a port is a number
+      all:!db
+          ^
+
+    hint: write all,!db, with an @ before each group
+    --- exit code 2
+    ");
+}
+
+#[test]
 fn hosts_of_ssh_config() {
     let environment = Environment::new();
     environment.write(

@@ -231,7 +231,7 @@ fn only_what_was_asked_for_is_lent() {
         .run();
     assert_eq!(refused.code, 4, "{refused:?}");
     assert!(
-        refused.err().contains("let 'root' in with none of 1 keys") || harness::user() != "root",
+        refused.err().contains("did not let 'root' in with 1 key") || harness::user() != "root",
         "{refused:?}"
     );
     refused.ignore();

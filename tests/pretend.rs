@@ -73,7 +73,8 @@ fn a_relay_dies_when_told() {
     assert_eq!(fleet.ssh(2, "echo through").stdout, b"through\n");
     let output = fleet.ssh(2, "echo before; touch go; sleep 20; echo after");
     assert_eq!(output.status.code(), Some(255), "{}", err(&output));
-    assert_eq!(output.stdout, b"before\n");
+    // What sshd has not sent yet when the link dies is lost, and on a busy machine that may be all.
+    assert!(b"before\n".starts_with(&output.stdout), "{:?}", String::from_utf8_lossy(&output.stdout));
     assert!(err(&fleet.ssh(2, "true")).contains("refused"));
     assert!(fleet.ssh(1, "true").status.success(), "the host behind goes on");
 }

@@ -56,6 +56,29 @@ fn no_timeout_is_the_one_that_nobody_set() {
 }
 
 #[test]
+fn an_o_of_ssh_is_told_what_it_is_here() {
+    let environment = Environment::new();
+    let typed = ["exec", "web1", "-o", "StrictHostKeyChecking=no", "--", "true"];
+    let told = environment.run(typed).exits(2).err();
+    assert!(told.contains("tip: ssh's -o is '--ssh-option StrictHostKeyChecking=no' here\n"), "{told}");
+    let told = environment.run(["exec", "web1", "-o", "jsom", "--", "true"]).exits(2).err();
+    assert!(told.contains("tip: a similar value exists: 'json'") && !told.contains("--ssh-option"), "{told}");
+}
+
+/// What changes how ssh connects and is not followed.
+#[test]
+fn what_is_left_out_is_said() {
+    let (environment, fleet) = (Environment::new(), fleet(""));
+    let config = "HostbasedAuthentication yes\nConnectionAttempts 3\nUpdateHostKeys yes\nRekeyLimit 1G\n\
+        GSSAPIAuthentication yes\nIPQoS none\nTCPKeepAlive yes\n";
+    let told = exec(&environment, &fleet, config, "true").run().succeeds().err();
+    for keyword in ["HostbasedAuthentication", "ConnectionAttempts", "UpdateHostKeys", "RekeyLimit"] {
+        assert!(told.contains(keyword), "{keyword}: {told}");
+    }
+    assert_eq!(told.matches("warning: ").count(), 4, "{told}");
+}
+
+#[test]
 fn addresses_are_those_that_are_asked_for() {
     let (environment, fleet) = (Environment::new(), fleet(""));
     let from = format!("{}77", fleet.prefix());

@@ -43,6 +43,15 @@ pub struct ListArgs {
     pub list_hosts: bool,
 }
 
+/// `--persist` of commands that run jobs, for `#[command(flatten)]`.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+#[command(next_help_heading = "Reaching hosts")]
+pub struct KeepArgs {
+    /// Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set
+    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_PERSIST", value_parser = persist)]
+    pub persist: Option<Duration>,
+}
+
 /// A target wins over a flag (`ann@web1:2222` over `--user` and `--port`), a flag over the
 /// inventory, that over `--ssh-option`, and that over the files of ssh_config.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -81,9 +90,6 @@ pub struct ConnectArgs {
     /// How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]
     #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_CONNECT_TIMEOUT", value_parser = connect_timeout)]
     pub connect_timeout: Option<Duration>,
-    /// Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set
-    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_PERSIST", value_parser = persist)]
-    pub persist: Option<Duration>,
 }
 
 impl HostArgs {
@@ -170,12 +176,14 @@ impl SelectArgs {
     }
 }
 
-impl ConnectArgs {
+impl KeepArgs {
     /// How long connections are kept, if at all.
     pub fn persist(&self) -> Option<Duration> {
         self.persist.filter(|persist| !persist.is_zero())
     }
+}
 
+impl ConnectArgs {
     fn source(&self, account: &Account) -> ssh_config::Source {
         match &self.ssh_config {
             None => ssh_config::Source::Standard,

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::connect::{HostArgs, ListArgs};
+use super::connect::{HostArgs, KeepArgs, ListArgs};
 use super::hooks::HookArgs;
 use super::launch::{self, Telling};
 use super::listing::Format;
@@ -35,6 +35,8 @@ pub struct Args {
     #[command(flatten)]
     hosts: HostArgs,
     #[command(flatten)]
+    keep: KeepArgs,
+    #[command(flatten)]
     list: ListArgs,
     #[command(flatten)]
     rollout: RolloutArgs,
@@ -45,7 +47,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
-    let Args { targets, payloads, trust, hosts, list, rollout, signing, telling } = args;
+    let Args { targets, payloads, trust, hosts, keep, list, rollout, signing, telling } = args;
     let strategy = rollout.strategy()?;
     let resolved = hosts.targets(Some(&targets), io::stdin().lock())?;
     if list.list_hosts {
@@ -66,7 +68,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         targets,
         task: Task::Deploy { payloads, trust },
         strategy,
-        persist: hosts.connect.persist(),
+        persist: keep.persist(),
     };
     match rollout.check {
         true => launch::check(&plan, context),

@@ -3,6 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::shell::warn;
+use crate::report::units;
 use crate::term::Term;
 
 /// A connection; while it is made two, for two addresses or a name server; where a program makes
@@ -28,7 +29,8 @@ pub fn make_room(forks: usize, hosts: usize, term: &Term) -> usize {
         warn(
             term,
             &format!(
-                "--forks {forks} needs more open files than the {hard} allowed: {at_once} hosts at once"
+                "--forks {forks} needs more open files than the {hard} allowed: {} at once",
+                units::hosts(at_once)
             ),
         );
     }

@@ -3,17 +3,21 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::connect::{HostArgs, ListArgs};
 use super::listing::{self, Format};
+use super::strangers::AskOperator;
 use super::{Context, descriptors, hosts};
-use crate::error::{Error, ExitCode, OrFail as _, Result};
+use crate::error::{ExitCode, OrFail as _, Result};
+use crate::event::{HostResult, Outcome};
+use crate::fleet::{Stranger, Verdict, Vouch as _};
 use crate::inventory::Target;
 use crate::report::fold::who;
-use crate::report::{Folded, units};
+use crate::report::{Failures, Folded, units};
 use crate::term::{Term, Tone, visible_line};
 use crate::transport::probe::Survey;
 use crate::transport::{Fault, Transport};
@@ -30,8 +34,11 @@ Examples:
   cronium-run doctor -i hosts.yaml @web
   cronium-run doctor web1 -o json | jq '.[].findings[] | select(.level != \"ok\")'
 
-Each host is logged in to as exec would, one script looks around, and nothing stays there. Alike hosts
-stand in one line, problems first, each with a command that mends it.")]
+Each host is logged in to as exec would, with the same question about unknown host keys and, with -b, \
+the same way to another user; one script looks around, and nothing stays there. Alike hosts stand in one \
+line, problems first, each with a command that mends it.
+
+Exit codes: 0 every host can be worked with, 3 one has a problem, 4 one was not reached; of both 4.")]
 pub struct Args {
     /// Hosts: web1, ann@web1:2222, web[01-20,30], @group, all, ^FILE, - (stdin), local, a,b,!c
     #[arg(value_name = "TARGETS")]
@@ -50,7 +57,7 @@ pub struct Args {
 
 /// A host and what came of asking it.
 struct Patient {
-    name: String,
+    target: Target,
     asked: Result<Survey, Fault>,
     findings: Vec<Finding>,
 }
@@ -65,7 +72,8 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let targets = hosts.unlock(resolved.targets, &context.term)?;
     let forks = descriptors::make_room(forks.into(), targets.len(), &context.term);
     let begun = Instant::now();
-    let patients = ask(targets, forks)?;
+    let operator = AskOperator::new(output == Format::Text, &context.term);
+    let patients = ask(targets, forks, operator)?;
     let text = match output {
         Format::Text => text(&patients, &context.term),
         Format::Json => listing::json(&patients.iter().map(document).collect::<Vec<_>>())?,
@@ -78,32 +86,80 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     Ok(exit_code(&patients))
 }
 
-/// Asks all hosts, so many at once, each by itself: one that is dead delays nobody. In the order
-/// of the targets.
-fn ask(targets: Vec<Target>, forks: usize) -> Result<Vec<Patient>> {
+/// Asks all hosts. About keys that nobody knows `operator` is asked, for all hosts at once, and
+/// again for those that stand behind a jump host with such a key.
+fn ask(targets: Vec<Target>, forks: usize, operator: Option<AskOperator>) -> Result<Vec<Patient>> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .or_fail(|| "cannot start the threads that talk to hosts")?;
     let patients = runtime.block_on(async {
-        let (transport, turns) = (Arc::new(Transport::default()), Arc::new(Semaphore::new(forks)));
-        let mut running = JoinSet::new();
-        for (index, target) in targets.into_iter().enumerate() {
-            let (transport, turns) = (Arc::clone(&transport), Arc::clone(&turns));
-            running.spawn(async move {
-                // Closed by nobody.
-                let _turn = turns.acquire().await;
-                let asked = transport.probe(&target).await;
-                let findings = asked.as_ref().map(judge).unwrap_or_default();
-                (index, Patient { name: target.name, asked, findings })
-            });
+        let transport = Arc::new(Transport::default());
+        let mut patients: BTreeMap<usize, Patient> = BTreeMap::new();
+        let mut waiting: Vec<(usize, Target)> = targets.into_iter().enumerate().collect();
+        while !waiting.is_empty() {
+            patients.extend(round(waiting, forks, &transport).await);
+            waiting = match &operator {
+                Some(operator) => vouched(&mut patients, operator, &transport).await,
+                None => Vec::new(),
+            };
         }
-        let mut patients = running.join_all().await;
-        patients.sort_by_key(|(index, _)| *index);
-        patients.into_iter().map(|(_, patient)| patient).collect()
+        patients.into_values().collect()
     });
     runtime.shutdown_background();
     Ok(patients)
+}
+
+/// So many at once, each by itself: one that is dead delays nobody.
+async fn round(
+    targets: Vec<(usize, Target)>,
+    forks: usize,
+    transport: &Arc<Transport>,
+) -> Vec<(usize, Patient)> {
+    let turns = Arc::new(Semaphore::new(forks));
+    let mut running = JoinSet::new();
+    for (index, target) in targets {
+        let (transport, turns) = (Arc::clone(transport), Arc::clone(&turns));
+        running.spawn(async move {
+            // Closed by nobody.
+            let _turn = turns.acquire().await;
+            let asked = transport.probe(&target).await;
+            let findings = asked.as_ref().map(judge).unwrap_or_default();
+            (index, Patient { target, asked, findings })
+        });
+    }
+    running.join_all().await
+}
+
+/// The hosts to be asked again, now that the operator has said yes to their keys.
+async fn vouched(
+    patients: &mut BTreeMap<usize, Patient>,
+    operator: &AskOperator,
+    transport: &Transport,
+) -> Vec<(usize, Target)> {
+    let unknown = |patient: &Patient| patient.asked.as_ref().err()?.unknown.clone();
+    let (mut indices, mut strangers) = (Vec::new(), Vec::new());
+    for (index, patient) in &*patients {
+        if let Some(key) = unknown(patient) {
+            indices.push(*index);
+            strangers.push(Stranger { host: patient.target.name.clone(), key: *key });
+        }
+    }
+    if strangers.is_empty() || !operator.vouches_for(&strangers).await {
+        return Vec::new();
+    }
+    let keys: Vec<_> = strangers.into_iter().map(|stranger| stranger.key).collect();
+    let accepted = transport.accept(&keys).await;
+    let mut again = Vec::new();
+    for (index, accepted) in indices.into_iter().zip(accepted) {
+        match accepted {
+            Ok(()) => again.extend(patients.remove(&index).map(|patient| (index, patient.target))),
+            Err(fault) => {
+                patients.entry(index).and_modify(|patient| patient.asked = Err(fault));
+            }
+        }
+    }
+    again
 }
 
 fn exit_code(patients: &[Patient]) -> ExitCode {
@@ -134,7 +190,8 @@ struct Alike {
 /// Alike hosts in one line, problems first, then in the order of the checks.
 fn text(patients: &[Patient], term: &Term) -> String {
     let mut alike: BTreeMap<(Level, usize), (&str, Alike)> = BTreeMap::new();
-    for Patient { name, findings, .. } in patients {
+    for Patient { target, findings, .. } in patients {
+        let name = &target.name;
         for finding in findings {
             let (level, check) = (finding.level, finding.check);
             let at = finding::CHECKS.iter().position(|known| *known == check).unwrap_or(usize::MAX);
@@ -186,22 +243,15 @@ fn range(measured: impl Iterator<Item = Measured>) -> String {
 
 /// In the words of exec.
 fn tell_unreachable(patients: &[Patient], term: &Term) {
-    let (mut said, mut faults) = (Folded::default(), HashMap::new());
-    for Patient { name, asked, .. } in patients {
+    let mut failures = Failures::default();
+    for Patient { target, asked, .. } in patients {
         if let Err(fault) = asked {
-            said.say(name, &fault.message);
-            faults.insert(name.as_str(), fault);
+            let failure = Verdict::from(fault.clone()).failure;
+            let result = HostResult { failure, ..HostResult::bare(Outcome::Unreachable, Timestamp::now()) };
+            failures.add(&target.name, &result);
         }
     }
-    for (hosts, message) in said.take() {
-        let names: Vec<&str> = hosts.iter().map(String::as_str).collect();
-        let fault = faults[names[0]];
-        let mut error = Error::failure(format!("{}: unreachable: {message}", who(&names)));
-        error.causes.clone_from(&fault.causes);
-        error.hints.extend(fault.hint.clone());
-        term.error(&error);
-        term.note("");
-    }
+    failures.tell(term, "cronium-run doctor TARGETS -o json");
 }
 
 /// `1000 hosts: 990 ok, 7 with warnings, 2 with problems, 1 unreachable in 9.2 s`
@@ -225,7 +275,8 @@ fn summary(patients: &[Patient], took: Duration) -> String {
 }
 
 fn document(patient: &Patient) -> Value {
-    let Patient { name, asked, findings } = patient;
+    let Patient { target, asked, findings } = patient;
+    let name = &target.name;
     match asked {
         Err(fault) => {
             let Fault { phase, kind, message, causes, hint, unknown: _ } = fault;

@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::connect::{HostArgs, ListArgs};
+use super::connect::{HostArgs, KeepArgs, ListArgs};
 use super::hooks::HookArgs;
 use super::launch::{self, Telling};
 use super::listing::Format;
@@ -68,6 +68,8 @@ pub struct Args {
     #[command(flatten)]
     hosts: HostArgs,
     #[command(flatten)]
+    keep: KeepArgs,
+    #[command(flatten)]
     list: ListArgs,
     #[command(flatten)]
     rollout: RolloutArgs,
@@ -103,6 +105,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         payload,
         args,
         hosts,
+        keep,
         list,
         rollout,
         timeout,
@@ -146,7 +149,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         targets,
         task: Task::Run(Box::new(run)),
         strategy,
-        persist: hosts.connect.persist(),
+        persist: keep.persist(),
     };
     match rollout.check {
         true => launch::check(&plan, context),

@@ -213,6 +213,8 @@ mod tests {
                 identities_only: false,
                 known_hosts: vec!["/home/ann/.ssh/known_hosts".into()],
                 host_key: HostKeyPolicy::AcceptNew,
+                hash_known_hosts: false,
+                batch_mode: false,
                 connect_timeout: Duration::from_secs(10),
                 proxy: None,
                 protocol: crate::inventory::Protocol::default(),

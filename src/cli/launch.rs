@@ -50,6 +50,10 @@ pub struct Telling {
 }
 
 impl Telling {
+    fn is_for_people(&self) -> bool {
+        !self.quiet && matches!(self.output, Output::Auto | Output::Stream | Output::Grouped)
+    }
+
     fn reporters(&self, context: &Context) -> Result<Reporters> {
         let mut reporters = match self.quiet {
             true => Reporters::terse(self.output, &context.term),
@@ -110,7 +114,7 @@ pub fn launch(
     let recorder = ledger.recorder(&plan.run);
     let mut sink = LedgerFirst { recorder, reporters: &mut reporters, hooks: &mut hooks };
     let gate = plan.strategy.gate.as_ref();
-    let ask = AskOperator::new(telling, &context.term);
+    let ask = AskOperator::new(telling.is_for_people(), &context.term);
     let means = fleet::Means {
         transport: Transport::remembering(context.login_keys_path()?).kept_by(keeper),
         api,

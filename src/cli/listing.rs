@@ -10,7 +10,7 @@ use crate::term::{Term, Tone, is_steering, visible_line};
 /// `-o/--output` of commands that list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// Columns for people
+    /// Text for people
     #[default]
     Text,
     /// One JSON document

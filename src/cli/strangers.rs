@@ -5,10 +5,9 @@ use std::io::{self, IsTerminal as _};
 use std::pin::Pin;
 
 use super::ci::is_ci;
-use super::launch::Telling;
 use super::listing::{Table, plain};
 use crate::fleet::{Stranger, Vouch};
-use crate::report::{Output, fold};
+use crate::report::fold;
 use crate::term::{Question, Term};
 
 /// Rows of a question; the others are counted, and shown where they are asked for.
@@ -21,11 +20,9 @@ pub struct AskOperator {
 
 impl AskOperator {
     /// `None` where nobody is there to be asked: without a terminal, in CI, or where what we print
-    /// is for machines.
-    pub fn new(telling: &Telling, term: &Term) -> Option<Self> {
-        let is_for_people = matches!(telling.output, Output::Auto | Output::Stream | Output::Grouped);
-        let may_ask =
-            is_for_people && !telling.quiet && io::stdin().is_terminal() && term.err_is_tty() && !is_ci();
+    /// is not for people.
+    pub fn new(is_for_people: bool, term: &Term) -> Option<Self> {
+        let may_ask = is_for_people && io::stdin().is_terminal() && term.err_is_tty() && !is_ci();
         may_ask.then(|| Self { term: term.clone() })
     }
 

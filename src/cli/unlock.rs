@@ -32,7 +32,8 @@ impl HostArgs {
             }
         }
         if can_ask(term) {
-            let addresses: Vec<&Ssh> = targets.iter().flat_map(|target| ways(&target.address)).collect();
+            let ways = targets.iter().flat_map(|target| ways(&target.address));
+            let addresses: Vec<&Ssh> = ways.filter(|address| !address.batch_mode).collect();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.or_fail(|| "cannot start the threads that ask the agent")?;
             for key in runtime.block_on(ssh::locked_keys(addresses.iter().copied())) {

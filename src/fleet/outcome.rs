@@ -35,7 +35,7 @@ impl Verdict {
             kind: "timeout".into(),
             message,
             causes: Vec::new(),
-            hint: Some("--timeout DURATION".into()),
+            hint: Some("--timeout TIME".into()),
         };
         Self::because(Outcome::TimedOut, failure)
     }

@@ -6,6 +6,8 @@ use super::Secret;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Privilege {
     pub method: Method,
+    /// Who logs in and asks.
+    pub login: String,
     /// A plain name, see [`plain_user`]: it stands in a line for the host's shell.
     pub user: String,
     /// What the method asks for; without one it must not ask.

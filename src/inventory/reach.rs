@@ -165,7 +165,7 @@ impl Reach {
                     .hint(format!("--exclude {host}  leaves the host out"))
             })?,
         };
-        Ok(Some(Privilege { method, user: user.to_owned(), password: None }))
+        Ok(Some(Privilege { method, login: login.to_owned(), user: user.to_owned(), password: None }))
     }
 
     /// All but the way to the host.
@@ -288,7 +288,9 @@ impl Reach {
             agent,
             identities_only: config.identities_only.unwrap_or(false),
             known_hosts,
-            host_key: self.host_key.or(config.host_key).unwrap_or_default(),
+            host_key: self.host_key.unwrap_or_else(|| config.host_key()),
+            hash_known_hosts: config.hash_known_hosts.unwrap_or(false),
+            batch_mode: config.batch_mode.unwrap_or(false),
             connect_timeout: self.connect_timeout.or(patience).unwrap_or(CONNECT_TIMEOUT),
             proxy: None,
             certificates,

@@ -32,7 +32,7 @@
 //! `@ungrouped` those in no group.
 //!
 //! A name needs no inventory. Where the inventory has it, it means that host: `special` is
-//! `ann@special:2222` if that is how the inventory knows it.
+//! `ann@special:2222` if that is how the inventory knows it. The bare name of a group is an error.
 
 mod host;
 mod host_set;
@@ -98,7 +98,7 @@ pub fn parse(expr: &str) -> Result<Expr> {
 pub fn parse_as(what: &str, expr: &str) -> Result<Expr> {
     match syntax::parse(expr) {
         Ok(terms) => Ok(Expr { terms }),
-        Err(error) => Err(error.shown_in(&format!("invalid {what}"), expr)),
+        Err(error) => Err(error.or_ansibles(expr).shown_in(&format!("invalid {what}"), expr)),
     }
 }
 
@@ -241,7 +241,10 @@ impl Expr {
                     for host in set.expand() {
                         match (Selected::of(host), inventory) {
                             (Selected::Ssh(host), _) if is_all(&host) => hosts.extend(everything(inventory)?),
-                            (Selected::Ssh(host), Some(inventory)) => hosts.extend(inventory.meant(host)),
+                            (Selected::Ssh(host), Some(inventory)) => {
+                                not_a_group(&host, inventory)?;
+                                hosts.extend(inventory.meant(host));
+                            }
                             (host, _) => hosts.add(host),
                         }
                     }
@@ -283,6 +286,17 @@ impl Expr {
 /// `all` that came out of a set.
 fn is_all(host: &Host) -> bool {
     host.user.is_none() && host.port.is_none() && host.name == super::ALL
+}
+
+/// A group without its sign would be taken for a host that nobody has.
+fn not_a_group(host: &Host, inventory: &Inventory) -> Result<()> {
+    let Host { user: None, name, port: None } = host else { return Ok(()) };
+    let is_group = inventory.by_group.contains_key(name) || name == super::UNGROUPED;
+    match is_group && inventory.named(name).next().is_none() {
+        true => Err(Error::usage(format!("{name} is a group: write @{name}"))
+            .hint(format!("cronium-run hosts -i FILE @{name}  shows its hosts"))),
+        false => Ok(()),
+    }
 }
 
 fn everything(inventory: Option<&Inventory>) -> Result<Vec<Selected>> {

@@ -1,15 +1,11 @@
-use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::io;
 
-use super::fate::{self, Fate, Pattern};
-use super::fold::{self, who};
+use super::failures::{self, Failures};
+use super::fate;
+use super::fold::who;
 use super::folded::Folded;
 use super::{Reporter, units};
-use crate::error::Error;
-use crate::event::{
-    Conflict, Event, EventKind, Failure, HelperMode, HostResult, Outcome, StopReason, Summary,
-};
+use crate::event::{Conflict, Event, EventKind, HelperMode, HostResult, Outcome, StopReason, Summary};
 use crate::term::{Term, Tone, visible_line};
 
 /// How much is said at the end of a run.
@@ -21,7 +17,7 @@ pub enum Extent {
     Errors,
 }
 
-/// Different failures, and different warnings, that are told one by one. All of it fits a screen.
+/// Different warnings that are told one by one. All of it fits a screen.
 const TOLD: usize = 10;
 
 /// Refused writes of one host that are told one by one.
@@ -38,18 +34,11 @@ pub struct Closing {
     term: Term,
     extent: Extent,
     run: String,
-    fates: HashMap<Fate, Fated>,
+    failures: Failures,
     warnings: Folded,
     conflicts: Folded,
     modes: Folded,
     artifacts: u64,
-}
-
-/// Hosts with the same fate, and the causes and hint of the first.
-struct Fated {
-    hosts: Vec<String>,
-    causes: Vec<Pattern>,
-    hint: Option<String>,
 }
 
 impl Closing {
@@ -58,7 +47,7 @@ impl Closing {
             term: term.clone(),
             extent,
             run: String::new(),
-            fates: HashMap::new(),
+            failures: Failures::default(),
             warnings: Folded::default(),
             conflicts: Folded::default(),
             modes: Folded::default(),
@@ -75,28 +64,15 @@ impl Closing {
             let mode = mode.as_str();
             self.modes.say(host, &format!("helpers answered in {mode} mode{}", reason.unwrap_or_default()));
         }
-        let fate = Fate::of(host, result);
-        if fate.is_ok() {
-            return;
-        }
-        let fated = self.fates.entry(fate).or_insert_with(|| Fated::new(host, result.failure.as_ref()));
-        fated.hosts.push(host.to_owned());
+        self.failures.add(host, result);
     }
 
     fn tell(&mut self, summary: &Summary) {
         let full = self.extent == Extent::Full;
-        let mut fates: Vec<(Fate, Fated)> = std::mem::take(&mut self.fates).into_iter().collect();
-        for (_, fated) in &mut fates {
-            fated.hosts.sort_unstable_by(|one, other| fold::natural(one, other));
-        }
-        fates.sort_by(|(one, ones), (two, twos)| {
-            let by_size = || twos.hosts.len().cmp(&ones.hosts.len());
-            let by_host = || fold::natural(&ones.hosts[0], &twos.hosts[0]);
-            one.compare(two).then_with(by_size).then_with(by_host)
-        });
+        let failed = self.failures.take();
         let ran = |outcome| matches!(outcome, Outcome::Failed | Outcome::TimedOut | Outcome::Unknown);
         let with_logs =
-            fates.iter().find(|(fate, _)| ran(fate.outcome)).map(|(_, fated)| fated.hosts[0].clone());
+            failed.iter().find(|failed| ran(failed.fate().outcome)).map(|failed| failed.hosts[0].clone());
         if full {
             self.tell_warnings();
         }
@@ -105,17 +81,14 @@ impl Closing {
             self.tell_modes();
             self.term.note(&self.summary(summary));
         }
-        let (ours, failed): (Vec<_>, Vec<_>) = fates.into_iter().partition(|(fate, _)| fate.is_ours());
+        let (ours, failed): (Vec<_>, Vec<_>) = failed.into_iter().partition(|failed| failed.fate().is_ours());
         if full {
-            for (fate, fated) in ours {
-                self.term.note(&format!(
-                    "{}: {}",
-                    who(&names(&fated.hosts)),
-                    fate.text(&names(&fated.hosts))
-                ));
+            for failed in ours {
+                let hosts = names(&failed.hosts);
+                self.term.note(&format!("{}: {}", who(&hosts), failed.fate().text(&hosts)));
             }
         }
-        self.tell_failures(failed);
+        failures::tell(failed, &self.term, &format!("cronium-run show {}", self.run));
         if full {
             let run = &self.run;
             self.term.note(&format!("run {run}: cronium-run show {run}"));
@@ -195,34 +168,6 @@ impl Closing {
         let label = self.term.paint_err(Tone::Doubtful, "warning:");
         self.term.note(&format!("{label} {}: {message}", who(&names(hosts))));
     }
-
-    fn tell_failures(&self, failures: Vec<(Fate, Fated)>) {
-        let told: Vec<Told> = if failures.len() > TOLD {
-            by_kind(failures)
-        } else {
-            failures.into_iter().map(|(fate, fated)| Told::alike(&fate, fated)).collect()
-        };
-        let mut roomy = false;
-        for Told { hosts, text, causes, hint } in told.iter().take(TOLD) {
-            let mut error = Error::failure(format!("{}: {text}", who(&names(hosts))));
-            error.causes.clone_from(causes);
-            error.hints.extend(hint.clone());
-            // Errors of one line stand together, longer ones apart.
-            let long = !causes.is_empty() || hint.is_some();
-            if roomy || long {
-                self.term.note("");
-            }
-            roomy = long;
-            self.term.error(&error);
-        }
-        if roomy {
-            self.term.note("");
-        }
-        if told.len() > TOLD {
-            let more: usize = told[TOLD..].iter().map(|told| told.hosts.len()).sum();
-            self.term.note(&format!("and {} more: cronium-run show {}", units::hosts(more), self.run));
-        }
-    }
 }
 
 impl Reporter for Closing {
@@ -241,56 +186,6 @@ impl Reporter for Closing {
         }
         Ok(())
     }
-}
-
-impl Fated {
-    fn new(host: &str, failure: Option<&Failure>) -> Self {
-        let causes = failure.map_or(&[][..], |failure| &failure.causes);
-        Self {
-            hosts: Vec::new(),
-            causes: causes.iter().map(|cause| Pattern::new(cause, host)).collect(),
-            hint: failure.and_then(|failure| failure.hint.as_deref()).map(visible_line),
-        }
-    }
-}
-
-/// One error as it is told.
-struct Told {
-    hosts: Vec<String>,
-    text: String,
-    causes: Vec<String>,
-    hint: Option<String>,
-}
-
-impl Told {
-    fn alike(fate: &Fate, Fated { hosts, causes, hint }: Fated) -> Self {
-        let text = fate.text(&names(&hosts));
-        let causes = causes.iter().map(|cause| cause.fill(&names(&hosts))).collect();
-        Self { hosts, text, causes, hint }
-    }
-}
-
-/// Where nearly every host failed in its own way: one error for each kind, with the words of one
-/// of its hosts. The largest come first.
-fn by_kind(failures: Vec<(Fate, Fated)>) -> Vec<Told> {
-    let mut kinds: Vec<(Fate, Told)> = Vec::new();
-    for (fate, fated) in failures {
-        let mut told = Told::alike(&fate, fated);
-        match kinds.iter_mut().find(|(other, _)| other.same_kind(&fate)) {
-            Some((kind, all)) => {
-                let mixed = kind.kind_text();
-                if all.text != mixed {
-                    let example = format!("{}: {} (others differ)", who(&names(&all.hosts)), all.text);
-                    all.causes.insert(0, example);
-                    all.text = mixed;
-                }
-                all.hosts.append(&mut told.hosts);
-            }
-            None => kinds.push((fate, told)),
-        }
-    }
-    kinds.sort_by_key(|(_, told)| Reverse(told.hosts.len()));
-    kinds.into_iter().map(|(_, told)| told).collect()
 }
 
 fn names(hosts: &[String]) -> Vec<&str> {

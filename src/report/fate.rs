@@ -53,12 +53,7 @@ impl Fate {
         }
     }
 
-    /// Whether only words and numbers differ.
-    pub fn same_kind(&self, other: &Self) -> bool {
-        (self.outcome, self.phase, &self.kind) == (other.outcome, other.phase, &other.kind)
-    }
-
-    /// What fates of the same kind have in common: `unreachable (tcp, refused)`.
+    /// What fates have in common that differ in words and numbers only: `unreachable (tcp, refused)`.
     pub fn kind_text(&self) -> String {
         match self.phase {
             Some(phase) => {

@@ -462,10 +462,55 @@ fn a_thousand_failures_fit_a_screen() {
     caused by: web0002: unreachable: cannot connect to 10.0.0.2:22 (others differ)
     caused by: no answer for 10 s
 
+    hint: cronium-run show 01JRUN  has the words of each host
+
     error: web[0000,0100,0200,0300,0400,0500,0600,0700,0800,0900] (10 hosts): failed
     caused by: web0000: exit 1 (others differ)
 
+    hint: cronium-run show 01JRUN  has the words of each host
+
     run 01JRUN: cronium-run show 01JRUN
     hint: cronium-run logs 01JRUN web0000
+    ");
+}
+
+/// One changed key more or less is the difference between a new machine and an attacker.
+#[test]
+fn each_changed_key_is_told_or_where_it_is_told() {
+    let changed = |name: &'static str| {
+        let causes =
+            [format!("it shows SHA256:new-{name}"), format!("recorded: SHA256:old-{name} at known:1")];
+        let causes = causes.each_ref().map(String::as_str);
+        let hint = format!("ssh-keygen -f known -R '{name}'");
+        fails(name, Outcome::Unreachable, failure(Phase::Hostkey, "changed", "another key", &causes, &hint))
+    };
+    let told =
+        |hosts: &[Host]| told_on(Output::Quiet, &events(hosts), Term::captured(), Term::captured()).err();
+    insta::assert_snapshot!(told(&["web1", "web2"].map(changed)), @r"
+
+    error: web1: unreachable: another key
+    caused by: it shows SHA256:new-web1
+    caused by: recorded: SHA256:old-web1 at known:1
+
+    hint: ssh-keygen -f known -R 'web1'
+
+    error: web2: unreachable: another key
+    caused by: it shows SHA256:new-web2
+    caused by: recorded: SHA256:old-web2 at known:1
+
+    hint: ssh-keygen -f known -R 'web2'
+
+    ");
+    const MANY: [&str; 12] =
+        ["web1", "web2", "web3", "web4", "web5", "web6", "web7", "web8", "web9", "web10", "web11", "web12"];
+    insta::assert_snapshot!(told(&MANY.map(changed)), @r"
+
+    error: web[1-12] (12 hosts): unreachable: another key
+    caused by: web1: it shows SHA256:new-web1 (others differ)
+    caused by: recorded: SHA256:old-web1 at known:1
+
+    hint: ssh-keygen -f known -R 'web1'
+    hint: cronium-run show 01JRUN  has the words of each host
+
     ");
 }

@@ -272,7 +272,7 @@ fn stub_for(machine: &str) -> Result<&'static Embedded, Fault> {
 }
 
 /// A connection that broke before the job was sent leaves no doubt about it.
-fn undelivered(fault: Fault, delivered: bool) -> Fault {
+pub fn undelivered(fault: Fault, delivered: bool) -> Fault {
     match fault.phase {
         Phase::Lost if !delivered => Fault { phase: Phase::Upload, ..fault }.hint(AGAIN),
         _ => fault,
@@ -298,7 +298,12 @@ mod tests {
 
     #[test]
     fn the_lines_pass_through_every_login_shell() {
-        let asked = |method| Privilege { method, user: "app".into(), password: Some(Secret::new("x")) };
+        let asked = |method| Privilege {
+            method,
+            login: "ann".into(),
+            user: "app".into(),
+            password: Some(Secret::new("x")),
+        };
         let privileges = Method::ALL.map(asked);
         let scripts: Vec<String> = STUBS
             .iter()

@@ -35,7 +35,7 @@ pub fn may_ask(privilege: &Privilege) -> bool {
 ///
 /// The messages of all three are those of the C locale.
 pub fn line(privilege: &Privilege, script: &str) -> String {
-    let Privilege { method, user, password } = privilege;
+    let Privilege { method, user, password, .. } = privilege;
     let script = format!("'{CLEAN} {script}'");
     match (method, password) {
         (Method::Sudo, None) => format!("exec env LC_ALL=C sudo -H -n -u {user} -- sh -c {script}"),
@@ -128,7 +128,9 @@ mod tests {
         let shown: Vec<String> = Method::ALL
             .into_iter()
             .flat_map(|method| [(method, None), (method, password.clone())])
-            .map(|(method, password)| line(&Privilege { method, user: "app".into(), password }, "id"))
+            .map(|(method, password)| {
+                line(&Privilege { method, login: "ann".into(), user: "app".into(), password }, "id")
+            })
             .map(|line| line.replace(CLEAN, "CLEAN;"))
             .collect();
         insta::assert_snapshot!(shown.join("\n"), @r"

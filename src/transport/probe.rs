@@ -6,12 +6,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::bootstrap::{AGAIN, STUBS};
+use super::bootstrap::{AGAIN, STUBS, undelivered};
+use super::greet::{Answer, greet};
 use super::inbox::Piece;
 use super::link::{Carrier, Tail};
 use super::mute::Mute;
+use super::privilege::{self, Escalation};
 use super::{Connection, Entrance, Fault, Phase, Remote, Step, Transport};
-use crate::inventory::{Address, Target};
+use crate::inventory::{Address, Method, Privilege, Target};
 
 mod survey;
 
@@ -30,11 +32,13 @@ const BEGIN: &str = "cronium-run:probe\t";
 const END: &str = "\nend\n";
 
 impl Transport {
-    /// What `target` is like; a fault where `exec` could not log in or run a shell there either.
+    /// What `target` is like for the user whom its scripts run as; a fault where `exec` could not log in,
+    /// become that user or run a shell there either.
     pub async fn probe(&self, target: &Target) -> Result<Survey, Fault> {
         let begun = Instant::now();
+        let privilege = target.privilege.as_ref();
         let address = match &target.address {
-            Address::Local => return survey(&Connection::Local(super::local::Local), None).await,
+            Address::Local => return survey(&Connection::Local(super::local::Local), privilege, None).await,
             Address::Ssh(address) => address,
         };
         let ssh = self.ssh.connect(address, &|_: Step| {}).await?;
@@ -44,13 +48,17 @@ impl Transport {
         let credential = ssh.credential().clone();
         let login = Login { took, round_trip: asked.elapsed(), credential };
         let connection = Connection::Ssh(Remote::Own(Box::new(ssh)));
-        let survey = survey(&connection, Some(login)).await;
+        let survey = survey(&connection, privilege, Some(login)).await;
         connection.close().await;
         survey
     }
 }
 
-async fn survey(connection: &Connection, login: Option<Login>) -> Result<Survey, Fault> {
+async fn survey(
+    connection: &Connection,
+    privilege: Option<&Privilege>,
+    login: Option<Login>,
+) -> Result<Survey, Fault> {
     let forwarding = async {
         let socket = format!("/tmp/cronium-run.{:016x}", getrandom::u64().unwrap_or_default());
         match connection {
@@ -58,10 +66,11 @@ async fn survey(connection: &Connection, login: Option<Login>) -> Result<Survey,
             Connection::Local(_) => (Forwarding::default(), socket),
             Connection::Ssh(ssh) => {
                 let port = open_and_close(ssh, Entrance::Port(0)).await;
-                (
-                    Forwarding { socket: open_and_close(ssh, Entrance::Socket(socket.clone())).await, port },
-                    socket,
-                )
+                let at_socket = match privilege {
+                    None => open_and_close(ssh, Entrance::Socket(socket.clone())).await,
+                    Some(_) => Some(foreign_socket()),
+                };
+                (Forwarding { socket: at_socket, port }, socket)
             }
         }
     };
@@ -72,7 +81,10 @@ async fn survey(connection: &Connection, login: Option<Login>) -> Result<Survey,
     timeout(PROBE_WITHIN, async {
         let (forwarding, socket) = forwarding.await;
         let script = script(&socket);
-        let mut carrier = connection.exec("exec sh", false).await?;
+        let mut carrier = match privilege {
+            None => connection.exec("exec sh", false).await?,
+            Some(privilege) => shell_of(connection, privilege, script.len()).await?,
+        };
         // What goes wrong is told by what is read next.
         carrier.write(script).await;
         let said = listen(carrier, connection).await?;
@@ -82,10 +94,51 @@ async fn survey(connection: &Connection, login: Option<Login>) -> Result<Survey,
         // Its seconds are whole ones, cut off.
         survey.clock_ahead = said.clock + 0.5 - (said.heard_at - half);
         survey.login = login;
+        survey.became = privilege.map(|privilege| privilege.method);
         Ok(survey)
     })
     .await
     .unwrap_or_else(|_| Err(late()))
+}
+
+/// A shell of the user of `privilege` that runs the next `length` bytes.
+async fn shell_of(connection: &Connection, privilege: &Privilege, length: usize) -> Result<Carrier, Fault> {
+    // As for a job: doas takes a password from a terminal only.
+    let terminal = privilege::may_ask(privilege) && privilege.method == Method::Doas;
+    let escalation = Escalation::new(privilege);
+    match shell_on(connection, &escalation, length, terminal).await {
+        // A password that went out is not sent again.
+        Err(fault) if fault.kind == privilege::NO_TERMINAL && !terminal && !escalation.is_answered() => {
+            shell_on(connection, &escalation, length, true).await
+        }
+        shell => shell,
+    }
+}
+
+async fn shell_on(
+    connection: &Connection,
+    escalation: &Escalation<'_>,
+    length: usize,
+    terminal: bool,
+) -> Result<Carrier, Fault> {
+    let privilege = escalation.privilege;
+    if terminal && matches!(connection, Connection::Local(_)) {
+        return Err(privilege::no_terminal_here(privilege));
+    }
+    // It says when nobody asks for a password any more. An sh that reads from a terminal would
+    // take it for a person's.
+    let script = format!("echo \"cronium-run:need $(uname -m)\"; eval \"$(head -c {length})\"");
+    let carrier = connection.exec(&privilege::line(privilege, &script), terminal).await?;
+    match greet(carrier, 0, Some(escalation)).await.map_err(|fault| undelivered(fault, false))? {
+        Answer::NeedsStub { carrier, .. } => Ok(carrier),
+        Answer::Mute(mute) => Err(mute.fault(connection.address())),
+        Answer::Stub(_) => Err(Fault::new(Phase::Upload, "greeting", "the host answers in another language")),
+    }
+}
+
+/// sshd opens sockets as the user who logged in, and not where another user's run has its own.
+fn foreign_socket() -> Fault {
+    Fault::new(Phase::Upload, "forward", "the host's sshd serves the user who logged in")
 }
 
 /// Why the host's sshd does not forward, if it does not.

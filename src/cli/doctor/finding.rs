@@ -259,6 +259,9 @@ fn clock(survey: &Survey) -> Finding {
 }
 
 fn become_root(survey: &Survey) -> Finding {
+    if let Some(method) = survey.became {
+        return Finding::fine("become", format!("{} by {}", survey.user, method.as_str()));
+    }
     if survey.uid == "0" {
         return Finding::fine("become", "root already");
     }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use super::Reach;
 use super::stated::Stated;
+use crate::inventory::entry::Rules;
 use crate::inventory::selection::Host;
 use crate::inventory::ssh_config::{HostConfig, Placed};
 
@@ -22,11 +23,16 @@ impl Origins {
     pub fn of(reach: &Reach, typed: &Host, stated: &Stated, config: &HostConfig) -> Self {
         let settings = &stated.settings;
         let word = |is_said: bool, word: &str| is_said.then(|| word.to_owned());
-        let address = settings.address.as_ref().filter(|address| address.value != stated.asked(&typed.name));
+        let address = place(settings.address.as_ref().filter(|address| address.value != typed.name));
+        let host_name = place(config.host_name.as_ref());
         let jump = config.proxy_jump.as_ref().filter(|jump| !jump.value.0.is_empty());
         let command = config.proxy_command.as_ref().filter(|command| !command.value.is_empty());
         Self {
-            host: place(address).or_else(|| place(config.host_name.as_ref())),
+            host: match stated.rules {
+                Rules::Ours => address.or(host_name),
+                // What ssh_config says, it says of the address.
+                Rules::Ansible => host_name.or(address),
+            },
             port: word(typed.port.is_some(), "target")
                 .or_else(|| word(reach.port.is_some(), "--port"))
                 .or_else(|| place(settings.port.as_ref()))

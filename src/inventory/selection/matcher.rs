@@ -58,7 +58,9 @@ impl<'i> Matcher<'i> {
                         match Selected::of(host) {
                             Selected::Local => matcher.local = true,
                             Selected::Ssh(host) if super::is_all(&host) => matcher.all = true,
-                            Selected::Ssh(Host { user, name, port }) => {
+                            Selected::Ssh(host) => {
+                                inventory.map_or(Ok(()), |inventory| super::not_a_group(&host, inventory))?;
+                                let Host { user, name, port } = host;
                                 matcher.names.entry(name).or_default().push(Login { user, port });
                             }
                         }

@@ -20,7 +20,31 @@ pub struct SyntaxError {
     pub hint: String,
 }
 
+const NO_PORT: &str = "a port is a number from 1 to 65535";
+
 impl SyntaxError {
+    /// Where what `text` has in place of a port is Ansible's way to name several hosts: ours.
+    pub(super) fn or_ansibles(self, text: &str) -> Self {
+        let is_next = |character: char| character.is_ascii_alphabetic() || "*@&!".contains(character);
+        if self.message != NO_PORT || !text[self.at..].starts_with(is_next) {
+            return self;
+        }
+        let (mut ours, mut rest) = (String::new(), text);
+        while let Some((before, after)) = rest.split_once(':') {
+            let sign = match after.as_bytes() {
+                [b'&', b'@', ..] => ",",
+                // What a list is narrowed by is a group, as a rule.
+                [b'&', ..] => ",&@",
+                _ if after.starts_with(is_next) => ",",
+                _ => ":",
+            };
+            ours = ours + before + sign;
+            rest = if sign == ",&@" { &after[1..] } else { after };
+        }
+        let hint = format!("write {ours}{rest}, with an @ before each group");
+        Self::new(self.at, "hosts stand between commas, and a port is a number", hint)
+    }
+
     fn new(at: usize, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { at, message: message.into(), hint: hint.into() }
     }
@@ -292,7 +316,7 @@ fn port(text: &str, at: usize) -> Parsed<Option<u16>> {
         Ok(port) if port > 0 && digits.starts_with(|first: char| first.is_ascii_digit()) => Ok(Some(port)),
         _ => Err(SyntaxError::new(
             at + 1,
-            "a port is a number from 1 to 65535",
+            NO_PORT,
             "write it as host:22, and an IPv6 address with a port as [fe80::1]:22",
         )),
     }

@@ -182,6 +182,12 @@ hosts: {lone: , web9: {groups: late}, local: }
         ("@wbe", "the inventory has no group wbe", "did you mean @web?"),
         ("web1,!@nothing", "the inventory has no group nothing", "--groups"),
         ("@x*", "no group of the inventory matches @x*", "--groups"),
+        ("late", "late is a group: write @late", "hosts -i FILE @late"),
+        ("web1,late", "late is a group: write @late", "@late"),
+        ("rack[1-2]", "rack1 is a group: write @rack1", "@rack1"),
+        ("all,!canary", "canary is a group: write @canary", "@canary"),
+        ("web1&canary", "canary is a group: write @canary", "@canary"),
+        ("ungrouped", "ungrouped is a group: write @ungrouped", "@ungrouped"),
     ] {
         let error = select(expr, Some(&inventory)).unwrap_err();
         assert_eq!(error.message, message);
@@ -213,7 +219,7 @@ fn what_is_wrong_is_shown_in_its_place() {
         ("web:65536", 5, "a port is a number from 1 to 65535"),
         ("web:+22", 5, "a port is a number from 1 to 65535"),
         ("web:", 5, "a port is a number from 1 to 65535"),
-        ("web[1-2]:ssh", 10, "a port is a number from 1 to 65535"),
+        ("web[1-2]:ssh", 10, "hosts stand between commas, and a port is a number"),
         ("fe80::1:22:x", 6, "a port is a number from 1 to 65535"),
         ("[fe80::1]22", 10, "expected : and a port"),
         ("[fe80::g]:22", 2, "this is no IPv6 address"),
@@ -259,6 +265,21 @@ fn an_error_has_a_caret_below_the_place_and_shows_no_escape_sequence() {
 
     hint: write a range as [01-20], [0-10/2] or [a-f], and a set as [1,2,7] or [east,west]
     ");
+}
+
+#[test]
+fn patterns_of_ansible_are_translated() {
+    for (expr, ours) in [
+        ("web1:web2", "web1,web2"),
+        ("web1:22,web2:web3", "web1:22,web2,web3"),
+        ("web*:&prod", "web*,&@prod"),
+        ("web*:&@prod", "web*,&@prod"),
+        ("all:!db", "all,!db"),
+    ] {
+        let error = hosts(expr).expect_err(expr);
+        assert_eq!(error.hints, [format!("write {ours}, with an @ before each group")], "{expr}");
+        parse(ours).unwrap();
+    }
 }
 
 #[test]

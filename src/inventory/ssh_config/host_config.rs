@@ -27,6 +27,9 @@ pub struct HostConfig {
     pub user_known_hosts: Option<Placed<Vec<String>>>,
     pub global_known_hosts: Option<Placed<Vec<String>>>,
     pub host_key: Option<HostKeyPolicy>,
+    pub hash_known_hosts: Option<bool>,
+    /// Nobody is to be asked anything.
+    pub batch_mode: Option<bool>,
     pub host_key_alias: Option<String>,
     pub connect_timeout: Option<Duration>,
     /// Never there together with a `proxy_command` that is one.
@@ -42,6 +45,14 @@ pub struct HostConfig {
 }
 
 impl HostConfig {
+    /// How host keys are checked where no flag says it.
+    pub fn host_key(&self) -> HostKeyPolicy {
+        match self.host_key.unwrap_or_default() {
+            HostKeyPolicy::Ask if self.batch_mode == Some(true) => HostKeyPolicy::Strict,
+            policy => policy,
+        }
+    }
+
     /// What the server is asked to set: `SetEnv` wins over what `SendEnv` picks of our environment.
     pub fn environment(&self, ours: &HashMap<String, String>) -> Vec<(String, String)> {
         let mut variables: BTreeMap<&str, &str> = BTreeMap::new();
@@ -88,6 +99,8 @@ impl HostConfig {
                 first(&mut self.global_known_hosts, || placed(files, place));
             }
             Setting::HostKey(policy) => first(&mut self.host_key, || *policy),
+            Setting::HashKnownHosts(hash) => first(&mut self.hash_known_hosts, || *hash),
+            Setting::BatchMode(batch) => first(&mut self.batch_mode, || *batch),
             Setting::HostKeyAlias(alias) => first(&mut self.host_key_alias, || alias.clone()),
             Setting::ConnectTimeout(timeout) => first(&mut self.connect_timeout, || *timeout),
             // Of these two the first counts, but a jump through nothing is no jump.

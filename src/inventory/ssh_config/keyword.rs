@@ -20,6 +20,8 @@ pub enum Setting {
     UserKnownHostsFile(Vec<String>),
     GlobalKnownHostsFile(Vec<String>),
     HostKey(HostKeyPolicy),
+    HashKnownHosts(bool),
+    BatchMode(bool),
     HostKeyAlias(String),
     ConnectTimeout(Duration),
     ProxyJump(Jump),
@@ -102,6 +104,8 @@ pub fn understand(keyword: &str, arguments: &[String]) -> Result<Meaning, String
         "identityagent" => S::IdentityAgent(one()?.to_owned()),
         "userknownhostsfile" => S::UserKnownHostsFile(files(keyword, arguments)?),
         "globalknownhostsfile" => S::GlobalKnownHostsFile(files(keyword, arguments)?),
+        "hashknownhosts" => S::HashKnownHosts(yes_no(keyword, one()?)?),
+        "batchmode" => S::BatchMode(yes_no(keyword, one()?)?),
         "hostkeyalias" => S::HostKeyAlias(one()?.to_owned()),
         "stricthostkeychecking" => S::HostKey(match one()?.to_ascii_lowercase().as_str() {
             "ask" => HostKeyPolicy::Ask,
@@ -234,12 +238,20 @@ fn unsupported(keyword: &str, arguments: &[String]) -> Option<Unsupported> {
         "casignaturealgorithms" => ("CASignatureAlgorithms", Warn, false),
         "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" => ("PubkeyAcceptedAlgorithms", Warn, false),
         "requiredrsasize" => ("RequiredRSASize", Warn, false),
+        "hostbasedauthentication" => ("HostbasedAuthentication", Warn, off),
+        "connectionattempts" => ("ConnectionAttempts", Warn, value == "1"),
+        "updatehostkeys" => ("UpdateHostKeys", Warn, off),
+        "channeltimeout" => ("ChannelTimeout", Warn, off),
+        // As `ssh -G` prints it, and as it is written.
+        "rekeylimit" => {
+            ("RekeyLimit", Warn, ["default", "default none", "0 0"].contains(&arguments.join(" ").as_str()))
+        }
         _ => return None,
     };
     Some(Unsupported { keyword, weight: if neutral { Weight::None } else { heavy } })
 }
 
-/// Lists of algorithms, which `ssh -G` prints whether somebody configured them or not.
+/// What `ssh -G` prints whether somebody configured it or not, and what is not neutral then.
 pub fn is_always_printed(keyword: &str) -> bool {
     matches!(
         keyword,
@@ -250,6 +262,8 @@ pub fn is_always_printed(keyword: &str) -> bool {
             | "casignaturealgorithms"
             | "pubkeyacceptedalgorithms"
             | "requiredrsasize"
+            | "updatehostkeys"
+            | "channeltimeout"
     )
 }
 
@@ -410,6 +424,18 @@ mod tests {
             ("verifyhostkeydns", "yes", Weight::Warn),
             ("verifyhostkeydns", "no", Weight::None),
             ("bindinterface", "eth1", Weight::Warn),
+            ("hostbasedauthentication", "yes", Weight::Warn),
+            ("hostbasedauthentication", "no", Weight::None),
+            ("connectionattempts", "3", Weight::Warn),
+            ("connectionattempts", "1", Weight::None),
+            ("updatehostkeys", "yes", Weight::Warn),
+            ("updatehostkeys", "ask", Weight::Warn),
+            ("updatehostkeys", "no", Weight::None),
+            ("channeltimeout", "session=5m", Weight::Warn),
+            ("channeltimeout", "none", Weight::None),
+            ("rekeylimit", "1G", Weight::Warn),
+            ("rekeylimit", "default", Weight::None),
+            ("rekeylimit", "0 0", Weight::None),
         ] {
             match meaning(keyword, value) {
                 Ok(Meaning::Setting(Setting::Unsupported(unsupported))) => {
@@ -437,6 +463,8 @@ mod tests {
             ("setenv", "A"),
             ("sendenv", "A=b"),
             ("pubkeyauthentication", "maybe"),
+            ("hashknownhosts", "maybe"),
+            ("batchmode", "maybe"),
         ] {
             assert!(meaning(keyword, value).is_err(), "{keyword} {value}");
         }

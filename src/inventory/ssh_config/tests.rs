@@ -61,6 +61,7 @@ fn meaning(config: &HostConfig, typed: &str) -> Vec<String> {
         files(&config.user_known_hosts, ["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]),
         files(&config.global_known_hosts, ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"]),
         format!("{:?}", config.host_key.unwrap_or_default()),
+        format!("{:?}", [config.hash_known_hosts, config.batch_mode].map(Option::unwrap_or_default)),
         config.host_key_alias.clone().unwrap_or_default().to_lowercase(),
         format!("{:?}", config.connect_timeout),
         format!("{jump:?}"),
@@ -457,7 +458,8 @@ fn the_standard_file_is_in_the_home_folder_and_only_ours_to_write() {
 #[test]
 fn a_target_wins_over_a_flag_and_a_flag_over_the_file() {
     let text = "Host web1\nUser file\nPort 1\nIdentityFile ~/file\nStrictHostKeyChecking no\nConnectTimeout 7\n\
-        UserKnownHostsFile ~/%n ~/b\nIdentityAgent $AGENT\nHostKeyAlias fleet\n";
+        UserKnownHostsFile ~/%n ~/b\nIdentityAgent $AGENT\nHostKeyAlias fleet\n\
+        Host batch\nBatchMode yes\nHashKnownHosts yes\n";
     let (folder, config) = load(text, &[]);
     let config = config.unwrap();
     let mut account = Account::pretend(folder.path());
@@ -500,6 +502,15 @@ fn a_target_wins_over_a_flag_and_a_flag_over_the_file() {
     assert_eq!(flagged.connect_timeout.as_secs(), 3);
     let typed = ssh(&reach, "typed@web1:3");
     assert_eq!((typed.user.as_str(), typed.port), ("typed", 3));
+
+    // Nobody is there to be asked, and a flag is somebody.
+    let batch = ssh(&Reach::default(), "batch");
+    assert_eq!(
+        (batch.host_key, batch.batch_mode, batch.hash_known_hosts),
+        (HostKeyPolicy::Strict, true, true)
+    );
+    let asked = Reach { host_key: Some(HostKeyPolicy::Ask), ..Reach::default() };
+    assert_eq!(ssh(&asked, "batch").host_key, HostKeyPolicy::Ask);
 
     let other = ssh(&Reach::default(), "web2");
     assert_eq!((other.user.as_str(), other.port, other.agent.clone()), ("me", 22, None));

@@ -139,11 +139,12 @@ pub fn silent(privilege: &Privilege, pending: String) -> Fault {
 
 /// Where the host's administrator says who may become whom.
 fn permission(privilege: &Privilege) -> String {
-    match privilege.method {
+    let Privilege { method, login, user, .. } = privilege;
+    match method {
         Method::Sudo => {
             "visudo -f /etc/sudoers.d/cronium-run  on the host; `sudo -l` there says what holds".to_owned()
         }
-        Method::Doas => format!("permit LOGIN as {}  in the host's /etc/doas.conf", privilege.user),
+        Method::Doas => format!("permit {login} as {user}  in the host's /etc/doas.conf"),
         Method::Su => "--become-method sudo".to_owned(),
     }
 }
@@ -238,15 +239,28 @@ mod tests {
             (Su, "su: Permission denied", 1, "denied"),
             (Su, "This account is currently not available.", 1, "account"),
         ] {
-            let privilege = Privilege { method, user: "root".into(), password: Some(Secret::new("x")) };
+            let privilege = Privilege {
+                method,
+                login: "ann".into(),
+                user: "root".into(),
+                password: Some(Secret::new("x")),
+            };
             let fault = refusal(&privilege, false, said, Some(code)).unwrap_or_else(|| panic!("{said}"));
             assert_eq!((fault.phase, fault.kind.as_ref()), (Phase::Become, kind), "{said}");
             assert!(fault.hint.is_some() && !fault.causes.is_empty(), "{said}");
             assert!(!fault.causes[0].contains("sh -c"), "{fault:?}");
+            if (method, kind) == (Doas, "denied") {
+                assert_eq!(fault.hint.as_deref(), Some("permit ann as root  in the host's /etc/doas.conf"));
+            }
         }
         let said = "Welcome: a tty is required.\nSorry, try again.\nsudo: 1 incorrect password attempt";
         for (is_answered, kind) in [(false, NO_TERMINAL), (true, "password")] {
-            let privilege = Privilege { method: Sudo, user: "root".into(), password: Some(Secret::new("x")) };
+            let privilege = Privilege {
+                method: Sudo,
+                login: "ann".into(),
+                user: "root".into(),
+                password: Some(Secret::new("x")),
+            };
             let fault = refusal(&privilege, is_answered, said, Some(1)).unwrap();
             assert_eq!(fault.kind, kind, "{fault:?}");
         }
@@ -257,7 +271,8 @@ mod tests {
             ("Your password will expire in 5 days.", 0),
         ] {
             for method in Method::ALL {
-                let privilege = Privilege { method, user: "root".into(), password: None };
+                let privilege =
+                    Privilege { method, login: "ann".into(), user: "root".into(), password: None };
                 assert_eq!(refusal(&privilege, false, said, Some(code)), None, "{said}");
             }
         }

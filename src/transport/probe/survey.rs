@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use super::super::Fault;
 use super::super::ssh::Credential;
+use crate::inventory::Method;
 
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
     /// `None` where there was no login: this machine.
     pub login: Option<Login>,
+    /// What made us the user who answers, where that is not the one who logged in.
+    pub became: Option<Method>,
     /// Seconds that the host's clock is ahead of ours; its own are whole.
     pub clock_ahead: f64,
     /// What the login printed on stdout before our command's first word.

@@ -151,6 +151,9 @@ impl Keys {
                 Fault::new(Phase::Auth, "refused", message)
                     .cause("servers hang up after six tries (MaxAuthTries), so no more were made")
             }
+            (1, _) => {
+                Fault::new(Phase::Auth, "refused", format!("the host did not let '{user}' in with 1 key"))
+            }
             (tried, _) => {
                 let message = format!("the host let '{user}' in with none of {tried} keys");
                 Fault::new(Phase::Auth, "refused", message)
@@ -159,8 +162,16 @@ impl Keys {
         if let Some(refused) = refused {
             fault = fault.cause(refused);
         }
+        let locked = unusable.iter().find(|(path, _)| key_file::is_locked(path));
+        let locked = locked.map(|(path, _)| format!("ssh-add {}", path.display()));
         for (path, reason) in unusable {
             fault = fault.cause(format!("{}: {reason}", path.display()));
+        }
+        // Of what nobody tried the host's log says nothing.
+        if tried == 0 {
+            let hint =
+                locked.unwrap_or_else(|| "--private-key FILE, --user NAME, or ssh-add FILE".to_owned());
+            return Err(fault.hint(hint));
         }
         let may_ask = address.password.is_none() && offered.is_some_and(|offered| takes_password(&offered));
         Err(fault.hint(match (found > tried, may_ask) {

@@ -147,9 +147,10 @@ impl Client {
             }
         };
         let verdict = verdict(&self.known, &self.address, shown);
+        let hashed = self.address.hash_known_hosts;
         let verdict = match (verdict, self.address.host_key, self.address.known_hosts.first()) {
             (Verdict::Unknown, HostKeyPolicy::AcceptNew, Some(file)) => {
-                self.known.record(file, Entry { name, port, key: &key }).map_err(unrecorded)?
+                self.known.record(file, Entry { name, port, key: &key, hashed }).map_err(unrecorded)?
             }
             (verdict, _, _) => verdict,
         };
@@ -163,6 +164,7 @@ impl Client {
             name: name.to_owned(),
             port,
             key: key.clone(),
+            hashed: self.address.hash_known_hosts,
             jump: None,
         })
     }
@@ -182,13 +184,20 @@ impl Client {
                 Err(Fault { unknown, ..fault })
             }
             Verdict::Changed { known } => {
+                let mut files: Vec<_> = known.iter().map(|key| &key.place.file).collect();
+                files.dedup();
+                let forget = files.into_iter().map(|file| {
+                    let file = file.to_string_lossy();
+                    format!("ssh-keygen -f {} -R '{entry}'", shlex::try_quote(&file).unwrap_or_default())
+                });
+                let forget = forget.collect::<Vec<_>>().join("; ");
                 let known =
                     known.iter().map(|key| format!("{} {} at {}", key.algorithm, key.fingerprint, key.place));
                 let known = known.collect::<Vec<_>>().join(", ");
                 Err(Fault::new(Phase::Hostkey, "changed", "the host's key is not the one in known_hosts")
                     .cause(shown)
                     .cause(format!("recorded: {known}"))
-                    .hint(format!("if the change was yours: ssh-keygen -R '{entry}'")))
+                    .hint(format!("if the change was yours: {forget}")))
             }
             Verdict::Revoked { place } => {
                 Err(Fault::new(Phase::Hostkey, "revoked", "the host's key is revoked")

@@ -154,8 +154,8 @@ impl Connector {
         for (files, indices) in by_files {
             let Some(file) = files.first() else { continue };
             let entry = |index: &usize| {
-                let UnknownKey { name, port, key, .. } = &keys[*index];
-                Entry { name, port: *port, key }
+                let UnknownKey { name, port, key, hashed, .. } = &keys[*index];
+                Entry { name, port: *port, key, hashed: *hashed }
             };
             let entries: Vec<Entry<'_>> = indices.iter().map(entry).collect();
             let recorded = self.known_hosts(files).record_all(file, &entries);

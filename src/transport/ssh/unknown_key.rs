@@ -14,6 +14,8 @@ pub struct UnknownKey {
     pub(super) port: u16,
     #[serde(with = "openssh")]
     pub(super) key: PublicKey,
+    /// Whether the name is recorded as a hash.
+    pub(super) hashed: bool,
     /// `user@host:port` of the jump host, where it is not the target that shows the key.
     pub jump: Option<String>,
 }

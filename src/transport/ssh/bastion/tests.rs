@@ -93,6 +93,8 @@ fn address(host: &str, port: u16, password: Option<Secret>) -> Ssh {
         identities_only: true,
         known_hosts: Vec::new(),
         host_key: HostKeyPolicy::Off,
+        hash_known_hosts: false,
+        batch_mode: false,
         connect_timeout: Duration::from_secs(5),
         protocol: Protocol::default(),
         proxy: None,

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use russh::keys::PublicKey;
 
+use super::names;
 use super::table::with_port;
 use crate::error::{Error, OrFail, Result};
 
@@ -19,10 +20,13 @@ pub struct Entry<'a> {
     pub name: &'a str,
     pub port: u16,
     pub key: &'a PublicKey,
+    /// `HashKnownHosts`: the file does not show whose key it is.
+    pub hashed: bool,
 }
 
-/// Writes `[name]:port KEY` (without brackets and port for port 22) for each entry behind the last
-/// line of `path`, and says what became of each: a bad name keeps out none but its own.
+/// Writes `[name]:port KEY` (without brackets and port for port 22), or `|1|SALT|HASH KEY`, for each
+/// entry behind the last line of `path`, and says what became of each: a bad name keeps out none but
+/// its own.
 ///
 /// A new file gets mode 0600 and new folders 0700. The lines go out in one write at the end of
 /// the file, under a lock that our own processes respect, so that lines never mix; a last line
@@ -38,7 +42,9 @@ pub fn append(path: &Path, entries: &[Entry<'_>]) -> Vec<Result<()>> {
         // The comment of a key is the server's to choose and has no business here.
         let key = PublicKey::from(entry.key.key_data().clone());
         let key = key.to_openssh().or_fail(|| failed(entry.name))?;
-        Ok(format!("{} {key}\n", with_port(entry.name, entry.port)))
+        let name = with_port(entry.name, entry.port);
+        let name = if entry.hashed { names::hashed(&name)?.to_string() } else { name };
+        Ok(format!("{name} {key}\n"))
     };
     let lines: Vec<Result<String>> = entries.iter().map(line).collect();
     let good: String = lines.iter().flatten().map(String::as_str).collect();
@@ -126,7 +132,7 @@ mod tests {
     }
 
     fn append_one(path: &Path, name: &str, port: u16) -> Result<()> {
-        append(path, &[Entry { name, port, key: &key() }]).remove(0)
+        append(path, &[Entry { name, port, key: &key(), hashed: false }]).remove(0)
     }
 
     #[test]
@@ -143,6 +149,27 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+    }
+
+    #[test]
+    fn a_hashed_name_is_found_by_ssh_keygen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known_hosts");
+        for _ in 0..2 {
+            append(&path, &[Entry { name: "Web1", port: 2222, key: &key(), hashed: true }])
+                .remove(0)
+                .unwrap();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.iter().all(|line| line.starts_with("|1|") && line.ends_with(KEY)), "{text}");
+        assert_ne!(lines[0], lines[1], "each line has a salt of its own");
+        let found = |name: &str| {
+            let mut keygen = std::process::Command::new("ssh-keygen");
+            let output = keygen.arg("-f").arg(&path).args(["-F", name]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().matches(KEY).count()
+        };
+        assert_eq!((found("[web1]:2222"), found("web1"), found("[web2]:2222")), (2, 0, 0));
     }
 
     #[test]
@@ -178,7 +205,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("known_hosts");
         let key = key();
-        let entries = ["web1", "a,b", "web2"].map(|name| Entry { name, port: 22, key: &key });
+        let entries = ["web1", "a,b", "web2"].map(|name| Entry { name, port: 22, key: &key, hashed: false });
         let kept: Vec<bool> = append(&path, &entries).iter().map(Result::is_ok).collect();
         assert_eq!(kept, [true, false, true]);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("web1 {KEY}\nweb2 {KEY}\n"));

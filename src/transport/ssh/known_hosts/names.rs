@@ -8,6 +8,7 @@ use russh::keys::ssh_key::known_hosts::HostPatterns;
 use sha1::Sha1;
 
 use super::glob;
+use crate::error::{OrFail as _, Result};
 
 /// Longer names match nothing, here as in `ssh`.
 const MAX_PATTERN_BYTES: usize = 1023;
@@ -33,6 +34,15 @@ struct Hashed {
     salted: Hmac<Sha1>,
     hash: [u8; 20],
     line: usize,
+}
+
+/// A name as `HashKnownHosts` has it written, with a salt of its own.
+pub fn hashed(name: &str) -> Result<HostPatterns> {
+    let mut salt = [0; 20];
+    getrandom::fill(&mut salt).or_fail(|| "the system gives no random bytes")?;
+    let salted = Hmac::<Sha1>::new_from_slice(&salt).expect("HMAC takes a key of any length");
+    let hash = salted.chain_update(name).finalize().into_bytes().into();
+    Ok(HostPatterns::HashedName { salt: salt.to_vec(), hash })
 }
 
 impl Names {

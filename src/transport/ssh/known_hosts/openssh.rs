@@ -334,6 +334,8 @@ fn ssh_reads_what_we_append() {
     let server = Sshd::start(&["ed25519"], None);
     let path = server.folder.path().join("recorded");
     let key = public(&server.keys[0]).parse().unwrap();
-    append(&path, &[Entry { name: "127.0.0.1", port: server.port, key: &key }]).remove(0).unwrap();
+    append(&path, &[Entry { name: "127.0.0.1", port: server.port, key: &key, hashed: false }])
+        .remove(0)
+        .unwrap();
     assert_eq!(server.ssh(&path, None), "known");
 }

@@ -77,7 +77,8 @@ fn of_two_hosts_under_one_name_the_second_must_show_the_key_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("known_hosts");
     let known = KnownHosts::load(std::slice::from_ref(&path));
-    let record = |text| known.record(&path, Entry { name: "web1", port: 2222, key: &key(text) });
+    let record =
+        |text| known.record(&path, Entry { name: "web1", port: 2222, key: &key(text), hashed: false });
     assert_eq!(record(A).unwrap(), Verdict::Known);
     assert_eq!(record(A).unwrap(), Verdict::Known);
     assert_eq!(word(&record(B).unwrap()), "changed");

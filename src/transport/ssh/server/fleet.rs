@@ -160,6 +160,8 @@ fn target(name: String, port: u16, user: &str, identity: &Path, known_hosts: &Pa
         identities_only: true,
         known_hosts: vec![known_hosts.into()],
         host_key: HostKeyPolicy::Strict,
+        hash_known_hosts: false,
+        batch_mode: false,
         connect_timeout: CONNECT_TIMEOUT,
         proxy: None,
         protocol: crate::inventory::Protocol::default(),
