@@ -17,8 +17,18 @@ pub use project::{refusal as project_refusal, runs_no_program};
 
 /// Flags that say what this one call does, not how things are done here, and flags that run
 /// programs: the file of a project that somebody else wrote must not make us run its.
-const NEVER_CONFIGURED: &[&str] =
-    &["help", "version", "check", "detach", "gate", "groups", "list-hosts", "on-condition", "on-notify"];
+const NEVER_CONFIGURED: &[&str] = &[
+    "help",
+    "version",
+    "check",
+    "detach",
+    "force",
+    "gate",
+    "groups",
+    "list-hosts",
+    "on-condition",
+    "on-notify",
+];
 
 /// What a person wants at hand and a pipeline must not leave behind: its flag and its variable count
 /// there, a file does not.

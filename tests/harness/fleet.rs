@@ -284,7 +284,7 @@ impl Fleet {
 
     /// How many connections host `number` has taken, let in or not.
     pub fn connections(&self, number: u8) -> usize {
-        self.log(number).matches("Connection from ").count()
+        self.log(number).lines().filter(|line| line.starts_with("Connection from ")).count()
     }
 
     /// The run folders on host `number`: empty once every run is over.
