@@ -1,4 +1,5 @@
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 
@@ -11,6 +12,8 @@ use crate::transport::keeper::{self, Found, Place, Standing};
 
 /// How long a keeper may take to say goodbye to its hosts.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long a command that is over may seem to be at work.
+const LEFT_WITHIN: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Look at the connections that --persist keeps, or close them
@@ -130,22 +133,32 @@ fn table(standings: &[Standing], term: &Term) -> String {
     table.text(term)
 }
 
+/// The process of a keeper, and the connections that commands are at work over; `None` where nobody
+/// listens.
+async fn lent(socket: &Path) -> Option<(i32, Vec<String>)> {
+    let (pid, standing) = keeper::standing(socket).await?;
+    let kept = standing.map(|standing| standing.connections).unwrap_or_default();
+    Some((pid, kept.into_iter().filter(|kept| kept.left_ms.is_none()).map(|kept| kept.to).collect()))
+}
+
 async fn stop(place: &Place, force: bool, term: &Term) -> Result<ExitCode> {
     let mut stopped = 0;
     for Found { socket, .. } in place.keepers() {
         // Whatever language it speaks, it ends at a signal.
-        let Some((pid, standing)) = keeper::standing(&socket).await else { continue };
-        let lent = standing.map(|standing| standing.connections).unwrap_or_default();
-        let lent: Vec<String> =
-            lent.into_iter().filter(|kept| kept.left_ms.is_none()).map(|kept| kept.to).collect();
+        let Some((pid, mut lent)) = lent(&socket).await else { continue };
+        let begun = Instant::now();
+        // A command that is over has left before the keeper has seen it go.
+        while !lent.is_empty() && !force && begun.elapsed() < LEFT_WITHIN {
+            tokio::time::sleep(LOOK).await;
+            lent = self::lent(&socket).await.map(|(_, lent)| lent).unwrap_or_default();
+        }
         if let Some(first) = lent.first()
             && !force
         {
             let others = if lent.len() > 1 { format!(" and {} more", lent.len() - 1) } else { String::new() };
-            return Err(Error::failure(format!(
-                "{first}{others}: a command is at work over the keeper's connection"
-            ))
-            .hint("wait for it; or cronium-run keeper stop --force, which leaves its hosts unknown"));
+            let message = format!("{first}{others}: a command is at work over the keeper's connection");
+            return Err(Error::failure(message)
+                .hint("wait for it; or cronium-run keeper stop --force, which leaves its hosts unknown"));
         }
         let process = Pid::from_raw(pid).ok_or_else(|| Error::failure("the keeper has no process"))?;
         kill_process(process, Signal::TERM).or_fail(|| format!("cannot stop the keeper, process {pid}"))?;
