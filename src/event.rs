@@ -19,6 +19,9 @@ pub use summary::Summary;
 pub struct Event {
     pub seq: u64,
     pub at: Timestamp,
+    /// How far its host's own account is known with this event: an `attach` goes on from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<u64>,
     #[serde(flatten)]
     pub kind: EventKind,
 }
@@ -28,7 +31,9 @@ pub struct Event {
 /// Grammar of a run: `run_started`, then for each host of the plan any number of
 /// `host_state`, `host_output`, `host_warning` and what its script tells (`host_log` and so on),
 /// and exactly one `host_finished`, then
-/// `run_finished`.
+/// `run_finished`. A run that was attached to, collected or cancelled later goes on behind that:
+/// `run_resumed`, the same for each host that was asked, and `run_finished` once more. The last
+/// `host_finished` of a host counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EventKind {
@@ -41,6 +46,16 @@ pub enum EventKind {
         /// Every host of the plan, in the plan's order.
         hosts: Vec<String>,
     },
+    /// Hosts of a run that has begun before are asked how it went.
+    RunResumed {
+        run: String,
+        /// The command line as typed, without values of secrets.
+        command: String,
+        version: String,
+        payload: Option<PayloadInfo>,
+        /// Those that are asked, in the plan's order.
+        hosts: Vec<String>,
+    },
     HostState {
         host: String,
         state: HostState,
@@ -50,6 +65,12 @@ pub enum EventKind {
         stream: Stream,
         #[serde(flatten)]
         data: Bytes,
+    },
+    /// The host printed so many bytes more at this place of the stream: `--max-output`, or its disk.
+    HostOutputCut {
+        host: String,
+        stream: Stream,
+        bytes: u64,
     },
     /// Something a person should know that changes no outcome.
     HostWarning {
@@ -118,8 +139,10 @@ impl EventKind {
     pub fn name(&self) -> &str {
         match self {
             Self::RunStarted { .. } => "run_started",
+            Self::RunResumed { .. } => "run_resumed",
             Self::HostState { .. } => "host_state",
             Self::HostOutput { .. } => "host_output",
+            Self::HostOutputCut { .. } => "host_output_cut",
             Self::HostWarning { .. } => "host_warning",
             Self::HostLog { .. } => "host_log",
             Self::HostProgress { .. } => "host_progress",
@@ -138,6 +161,7 @@ impl EventKind {
         match self {
             Self::HostState { host, .. }
             | Self::HostOutput { host, .. }
+            | Self::HostOutputCut { host, .. }
             | Self::HostWarning { host, .. }
             | Self::HostLog { host, .. }
             | Self::HostProgress { host, .. }
@@ -163,7 +187,7 @@ pub struct PayloadInfo {
 }
 
 /// Where a host stands. A host goes through these in order and may end from any; one that is to be
-/// tried again is queued once more.
+/// tried again is queued once more, and one that is reconnected to was running and runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HostState {
@@ -172,6 +196,8 @@ pub enum HostState {
     Authenticating,
     Bootstrapping,
     Running,
+    /// The link was lost while the script ran, and is being made again.
+    Reconnecting,
     Collecting,
     Ended,
 }
@@ -184,6 +210,7 @@ impl HostState {
             Self::Authenticating => "authenticating",
             Self::Bootstrapping => "bootstrapping",
             Self::Running => "running",
+            Self::Reconnecting => "reconnecting",
             Self::Collecting => "collecting",
             Self::Ended => "ended",
         }
@@ -221,10 +248,12 @@ pub enum Outcome {
     Cancelled,
     Skipped,
     Unknown,
+    /// The operator left it on purpose; it goes on, or waits to be fetched.
+    Detached,
 }
 
 impl Outcome {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Succeeded,
         Self::Failed,
         Self::TimedOut,
@@ -233,6 +262,7 @@ impl Outcome {
         Self::Cancelled,
         Self::Skipped,
         Self::Unknown,
+        Self::Detached,
     ];
 
     /// The name in JSON and in the ledger's `results.status`.
@@ -246,7 +276,13 @@ impl Outcome {
             Self::Cancelled => "cancelled",
             Self::Skipped => "skipped",
             Self::Unknown => "unknown",
+            Self::Detached => "detached",
         }
+    }
+
+    /// Whether the host may have more to tell: `attach` and `collect` ask it.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Unknown | Self::Detached)
     }
 }
 
@@ -442,13 +478,24 @@ pub enum StopReason {
     Gate,
     /// The ledger could not be written.
     Ledger,
+    /// The operator has left the run to its hosts.
+    Detached,
 }
 
 /// Reads events as they are told. Called in order, from one thread.
 pub trait Sink: Send {
     /// An error means that this run must start no further host.
     fn event(&mut self, event: &Event) -> crate::error::Result<()>;
+
+    /// Calls `kept` once all that was told before is where it cannot be lost any more; never, where it
+    /// will not be.
+    fn keep(&mut self, kept: Kept) {
+        kept();
+    }
 }
+
+/// Told that something is kept. Called on any thread; does not block.
+pub type Kept = Box<dyn FnOnce() + Send>;
 
 #[cfg(test)]
 mod tests {
@@ -460,7 +507,7 @@ mod tests {
     }
 
     fn event(kind: EventKind) -> Event {
-        Event { seq: 3, at: Timestamp::UNIX_EPOCH, kind }
+        Event { seq: 3, at: Timestamp::UNIX_EPOCH, mark: None, kind }
     }
 
     #[test]

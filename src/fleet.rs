@@ -41,6 +41,8 @@ enum Stop {
     No,
     /// Running hosts finish, no further host starts.
     Drain,
+    /// Running hosts are left to themselves.
+    Detach,
     /// Running hosts are told to kill their scripts.
     Cancel,
     /// Nobody is waited for.

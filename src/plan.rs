@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::event::Outcome;
 use crate::inventory::{Address, Privilege, Target};
 use crate::payload::{Input, Signed};
 
@@ -18,6 +20,13 @@ pub use strategy::{Gate, Share, Strategy};
 pub const FOLLOWS_UP_TO: usize = 128 << 10;
 /// Between TERM and KILL.
 pub const GRACE: Duration = Duration::from_secs(10);
+/// Where nothing else is said: how long a lost connection is tried to be made again, how long a script
+/// may go on without an operator, and how much of each output stream is kept.
+pub const RECONNECT: Duration = Duration::from_secs(5 * 60);
+pub const LEASE: Duration = Duration::from_secs(24 * 3600);
+/// Also of a result that nobody has fetched.
+pub const LEASE_DETACHED: Duration = Duration::from_secs(14 * 24 * 3600);
+pub const MAX_OUTPUT: u64 = 64 << 20;
 
 /// What is to be done on every host.
 #[derive(Debug, Clone)]
@@ -26,6 +35,8 @@ pub enum Task {
     Run(Box<Run>),
     /// Put the stub, payloads and keys in place.
     Deploy { payloads: Vec<Arc<Signed>>, trust: Vec<String> },
+    /// Ask for what was run before.
+    Resume(Box<Resume>),
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +56,50 @@ pub struct Run {
     pub inputs: Vec<Input>,
     /// A one-off command: it seldom calls helpers, so its tunnel waits for the first call.
     pub one_off: bool,
+    /// Killed where it prints nothing for so long.
+    pub idle_timeout: Option<Duration>,
+    /// Bytes of each output stream that are kept: half from its beginning, half from its end.
+    pub max_output: u64,
+    /// How long the script may go on without an operator.
+    pub lease: Duration,
+    /// Leave once the script has started.
+    pub detach: bool,
+}
+
+/// A run that has begun before, asked for again.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    pub act: Act,
+    /// What was run; `None` where this ledger does not know it (`--adopt`).
+    pub run: Option<Box<Run>>,
+    /// Of each target of the plan, in their order.
+    pub standings: Vec<Standing>,
+    /// How the run's other hosts have ended.
+    pub settled: Vec<Outcome>,
+    /// The number of the next event.
+    pub next_seq: u64,
+}
+
+/// What is done with hosts that have been given the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Stay to the end of the script.
+    Follow,
+    /// Fetch what is over, and leave what still runs.
+    Collect,
+    /// Kill what still runs, and fetch the result.
+    Cancel,
+}
+
+/// How far a host's account is known.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// The number of the first frame that is not recorded.
+    pub mark: u64,
+    /// Bytes of stdout and stderr that are recorded.
+    pub bytes: [u64; 2],
+    pub attempt: u32,
+    pub started_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone)]
@@ -60,9 +115,20 @@ pub struct Plan {
     pub strategy: Strategy,
     /// Connections are kept for so long after their last use; `None`: each is this run's own.
     pub persist: Option<Duration>,
+    /// How long a lost connection is tried to be made again.
+    pub reconnect: Duration,
 }
 
 impl Plan {
+    /// What is run, or was.
+    pub fn run(&self) -> Option<&Run> {
+        match &self.task {
+            Task::Run(run) => Some(run),
+            Task::Resume(resume) => resume.run.as_deref(),
+            Task::Deploy { .. } => None,
+        }
+    }
+
     pub fn hosts(&self) -> Vec<String> {
         self.targets.iter().map(|target| target.name.clone()).collect()
     }
@@ -80,7 +146,16 @@ impl Plan {
                 "has_input": !run.input.is_null(),
                 "project": run.project,
                 "inputs": run.inputs.iter().map(input).collect::<Vec<_>>(),
+                "idle_timeout_ms": run.idle_timeout.map(|timeout| timeout.as_millis() as u64),
+                "max_output": run.max_output,
+                "lease_ms": run.lease.as_millis() as u64,
+                "detach": run.detach,
             }}),
+            Task::Resume(resume) => json!({"resume": {"act": match resume.act {
+                Act::Follow => "attach",
+                Act::Collect => "collect",
+                Act::Cancel => "cancel",
+            }}}),
             Task::Deploy { payloads, trust } => json!({"deploy": {
                 "payloads": payloads.iter().map(|signed| payload(signed)).collect::<Vec<_>>(),
                 "trust": trust.len(),
@@ -93,6 +168,7 @@ impl Plan {
             "forks": self.forks,
             "rollout": self.strategy.to_json(hosts.len()),
             "persist_ms": self.persist.map(|persist| persist.as_millis() as u64),
+            "reconnect_ms": self.reconnect.as_millis() as u64,
             "hosts": hosts,
         })
     }

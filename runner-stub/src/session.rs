@@ -239,7 +239,7 @@ impl Session {
             let message = format!("the run folder could not be removed: {error}");
             self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;
         }
-        Ok(Finished { end, cpu_ms, max_rss_kb, helpers })
+        Ok(Finished { end, cpu_ms, max_rss_kb, helpers, condition: None })
     }
 
     /// The run's input as JSON; empty where there is none.
@@ -445,5 +445,5 @@ fn exit_of(status: WaitStatus) -> End {
 }
 
 fn finished(end: End) -> Finished {
-    Finished { end, cpu_ms: None, max_rss_kb: None, helpers: None }
+    Finished { end, cpu_ms: None, max_rss_kb: None, helpers: None, condition: None }
 }

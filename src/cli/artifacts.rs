@@ -159,7 +159,7 @@ mod tests {
                 bytes: content.len() as u64,
                 mode: *mode,
             };
-            recorder.event(&Event { seq: seq as u64, at: Timestamp::UNIX_EPOCH, kind }).unwrap();
+            recorder.event(&Event { seq: seq as u64, at: Timestamp::UNIX_EPOCH, mark: None, kind }).unwrap();
         }
         recorder.finish().unwrap();
     }

@@ -64,6 +64,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         forks: FORKS,
         strategy: Strategy::default(),
         persist: None,
+        reconnect: crate::plan::RECONNECT,
     };
     if fleet.interrupted() {
         return fleet.stop().map(|()| ExitCode::Interrupted);
@@ -100,6 +101,10 @@ fn task(signed: Signed) -> Run {
         project: None,
         inputs: Vec::new(),
         one_off: false,
+        idle_timeout: None,
+        max_output: crate::plan::MAX_OUTPUT,
+        lease: crate::plan::LEASE,
+        detach: false,
     }
 }
 

@@ -69,6 +69,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         task: Task::Deploy { payloads, trust },
         strategy,
         persist: keep.persist(),
+        reconnect: crate::plan::RECONNECT,
     };
     match rollout.check {
         true => launch::check(&plan, context),

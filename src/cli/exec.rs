@@ -150,6 +150,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         task: Task::Run(Box::new(run)),
         strategy,
         persist: keep.persist(),
+        reconnect: crate::plan::RECONNECT,
     };
     match rollout.check {
         true => launch::check(&plan, context),
@@ -196,6 +197,10 @@ fn new(payload: std::sync::Arc<payload::Signed>) -> Run {
         project: None,
         inputs: Vec::new(),
         one_off: false,
+        idle_timeout: None,
+        max_output: crate::plan::MAX_OUTPUT,
+        lease: crate::plan::LEASE,
+        detach: false,
     }
 }
 

@@ -92,7 +92,7 @@ pub fn launch(
     let mut hooks = Hooks::start(hooks, &plan.run, &context.term)?;
     let variables = Arc::new(LedgerVariables::new(&ledger)?);
     let api = Api::new(run_context(&plan), helpers(&plan), variables, Limits::default())?;
-    let payload = payload(&plan.task).map(info);
+    let payload = payload(&plan).map(info);
     let keeper = plan.persist.and_then(|persist| keeper(persist, &context.term));
     ledger.begin_run(NewRun {
         id: plan.run.clone(),
@@ -172,7 +172,7 @@ impl Sink for LedgerFirst<'_> {
 }
 
 fn run_context(plan: &Plan) -> RunContext {
-    let Task::Run(run) = &plan.task else {
+    let Some(run) = plan.run() else {
         return RunContext { run: plan.run.clone(), ..RunContext::default() };
     };
     let metadata = &run.payload.packed.manifest.metadata;
@@ -200,17 +200,14 @@ fn run_context(plan: &Plan) -> RunContext {
 
 /// What the manifest lets its scripts touch.
 fn helpers(plan: &Plan) -> HelperAccess {
-    match &plan.task {
-        Task::Run(run) => run.payload.packed.manifest.helpers.clone(),
-        Task::Deploy { .. } => HelperAccess::default(),
-    }
+    plan.run().map(|run| run.payload.packed.manifest.helpers.clone()).unwrap_or_default()
 }
 
 /// The payload the ledger names the run after.
-fn payload(task: &Task) -> Option<&Signed> {
-    match task {
-        Task::Run(run) => Some(&run.payload),
+fn payload(plan: &Plan) -> Option<&Signed> {
+    match &plan.task {
         Task::Deploy { payloads, .. } => payloads.first().map(Arc::as_ref),
+        Task::Run(_) | Task::Resume(_) => plan.run().map(|run| run.payload.as_ref()),
     }
 }
 

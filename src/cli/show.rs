@@ -136,7 +136,9 @@ fn tone(row: &HostRow) -> Tone {
     match row.result.as_ref().map(|result| result.outcome) {
         Some(Outcome::Succeeded) => Tone::Good,
         Some(Outcome::Failed | Outcome::TimedOut | Outcome::Unreachable | Outcome::Rejected) => Tone::Bad,
-        Some(Outcome::Cancelled | Outcome::Skipped | Outcome::Unknown) | None => Tone::Doubtful,
+        Some(Outcome::Cancelled | Outcome::Skipped | Outcome::Unknown | Outcome::Detached) | None => {
+            Tone::Doubtful
+        }
     }
 }
 
@@ -314,7 +316,7 @@ pub(in crate::cli) mod tests {
             let last = kinds.len() - 1;
             for (seq, kind) in kinds.into_iter().enumerate() {
                 let at = if seq == last { at(4) } else { at(1) };
-                recorder.event(&Event { seq: seq as u64, at, kind }).unwrap();
+                recorder.event(&Event { seq: seq as u64, at, mark: None, kind }).unwrap();
             }
             recorder.finish().unwrap();
         }

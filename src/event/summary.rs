@@ -35,13 +35,14 @@ impl Summary {
             Some(StopReason::Ledger) => ExitCode::Failure,
             _ if any(Outcome::Rejected) => ExitCode::Rejected,
             Some(StopReason::Limit | StopReason::Gate) => ExitCode::Stopped,
-            None if any(Outcome::Unknown) => ExitCode::Unknown,
-            None if any(Outcome::Unreachable) => ExitCode::Unreachable,
-            None if any(Outcome::TimedOut) => ExitCode::TimedOut,
-            None if any(Outcome::Failed) => ExitCode::HostFailed,
-            None if any(Outcome::Cancelled) => ExitCode::Interrupted,
-            None if any(Outcome::Skipped) => ExitCode::Stopped,
-            None => ExitCode::Success,
+            Some(StopReason::Detached) | None if any(Outcome::Unknown) => ExitCode::Unknown,
+            Some(StopReason::Detached) | None if any(Outcome::Unreachable) => ExitCode::Unreachable,
+            Some(StopReason::Detached) | None if any(Outcome::TimedOut) => ExitCode::TimedOut,
+            Some(StopReason::Detached) | None if any(Outcome::Failed) => ExitCode::HostFailed,
+            Some(StopReason::Detached) | None if any(Outcome::Cancelled) => ExitCode::Interrupted,
+            Some(StopReason::Detached) | None if any(Outcome::Skipped) => ExitCode::Stopped,
+            // Those that were detached go on as they should.
+            Some(StopReason::Detached) | None => ExitCode::Success,
         }
     }
 }

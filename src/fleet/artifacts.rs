@@ -42,10 +42,11 @@ struct Incoming {
 
 impl Receiver {
     pub fn new(fleet: &Fleet, host: &str) -> Self {
-        let limits = match &fleet.plan.task {
-            Task::Run(run) => run.payload.packed.manifest.artifacts.clone(),
+        let limits = match (&fleet.plan.task, fleet.plan.run()) {
+            (_, Some(run)) => run.payload.packed.manifest.artifacts.clone(),
             // Leaves nothing to fetch.
-            Task::Deploy { .. } => Artifacts { max_files: 0, ..Artifacts::default() },
+            (Task::Deploy { .. }, None) => Artifacts { max_files: 0, ..Artifacts::default() },
+            (Task::Run(_) | Task::Resume(_), None) => Artifacts::default(),
         };
         Self::limited(&limits, host, Arc::clone(&fleet.artifacts))
     }

@@ -97,7 +97,7 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn tell(&mut self, kind: EventKind) {
-        let event = Event { seq: self.next_seq, at: Timestamp::now(), kind };
+        let event = Event { seq: self.next_seq, at: Timestamp::now(), mark: None, kind };
         self.next_seq += 1;
         if let Err(error) = self.sink.event(&event) {
             tracing::error!(%error, "an event could not be recorded");
@@ -121,6 +121,7 @@ fn rank(reason: StopReason) -> u8 {
     match reason {
         StopReason::Limit | StopReason::Gate => 0,
         StopReason::Ledger => 1,
-        StopReason::Interrupted => 2,
+        StopReason::Detached => 2,
+        StopReason::Interrupted => 3,
     }
 }

@@ -257,6 +257,15 @@ impl Host {
                     }
                     self.enter(HostState::Running).await;
                 }
+                // Of a run that was asked for; this one was begun here.
+                FromStub::Attached(_) | FromStub::Superseded => {
+                    return Err(Fault::lost("the runner answers what nobody asked"));
+                }
+                FromStub::Cut { stderr, bytes } => {
+                    let stream = if stderr { Stream::Stderr } else { Stream::Stdout };
+                    let host = self.name.clone();
+                    self.report(EventKind::HostOutputCut { host, stream, bytes }).await;
+                }
                 FromStub::Stdout(data) => self.output(Stream::Stdout, data).await,
                 FromStub::Stderr(data) => self.output(Stream::Stderr, data).await,
                 FromStub::OpenTunnel { .. } if entrances == 0 || opening.is_some() => {

@@ -38,7 +38,7 @@ impl Inputs {
     pub async fn send(&mut self, fleet: &Fleet, link: &mut Link, digest: String) -> Result<(), Fault> {
         let inputs = match &fleet.plan.task {
             Task::Run(run) => run.inputs.as_slice(),
-            Task::Deploy { .. } => &[],
+            Task::Deploy { .. } | Task::Resume(_) => &[],
         };
         let input = inputs.iter().find(|input| input.digest == digest);
         let input =

@@ -44,6 +44,9 @@ impl Fleet {
                     context: self.api.context_of(&scope),
                     scopes: scope.scopes.clone(),
                     execution: scope.execution_id,
+                    lease_ms: run.lease.as_millis() as u64,
+                    idle_ms: run.idle_timeout.map(|idle| idle.as_millis() as u64),
+                    max_output: run.max_output,
                     files: super::inputs::listed(&run.inputs),
                     ..self.job(host, signed)
                 };
@@ -56,6 +59,7 @@ impl Fleet {
                 let deploy = Deploy { payload: None, trust: trust.clone() };
                 vec![First { flight: Flight::new(&ToStub::Deploy(Box::new(deploy))), payload: &[] }]
             }
+            Task::Resume(_) => Vec::new(),
             Task::Deploy { payloads, trust } => payloads
                 .iter()
                 .enumerate()
@@ -147,6 +151,10 @@ mod tests {
             project: None,
             inputs: Vec::new(),
             one_off: true,
+            idle_timeout: None,
+            max_output: crate::plan::MAX_OUTPUT,
+            lease: crate::plan::LEASE,
+            detach: false,
         };
         let size = run.payload.packed.bytes.len();
         let plan = Plan {
@@ -157,6 +165,7 @@ mod tests {
             forks: 1,
             strategy: Strategy::default(),
             persist: None,
+            reconnect: crate::plan::RECONNECT,
         };
         let context = RunContext { input: input.clone(), ..RunContext::default() };
         let api =

@@ -26,6 +26,11 @@ impl Verdict {
         Self::of(Outcome::Cancelled)
     }
 
+    fn killed(outcome: Outcome, phase: Phase, kind: &str, message: String, hint: &str) -> Self {
+        let (kind, hint) = (kind.into(), Some(hint.into()));
+        Self::because(outcome, Failure { phase, kind, message, causes: Vec::new(), hint })
+    }
+
     /// `after_ms` of the script's wall time.
     fn timed_out(after_ms: u64) -> Self {
         let message =
@@ -48,6 +53,33 @@ impl From<End> for Verdict {
             End::Exited { code } => Self { exit_code: Some(code), ..Self::of(Outcome::Failed) },
             End::Signalled { signal } => Self { signal: Some(signal), ..Self::of(Outcome::Failed) },
             End::TimedOut { after_ms } => Self::timed_out(after_ms),
+            End::Idle { after_ms } => Self::killed(
+                Outcome::TimedOut,
+                Phase::Timeout,
+                "idle",
+                format!(
+                    "the script was killed with all it started: it printed nothing for {} s",
+                    after_ms as f64 / 1000.0
+                ),
+                "--idle-timeout TIME",
+            ),
+            End::LeaseEnded { after_ms } => Self::killed(
+                Outcome::TimedOut,
+                Phase::Timeout,
+                "lease",
+                format!(
+                    "the script was killed with all it started: no operator came for {} s",
+                    after_ms / 1000
+                ),
+                "--lease TIME",
+            ),
+            End::RunnerKilled => Self::killed(
+                Outcome::Failed,
+                Phase::Exec,
+                "runner-killed",
+                "the runner was killed while the script ran, or the host went down".to_owned(),
+                "what the script had done by then is not known: look at the host before you run it again",
+            ),
             End::Cancelled => Self::cancelled(),
             End::Deployed { .. } => Self::of(Outcome::Succeeded),
             End::Refused { phase, kind, message, causes, hint } => {

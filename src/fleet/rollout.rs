@@ -347,6 +347,8 @@ impl Rollout {
 fn spends(outcome: Outcome) -> bool {
     match outcome {
         Outcome::Failed | Outcome::TimedOut | Outcome::Unreachable | Outcome::Rejected => true,
-        Outcome::Succeeded | Outcome::Cancelled | Outcome::Skipped | Outcome::Unknown => false,
+        Outcome::Succeeded | Outcome::Cancelled | Outcome::Skipped | Outcome::Unknown | Outcome::Detached => {
+            false
+        }
     }
 }

@@ -96,7 +96,7 @@ impl<'c> Events<'c> {
             }
             _ => serde_json::from_str(&row.data)?,
         };
-        Ok(Event { seq: row.seq.cast_unsigned(), at: row.at.parse()?, kind })
+        Ok(Event { seq: row.seq.cast_unsigned(), at: row.at.parse()?, mark: None, kind })
     }
 
     /// The bytes of a `host_output`: a piece where its host has not ended, else out of the blob.

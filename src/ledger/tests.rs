@@ -97,7 +97,7 @@ impl Teller {
 
     fn tell(&mut self, kind: EventKind) {
         let seq = self.told.len() as u64;
-        let event = Event { seq, at: at(seq as i64), kind };
+        let event = Event { seq, at: at(seq as i64), mark: None, kind };
         self.recorder.event(&event).unwrap();
         self.told.push(event);
     }

@@ -216,6 +216,7 @@ fn stop_word(reason: StopReason) -> &'static str {
         StopReason::Limit => "stopped by --canary or --max-fail",
         StopReason::Gate => "stopped by --gate",
         StopReason::Ledger => "stopped: the ledger could not be written",
+        StopReason::Detached => "left to its hosts",
     }
 }
 
@@ -223,6 +224,6 @@ fn outcome_tone(outcome: Outcome) -> Tone {
     match outcome {
         Outcome::Succeeded => Tone::Good,
         Outcome::Failed | Outcome::TimedOut | Outcome::Unreachable | Outcome::Rejected => Tone::Bad,
-        Outcome::Cancelled | Outcome::Skipped | Outcome::Unknown => Tone::Doubtful,
+        Outcome::Cancelled | Outcome::Skipped | Outcome::Unknown | Outcome::Detached => Tone::Doubtful,
     }
 }

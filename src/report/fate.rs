@@ -71,7 +71,7 @@ impl Fate {
     fn rank(&self) -> u8 {
         match self.outcome {
             Outcome::Succeeded => 0,
-            Outcome::Skipped => 1,
+            Outcome::Skipped | Outcome::Detached => 1,
             Outcome::Cancelled => 2,
             Outcome::Failed => 3,
             Outcome::TimedOut => 4,
@@ -92,6 +92,7 @@ pub fn word(outcome: Outcome) -> &'static str {
         Outcome::Rejected => "rejected",
         Outcome::Cancelled => "cancelled",
         Outcome::Skipped => "not started",
+        Outcome::Detached => "left running",
         Outcome::Unknown => "unknown",
     }
 }

@@ -125,7 +125,7 @@ fn kind(outcome: Outcome) -> Option<Kind> {
         Outcome::Succeeded => None,
         Outcome::Failed | Outcome::TimedOut => Some(Kind::Failure),
         Outcome::Unreachable | Outcome::Rejected | Outcome::Unknown => Some(Kind::Error),
-        Outcome::Cancelled | Outcome::Skipped => Some(Kind::Skipped),
+        Outcome::Cancelled | Outcome::Skipped | Outcome::Detached => Some(Kind::Skipped),
     }
 }
 

@@ -260,7 +260,7 @@ pub fn events(table: &[Host]) -> Vec<Event> {
         .into_iter()
         .enumerate()
         .map(|(seq, kind)| {
-            let event = Event { seq: seq as u64, at: at(seq as i64), kind };
+            let event = Event { seq: seq as u64, at: at(seq as i64), mark: None, kind };
             let read: Event = serde_json::from_str(&serde_json::to_string(&event).unwrap()).unwrap();
             assert_eq!(read, event);
             read

@@ -1,7 +1,7 @@
 //! Frames to and from a stub, whatever carries them.
 
 use bytes::Bytes;
-use cronium_wire::frame::{CHUNK, Decoder};
+use cronium_wire::frame::{CHUNK, Decoder, UNNUMBERED};
 use cronium_wire::message::{FromStub, Message, ToStub};
 
 use super::inbox::Piece;
@@ -47,7 +47,8 @@ pub struct Link {
     carrier: Carrier,
     decoder: Decoder,
     next_seq: u64,
-    seen_seq: u64,
+    /// The number of the next frame that belongs to the run.
+    mark: u64,
     stderr: Tail,
 }
 
@@ -56,7 +57,18 @@ impl Link {
     pub fn new(carrier: Carrier, behind: &[u8], sent: u64, stderr: Tail) -> Self {
         let mut decoder = Decoder::limited(MESSAGE_MAX);
         decoder.push(behind);
-        Self { carrier, decoder, next_seq: sent, seen_seq: 0, stderr }
+        Self { carrier, decoder, next_seq: sent, mark: 0, stderr }
+    }
+
+    /// How many frames of the run have come: an [`Attach`](cronium_wire::message::Attach) goes on from
+    /// here.
+    pub fn mark(&self) -> u64 {
+        self.mark
+    }
+
+    /// The run was asked for from its frame `mark` on.
+    pub fn resume_at(&mut self, mark: u64) {
+        self.mark = mark;
     }
 
     /// Sends the first messages of the conversation.
@@ -100,12 +112,15 @@ impl Link {
         let foreign =
             |error: &dyn std::error::Error| Fault::lost("the runner speaks another language").because(error);
         let Some(frame) = self.decoder.next().map_err(|error| foreign(&error))? else { return Ok(None) };
-        if frame.seq != self.seen_seq {
-            let message = format!("frame {} came where {} was due", frame.seq, self.seen_seq);
+        let seq = frame.seq;
+        let message = FromStub::decode(frame).map_err(|error| foreign(&error))?;
+        let due = if message.is_numbered() { self.mark } else { UNNUMBERED };
+        if seq != due {
+            let message = format!("frame {seq} came where {due} was due");
             return Err(Fault::lost("the runner's frames are out of order").cause(message));
         }
-        self.seen_seq += 1;
-        FromStub::decode(frame).map(Some).map_err(|error| foreign(&error))
+        self.mark += u64::from(message.is_numbered());
+        Ok(Some(message))
     }
 }
 

@@ -8,6 +8,8 @@ use std::fmt;
 pub const MAX_BODY: usize = 4 << 20;
 /// The size of a piece of output or payload.
 pub const CHUNK: usize = 64 << 10;
+/// The number of frames that belong to one connection and not to a run.
+pub const UNNUMBERED: u64 = u64::MAX;
 const HEADER: usize = 13;
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -80,6 +80,42 @@ pub struct Job {
     pub snapshot: Snapshot,
     /// The manifest's `artifacts.inputs`: put into the work folder before the script starts.
     pub files: Vec<InputFile>,
+    /// How long the script may go on without an operator; it is killed then.
+    pub lease_ms: u64,
+    /// The script is killed where it prints nothing for so long.
+    pub idle_ms: Option<u64>,
+    /// Bytes of each output stream that are kept: half of them from its beginning, half from its end.
+    pub max_output: u64,
+}
+
+/// Asks for a run that a host has been given before: what its supervisor told, and will tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attach {
+    pub run: String,
+    /// As in [`Job::host`].
+    pub host: String,
+    /// The number of the first frame that is wanted.
+    pub from: u64,
+    /// Whether to stay until the script has ended. Without it, a script that still runs is told by
+    /// [`RunState::Running`] alone.
+    pub follow: bool,
+}
+
+/// How an asked-for run stands on its host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum RunState {
+    /// Its script runs. Frames follow, if they were asked for.
+    Running,
+    /// It is over. Frames follow, [`FromStub::Finished`] the last of them.
+    Ended,
+    /// The host has none of this name. `barred`: and never will; a job that is still on its way finds
+    /// its place taken and starts nothing.
+    #[default]
+    Absent,
+    Barred,
+    /// It was over, and nobody came for its result in time: it was dropped.
+    Dropped,
 }
 
 /// The variables a script may read, as they were when its job left.
@@ -129,6 +165,14 @@ pub enum ToStub {
     Deploy(Box<Deploy>),
     /// The next bytes of the run's input, in order, until [`Job::input_size`] have come.
     Input(Vec<u8>),
+    /// Instead of a job.
+    Attach(Attach),
+    /// Everything up to [`FromStub::Finished`] is recorded: the host may forget the run.
+    Ack,
+    /// The operator leaves on purpose: the lease is [`Self::Detach::lease_ms`] from now on.
+    Detach {
+        lease_ms: u64,
+    },
 }
 
 /// What `deploy` puts on a host beside the stub itself.
@@ -141,6 +185,12 @@ pub struct Deploy {
 }
 
 /// Stub → operator.
+///
+/// What belongs to the run is numbered and spooled on the host until it is acknowledged:
+/// `Started` to `Stderr`, `Warning`, `Told`, `Journal`, `Artifact…`, `Cut` and `Finished`. It may be
+/// read by a newer build than wrote it: add, never change. What belongs to one connection is
+/// [`UNNUMBERED`](crate::frame::UNNUMBERED): `Hello`, `NeedPayload`, `NeedFile`, `OpenTunnel`,
+/// `Attached`, `Superseded`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FromStub {
     Hello(Hello),
@@ -172,6 +222,30 @@ pub enum FromStub {
         /// SHA-256 of its bytes, lower-case hex. Empty: they could not be read to the end.
         digest: String,
     },
+    /// The answer to [`ToStub::Attach`].
+    Attached(RunState),
+    /// So many bytes of a stream, between what came before and what follows, were not kept.
+    Cut {
+        stderr: bool,
+        bytes: u64,
+    },
+    /// Another operator, or the same one over a newer connection, is told from here on.
+    Superseded,
+}
+
+impl FromStub {
+    /// Whether it belongs to the run, and not to the connection that brings it.
+    pub fn is_numbered(&self) -> bool {
+        !matches!(
+            self,
+            Self::Hello(_)
+                | Self::NeedPayload
+                | Self::NeedFile { .. }
+                | Self::OpenTunnel { .. }
+                | Self::Attached(_)
+                | Self::Superseded
+        )
+    }
 }
 
 /// Bytes of a [`Told`] as it stands in its frame. As many as wait for the ledger fit into memory.
@@ -295,6 +369,9 @@ pub struct Finished {
     pub max_rss_kb: Option<u64>,
     /// `None` where no helper was called.
     pub helpers: Option<Helpers>,
+    /// What the script gave to `cronium condition` last.
+    #[serde(default)]
+    pub condition: Option<bool>,
 }
 
 /// How the job ended on the host.
@@ -310,6 +387,17 @@ pub enum End {
     TimedOut {
         after_ms: u64,
     },
+    /// Killed because it printed nothing for so long.
+    Idle {
+        after_ms: u64,
+    },
+    /// Killed because no operator came for so long.
+    LeaseEnded {
+        after_ms: u64,
+    },
+    /// The runner itself was killed, or its host went down, while the script ran: what the script had
+    /// done by then is not known.
+    RunnerKilled,
     Cancelled,
     /// Nothing ran: `phase` is one of `tempdir`, `upload`, `verify`, `policy`, `exec`.
     Refused {
@@ -345,6 +433,17 @@ struct Digest {
     digest: String,
 }
 
+#[derive(Serialize, Deserialize)]
+struct Lease {
+    lease_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Gap {
+    stderr: bool,
+    bytes: u64,
+}
+
 fn json<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("wire types are plain data with string keys")
 }
@@ -364,6 +463,9 @@ impl Message for ToStub {
             Self::Cancel => (5, Vec::new()),
             Self::Deploy(deploy) => (6, json(deploy)),
             Self::Input(bytes) => (7, bytes.clone()),
+            Self::Attach(attach) => (8, json(attach)),
+            Self::Ack => (9, Vec::new()),
+            Self::Detach { lease_ms } => (10, json(&Lease { lease_ms: *lease_ms })),
         }
     }
 
@@ -376,6 +478,9 @@ impl Message for ToStub {
             5 => Self::Cancel,
             6 => Self::Deploy(parse(&frame)?),
             7 => Self::Input(frame.body),
+            8 => Self::Attach(parse(&frame)?),
+            9 => Self::Ack,
+            10 => Self::Detach { lease_ms: parse::<Lease>(&frame)?.lease_ms },
             kind => return Err(MessageError::UnknownKind(kind)),
         })
     }
@@ -398,6 +503,9 @@ impl Message for FromStub {
             Self::Artifact(artifact) => (112, json(artifact)),
             Self::ArtifactPiece(bytes) => (113, bytes.clone()),
             Self::ArtifactEnd { digest } => (114, json(&Digest { digest: digest.clone() })),
+            Self::Attached(state) => (115, json(state)),
+            Self::Cut { stderr, bytes } => (116, json(&Gap { stderr: *stderr, bytes: *bytes })),
+            Self::Superseded => (117, Vec::new()),
         }
     }
 
@@ -421,6 +529,12 @@ impl Message for FromStub {
             112 => Self::Artifact(parse(&frame)?),
             113 => Self::ArtifactPiece(frame.body),
             114 => Self::ArtifactEnd { digest: parse::<Digest>(&frame)?.digest },
+            115 => Self::Attached(parse(&frame)?),
+            116 => {
+                let Gap { stderr, bytes } = parse(&frame)?;
+                Self::Cut { stderr, bytes }
+            }
+            117 => Self::Superseded,
             kind => return Err(MessageError::UnknownKind(kind)),
         })
     }
@@ -449,6 +563,9 @@ mod tests {
         there_and_back(ToStub::Cancel, 5);
         there_and_back(ToStub::Deploy(Box::default()), 6);
         there_and_back(ToStub::Input(b"null".to_vec()), 7);
+        there_and_back(ToStub::Attach(Attach { from: 7, ..Attach::default() }), 8);
+        there_and_back(ToStub::Ack, 9);
+        there_and_back(ToStub::Detach { lease_ms: 1 }, 10);
         there_and_back(FromStub::Hello(Hello::default()), 101);
         there_and_back(FromStub::NeedPayload, 102);
         there_and_back(FromStub::Started(Started { pid: 1, pinned: true }), 103);
@@ -458,7 +575,7 @@ mod tests {
         there_and_back(FromStub::Warning { message: "w".into() }, 107);
         let end = End::Exited { code: 7 };
         let helpers = Some(Helpers { mode: Mode::Tcp, reason: Some("r".into()) });
-        let finished = Finished { end, cpu_ms: Some(1), max_rss_kb: None, helpers };
+        let finished = Finished { end, cpu_ms: Some(1), max_rss_kb: None, helpers, condition: Some(true) };
         there_and_back(FromStub::Finished(finished), 108);
         there_and_back(FromStub::Told(Told::Condition { condition: true }), 109);
         there_and_back(FromStub::Journal(b"{}".to_vec()), 110);
@@ -466,6 +583,9 @@ mod tests {
         there_and_back(FromStub::Artifact(Artifact::default()), 112);
         there_and_back(FromStub::ArtifactPiece(vec![0]), 113);
         there_and_back(FromStub::ArtifactEnd { digest: "d".into() }, 114);
+        there_and_back(FromStub::Attached(RunState::Barred), 115);
+        there_and_back(FromStub::Cut { stderr: true, bytes: 5 }, 116);
+        there_and_back(FromStub::Superseded, 117);
     }
 
     #[test]

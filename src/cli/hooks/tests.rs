@@ -7,7 +7,7 @@ use crate::event::{HostResult, Outcome};
 use crate::term::Captured;
 
 fn event(kind: EventKind) -> Event {
-    Event { seq: 7, at: Timestamp::UNIX_EPOCH, kind }
+    Event { seq: 7, at: Timestamp::UNIX_EPOCH, mark: None, kind }
 }
 
 fn notify(audience: &str, message: &str) -> Event {
