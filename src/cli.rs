@@ -43,6 +43,7 @@ mod shell;
 mod show;
 mod sign;
 mod strangers;
+mod supervision;
 mod task;
 mod unlock;
 pub mod variables;
