@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use cronium_wire::message::{Attach, End, FromStub, Message, RunState, ToStub};
 
 use crate::about::{About, Closed};
+use crate::events::Event;
 use crate::helper_call::socket::short;
 use crate::run_folder::{self, CONTROL, RunFolder, SPOOL, WORK, bar, find, listen};
-use crate::session::{Event, Lost, Session, finished, plain_name, spawn};
+use crate::session::{Lost, Session, finished, plain_name, spawn};
 use crate::spool::Spool;
 use crate::{process_tree, serve, stale};
 
@@ -90,7 +91,7 @@ impl Session {
         }
         self.watch.over();
         let (mut link, mut down) = (self.link.try_clone()?, supervisor.try_clone()?);
-        let sender = self.sender.clone();
+        let events = self.events.clone();
         spawn(move || {
             let mut copy = || {
                 link.write_all(&first)?;
@@ -103,18 +104,18 @@ impl Session {
                 }
             };
             let _ = copy();
-            let _ = sender.send(Event::Gone(0));
+            events.push(Event::Gone(0));
         })?;
         let mut seq = 1;
-        while let Ok(Event::Down(_, message)) = self.events.recv() {
-            if supervisor.write_all(&message.to_frame(seq)).is_err() {
-                // What it has said is still on its way.
-                while !matches!(self.events.recv(), Ok(Event::Gone(_)) | Err(_)) {}
-                break;
+        loop {
+            match self.events.next(WITHIN) {
+                Some(Event::Gone(_)) => return Ok(Tried::Done),
+                // Where it takes nothing any more, what it has said is still on its way.
+                Some(Event::Down(_, message)) => _ = supervisor.write_all(&message.to_frame(seq)),
+                _ => continue,
             }
             seq += 1;
         }
-        Ok(Tried::Done)
     }
 
     /// In the place of a supervisor that is dead.
@@ -126,7 +127,7 @@ impl Session {
         spool.finish_at(attach.from);
         let mut folder = RunFolder::at(path.to_owned());
         folder.stay();
-        serve::admit(listen(path)?, self.uplink.clone(), self.sender.clone())?;
+        serve::admit(listen(path)?, self.uplink.clone(), self.events.clone())?;
         self.watch.over();
         self.uplink.adopt(spool, attach.from, &FromStub::Attached(RunState::Ended));
         self.until_acknowledged(&folder);

@@ -14,6 +14,7 @@ mod desk;
 mod door;
 mod downlink;
 mod environment;
+mod events;
 mod fnv;
 mod helper_call;
 mod identity;

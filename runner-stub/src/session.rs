@@ -5,18 +5,16 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use cronium_wire::archive::{self, ArchiveError};
 use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Job, Started, ToStub};
-use rustix::process::WaitStatus;
 
 use crate::desk::Desk;
 use crate::downlink::Downlink;
+use crate::events::{Event, Events};
 use crate::payload::{Cache, Payload};
-use crate::pump::PumpEnd;
 use crate::refusal::Refusal;
 use crate::run_folder::{RunFolder, random_word};
 use crate::script::Script;
@@ -39,19 +37,6 @@ const JOB_WITHIN: Duration = Duration::from_secs(60);
 const WAITING: Duration = Duration::from_secs(24 * 3600);
 /// The longest pause between two pieces of a payload.
 const PIECE_WITHIN: Duration = Duration::from_secs(120);
-
-/// What the session waits for.
-pub enum Event {
-    /// Over the link of this number.
-    Down(u64, ToStub),
-    /// The operator closed it or speaks nonsense.
-    Gone(u64),
-    /// There is a new one.
-    Linked,
-    /// The script has ended; whether anything it started is still there.
-    Exited(WaitStatus, bool),
-    Pumped(PumpEnd),
-}
 
 /// The operator is gone: there is nobody to tell.
 pub struct Lost;
@@ -132,8 +117,7 @@ pub struct Session {
     pub(crate) link: File,
     /// Over when the script starts.
     pub(crate) watch: Watch,
-    pub(crate) events: Receiver<Event>,
-    pub(crate) sender: SyncSender<Event>,
+    pub(crate) events: Events,
 }
 
 impl Session {
@@ -146,10 +130,10 @@ impl Session {
             watch.leaves(|| drop(TemporaryProgram::ours()));
         }
         let (uplink, number) = Uplink::greet(link.try_clone()?, hello)?;
-        let (sender, events) = sync_channel(16);
-        let (down, downlink) = (sender.clone(), Downlink::new(link.try_clone()?));
-        thread::spawn(move || serve::hear(downlink, number, &down));
-        Ok(Self { uplink, link, watch, events, sender })
+        let events = Events::default();
+        let (heard, downlink) = (events.clone(), Downlink::new(link.try_clone()?));
+        spawn(move || serve::hear(downlink, number, &heard))?;
+        Ok(Self { uplink, link, watch, events })
     }
 
     fn serve(mut self, job_within: Duration) -> Result<(), Lost> {
@@ -175,8 +159,8 @@ impl Session {
 
     /// The next message from the operator, before anything runs.
     fn receive(&mut self, within: Duration) -> Result<ToStub, Lost> {
-        match self.events.recv_timeout(within) {
-            Ok(Event::Down(_, message)) => Ok(message),
+        match self.events.next(within) {
+            Some(Event::Down(_, message)) => Ok(message),
             _ => Err(Lost),
         }
     }
@@ -239,7 +223,7 @@ impl Session {
         let grace = Duration::from_millis(job.grace_ms);
         self.uplink.send(&FromStub::Started(started)).map_err(Lost::from)?;
         // What fails here leaves a spool without an end: whoever asks for it is told so.
-        let supervised = serve::admit(control, self.uplink.clone(), self.sender.clone())
+        let supervised = serve::admit(control, self.uplink.clone(), self.events.clone())
             .map_err(Lost::from)
             .and_then(|()| self.supervise(script, &tunnel, job, timeout, grace));
         let end = supervised.inspect_err(|Lost| process_tree::end(grace))?;
@@ -264,7 +248,7 @@ impl Session {
     fn cancellation(&self) -> impl FnMut() -> bool + '_ {
         let mut told = false;
         move || {
-            while let Ok(event) = self.events.try_recv() {
+            while let Some(event) = self.events.next(Duration::ZERO) {
                 match event {
                     Event::Down(number, ToStub::Cancel) => told |= self.uplink.is_newest(number),
                     Event::Gone(number) => _ = self.uplink.lose(number),

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use cronium_wire::message::{End, FromStub, Job, ToStub};
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
-use super::{Event, Lost, Session, spawn};
+use super::{Lost, Session, spawn};
+use crate::events::{Event, Events};
 use crate::process_tree;
 use crate::pump::{PumpEnd, pump};
 use crate::script::Script;
@@ -16,6 +16,8 @@ use crate::tunnel::Tunnel;
 
 /// Between TERM and KILL for what a script leaves running.
 const LEFTOVERS_GRACE: Duration = Duration::from_secs(2);
+/// How long is waited at once where nothing is due.
+const WAIT: Duration = Duration::from_secs(3600);
 /// A script that is over sooner costs its host no write to the disk.
 const SYNC_AFTER: Duration = Duration::from_millis(500);
 
@@ -63,12 +65,12 @@ impl Session {
         for (pipe, wrap) in
             [(script.stdout, FromStub::Stdout as fn(Vec<u8>) -> FromStub), (script.stderr, FromStub::Stderr)]
         {
-            let (ended, uplink, sender) = (ended.try_clone()?, self.uplink.clone(), self.sender.clone());
+            let (ended, uplink, events) = (ended.try_clone()?, self.uplink.clone(), self.events.clone());
             spawn(move || {
-                let _ = sender.send(Event::Pumped(pump(pipe, &ended, &uplink, wrap)));
+                events.push(Event::Pumped(pump(pipe, &ended, &uplink, wrap)));
             })?;
         }
-        reap(script.pid, self.sender.clone())?;
+        reap(script.pid, self.events.clone())?;
 
         let mut clocks = Clocks {
             begun,
@@ -138,19 +140,24 @@ impl Session {
 }
 
 /// The next event, or what is due before it.
-fn next(events: &Receiver<Event>, due: Option<(Instant, Due)>) -> Result<Event, Due> {
-    // We hold a sender ourselves, so that there is always one.
-    let Some((at, due)) = due else { return Ok(events.recv().expect("there is a sender")) };
-    events.recv_timeout(at.saturating_duration_since(Instant::now())).map_err(|_| due)
+fn next(events: &Events, mut due: Option<(Instant, Due)>) -> Result<Event, Due> {
+    loop {
+        let left = due.as_ref().map(|(at, _)| at.saturating_duration_since(Instant::now()));
+        match (events.next(left.unwrap_or(WAIT)), due.take()) {
+            (Some(event), _) => return Ok(event),
+            (None, Some((_, due))) => return Err(due),
+            (None, None) => {}
+        }
+    }
 }
 
 /// Reaps every descendant that ends below us and tells of the script's own end.
-fn reap(script: Pid, sender: SyncSender<Event>) -> io::Result<()> {
+fn reap(script: Pid, events: Events) -> io::Result<()> {
     spawn(move || {
         loop {
             match wait(WaitOptions::empty()) {
                 Ok(Some((pid, status))) if pid == script => {
-                    let _ = sender.send(Event::Exited(status, process_tree::has_children()));
+                    events.push(Event::Exited(status, process_tree::has_children()));
                 }
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(_) => return,
