@@ -7,11 +7,14 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+mod about;
 mod artifact;
+mod attach;
 mod desk;
 mod door;
 mod downlink;
 mod environment;
+mod events;
 mod fnv;
 mod helper_call;
 mod identity;
@@ -21,10 +24,13 @@ mod payload;
 mod process_tree;
 mod pump;
 mod refusal;
+mod relay;
 mod run_folder;
 mod script;
 mod sdk;
+mod serve;
 mod session;
+mod spool;
 mod stale;
 #[cfg(all(panic = "abort", target_env = "musl"))]
 mod thread_name;

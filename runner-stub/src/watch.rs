@@ -1,9 +1,10 @@
 //! Ends a stub whose operator goes away before the script starts, whatever the stub hangs on:
 //! a trusted key or a folder on a dead network disk, say.
 
-use std::sync::mpsc::channel;
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{process, thread};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -22,12 +23,12 @@ type Removal = Box<dyn FnOnce() + Send>;
 pub struct Watch(Arc<Mutex<Option<Vec<Removal>>>>);
 
 impl Watch {
-    pub fn start() -> Self {
+    pub fn start(link: File) -> Self {
         let watch = Self(Arc::new(Mutex::new(Some(Vec::new()))));
         let watching = watch.clone();
         // Without a thread for it, the session sees the loss where it waits for the operator.
         let _ = spawn(move || {
-            if until_closed() {
+            if until_closed(&link) {
                 thread::sleep(PATIENCE);
                 watching.end();
             }
@@ -52,24 +53,32 @@ impl Watch {
         // Held to the last, so that no script starts meanwhile.
         let mut state = self.0.lock().expect("no holder panics");
         let Some(removals) = state.take() else { return };
-        let (removed, all) = channel::<()>();
-        let removing = spawn(move || {
-            let _removed = removed;
-            removals.into_iter().for_each(|removal| removal());
-        });
-        if removing.is_ok() {
-            // Ends with an error either way: nothing is sent.
-            let _ = all.recv_timeout(REMOVE_WITHIN);
-        }
+        within(REMOVE_WITHIN, move || removals.into_iter().for_each(|removal| removal()));
         process::exit(1);
     }
 }
 
-/// Waits until the other end of stdin is closed, even where much is still to be read from it.
-fn until_closed() -> bool {
-    let mut stdin = [PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::RDHUP)];
+/// Whether the work was done in this time. It may hang on a dead disk.
+pub fn within(time: Duration, work: impl FnOnce() + Send + 'static) -> bool {
+    let (until, done) = (Instant::now() + time, Arc::new(AtomicBool::new(false)));
+    let is_done = Arc::clone(&done);
+    let started = spawn(move || {
+        work();
+        done.store(true, Ordering::Release);
+    });
+    let mut pause = Duration::from_micros(100);
+    while started.is_ok() && Instant::now() < until && !is_done.load(Ordering::Acquire) {
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+    is_done.load(Ordering::Acquire)
+}
+
+/// Waits until the other end of the link is closed, even where much is still to be read from it.
+fn until_closed(link: &File) -> bool {
+    let mut link = [PollFd::new(link, PollFlags::RDHUP)];
     loop {
-        match poll(&mut stdin, None) {
+        match poll(&mut link, None) {
             Ok(_) => return true,
             Err(rustix::io::Errno::INTR) => {}
             Err(_) => return false,
