@@ -172,6 +172,21 @@ impl Invocation {
         Self { command: outer.command, replace: self.replace, limit: self.limit, ..outer }.typing()
     }
 
+    /// The same command where process `pid` stands: with its mounts.
+    pub fn beside(self, environment: &Environment, pid: u32) -> Self {
+        let folder = environment.path("");
+        let mut outer = Command::new("nsenter");
+        outer.args(["-t", &pid.to_string(), "-m", "--wd=.", "--"]);
+        outer.arg(self.command.get_program()).args(self.command.get_args()).env_clear().current_dir(folder);
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value {
+                outer.env(name, value);
+            }
+        }
+        outer.process_group(0);
+        Self { command: outer, ..self }
+    }
+
     /// How long it may take before it is killed and the test fails. 90 s unless told.
     pub fn limit(mut self, seconds: u64) -> Self {
         self.limit = Duration::from_secs(seconds);

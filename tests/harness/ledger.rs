@@ -66,6 +66,12 @@ impl Ledger {
         self.column("SELECT id FROM runs ORDER BY started_at, id", [])
     }
 
+    /// Whether anything has been run.
+    pub fn has_runs(&self) -> bool {
+        let sql = "SELECT EXISTS (SELECT 1 FROM runs)";
+        self.connection.query_row(sql, [], |row| row.get(0)).unwrap_or(false)
+    }
+
     pub fn last_run(&self) -> String {
         self.runs().pop().expect("the ledger holds a run")
     }
