@@ -155,8 +155,13 @@ mod tests {
 
     fn print(term: (Term, Captured), args: Args) -> Result<Captured> {
         let recorded = Recorded::new();
-        let global =
-            Global { ledger: Some(recorded.path()), color: Color::Never, log_file: None, verbose: 0 };
+        let global = Global {
+            ledger: Some(recorded.path()),
+            color: Color::Never,
+            log_file: None,
+            verbose: 0,
+            given: Default::default(),
+        };
         run(args, &Context { term: term.0, global })?;
         Ok(term.1)
     }

@@ -132,7 +132,7 @@ fn outcome(row: &HostRow) -> String {
     }
 }
 
-fn tone(row: &HostRow) -> Tone {
+pub(super) fn tone(row: &HostRow) -> Tone {
     match row.result.as_ref().map(|result| result.outcome) {
         Some(Outcome::Succeeded) => Tone::Good,
         Some(Outcome::Failed | Outcome::TimedOut | Outcome::Unreachable | Outcome::Rejected) => Tone::Bad,
@@ -142,7 +142,7 @@ fn tone(row: &HostRow) -> Tone {
     }
 }
 
-fn exit(result: &HostResult) -> Option<String> {
+pub(super) fn exit(result: &HostResult) -> Option<String> {
     match (result.exit_code, result.signal) {
         (_, Some(signal)) => Some(format!("signal {signal}")),
         (code, None) => code.map(|code| code.to_string()),
@@ -310,6 +310,9 @@ pub(in crate::cli) mod tests {
                 plan: json!({}),
                 hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
                 started_at: at(0),
+                rerun_of: None,
+                order: None,
+                signed: None,
             };
             ledger.begin_run(run).unwrap();
             let mut recorder = ledger.recorder(id);
