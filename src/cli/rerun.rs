@@ -158,7 +158,7 @@ impl Args {
         }
         let message = match self.all || given.contains(&true) {
             true => format!("run {run} has no such host"),
-            false => format!("which hosts of run {run}"),
+            false => format!("say on which hosts of run {run}"),
         };
         let mut error = Error::usage(message);
         let count =

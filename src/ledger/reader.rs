@@ -153,6 +153,21 @@ impl Reader {
         Ok(bytes)
     }
 
+    /// What hosts of a run printed and did not keep, in bytes of each stream.
+    pub fn cuts(&self, run: &str) -> Result<Vec<(String, Stream, u64)>> {
+        self.worded(|| {
+            let mut rows = self.connection.prepare_cached(
+                "SELECT host, stream, cut FROM outputs WHERE run_id = ?1 AND cut > 0 ORDER BY host, stream DESC",
+            )?;
+            let rows = rows.query_map([run], |row| {
+                let stream: String = row.get(1)?;
+                let stream = Stream::ALL.into_iter().find(|known| known.as_str() == stream);
+                Ok((row.get(0)?, stream.unwrap_or(Stream::Stdout), row.get::<_, i64>(2)?.cast_unsigned()))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// The events of a run as they were told, in order, as of now.
     pub fn events(&self, run: &str) -> Result<Events<'_>> {
         self.worded(|| Events::open(self.snapshot()?, &self.path, run, None, None))
