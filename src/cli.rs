@@ -53,6 +53,7 @@ mod shell;
 mod show;
 mod sign;
 mod strangers;
+mod supervision;
 mod task;
 mod unlock;
 pub mod variables;

@@ -8,6 +8,7 @@ use super::hooks::HookArgs;
 use super::launch::{self, Telling};
 use super::listing::Format;
 use super::rollout::RolloutArgs;
+use super::supervision::SupervisionArgs;
 use super::task::TrustArgs;
 use super::{Context, descriptors, hosts};
 use crate::error::{Error, ExitCode, Result};
@@ -33,6 +34,8 @@ Examples:
   cronium-run exec local check.py --input '{\"limit\": 90}' -o json
   cronium-run exec web[01-20] ./update --canary 1 --serial 10%,50% --max-fail 2 --gate ./healthy.sh
   cronium-run exec web[01-20] ./disk-report --on-notify 'logger -t cronium -- \"$CRONIUM_MESSAGE\"'
+  cronium-run exec web[01-20] ./reindex --detach
+  cronium-run exec web[01-20] ./backup --reconnect 1h --idle-timeout 10m --max-output 1G
 
 One COMMAND word is a shell line, several are exact arguments. A folder or a script is packed and \
 signed in memory. Exit codes: 0 all succeeded, 3 a script failed, 4 a host was unreachable, 5 timed \
@@ -76,6 +79,8 @@ pub struct Args {
     /// Kill the script with all it started after this time: 90s, 15m, 1h30m [default: the manifest's]
     #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_TIMEOUT", value_parser = launch::duration, help_heading = "Rollout")]
     timeout: Option<Duration>,
+    #[command(flatten)]
+    supervision: SupervisionArgs,
     /// What `cronium input` gives: JSON, @FILE, or - for stdin
     #[arg(
         long,
@@ -109,6 +114,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         list,
         rollout,
         timeout,
+        supervision,
         input,
         env,
         project,
@@ -137,6 +143,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let inputs = payload::read_inputs(&run.payload.packed, Path::new("."))?;
     let input = launch::input(input.as_deref())?;
     let run = Run { environment, timeout, project, input, inputs, ..run };
+    let run = supervision.over(run, &strategy, &telling, &hook)?;
     fits(&run)?;
     let targets = match rollout.check {
         true => resolved.targets,
@@ -150,7 +157,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         task: Task::Run(Box::new(run)),
         strategy,
         persist: keep.persist(),
-        reconnect: crate::plan::RECONNECT,
+        reconnect: supervision.reconnect(),
     };
     match rollout.check {
         true => launch::check(&plan, context),
@@ -187,7 +194,7 @@ fn fits(run: &Run) -> Result<()> {
     Ok(())
 }
 
-fn new(payload: std::sync::Arc<payload::Signed>) -> Run {
+pub(super) fn new(payload: std::sync::Arc<payload::Signed>) -> Run {
     Run {
         payload,
         args: Vec::new(),

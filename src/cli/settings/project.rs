@@ -23,9 +23,11 @@ const ALLOWED: &[&str] = &[
     "forks",
     "gate-timeout",
     "hosts",
+    "idle-timeout",
     "interpreter",
     "inventory",
     "jump",
+    "lease",
     "limit",
     "max-fail",
     "output",
@@ -33,6 +35,7 @@ const ALLOWED: &[&str] = &[
     "port",
     "private-key",
     "project",
+    "reconnect",
     "retries",
     "scope",
     "serial",
@@ -66,6 +69,9 @@ pub fn refusal(key: &str) -> Option<&'static str> {
         "input" => "@FILE sends a file of yours: whoever wrote the project would choose which",
         "ledger" | "log-file" | "events" | "junit" | "output-dir" | "output-file" | "into" => {
             "it names files to write: whoever wrote the project would choose which of yours"
+        }
+        "max-output" => {
+            "it says how much of your disk, and of your hosts', a script may fill: that is yours to choose"
         }
         "persist" => "it leaves connections to your hosts open: that is yours to choose",
         "quiet" => "it hides which of your files are sent",

@@ -183,5 +183,5 @@ fn what_a_project_cannot_set() {
     let command = crate::cli::Cli::command();
     let refused: Vec<&str> =
         keys(&command).into_iter().filter(|key| project_refusal(key).is_some()).collect();
-    insta::assert_snapshot!(refused.join(" "), @"ask-become-pass ask-pass become become-method become-password-file become-user bundle env events format group host host-key if-version input into json junit key known-hosts ledger log-file output-dir output-file password-file persist quiet raw reconnect run secret ssh-config ssh-option status stream string told trust verify-key");
+    insta::assert_snapshot!(refused.join(" "), @"ask-become-pass ask-pass become become-method become-password-file become-user bundle env events format group host host-key if-version input into json junit key known-hosts ledger log-file max-output output-dir output-file password-file persist quiet raw run secret ssh-config ssh-option status stream string told trust verify-key");
 }
