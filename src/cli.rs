@@ -104,7 +104,7 @@ pub struct Global {
     /// Log more (repeat); to stderr where no --log-file is named
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
-    /// The long names of flags that this call was given, by command line or environment.
+    /// The long names of flags of the command that stand on the command line.
     #[arg(skip)]
     pub given: BTreeSet<String>,
 }
@@ -225,17 +225,14 @@ fn parse() -> Result<Cli> {
     Ok(cli)
 }
 
-/// As opposed to defaults, those of configuration files among them.
+/// As opposed to defaults, configuration files and the environment: those say how things are done here,
+/// always.
 fn given(command: &clap::Command, matches: &ArgMatches) -> BTreeSet<String> {
     let Some((name, matches)) = matches.subcommand() else { return BTreeSet::new() };
     let arguments = command.find_subcommand(name).into_iter().flat_map(clap::Command::get_arguments);
     let is_given = |arg: &&clap::Arg| {
-        let source = matches.try_contains_id(arg.get_id().as_str()).is_ok_and(|known| known);
-        source
-            && matches!(
-                matches.value_source(arg.get_id().as_str()),
-                Some(ValueSource::CommandLine | ValueSource::EnvVariable)
-            )
+        let id = arg.get_id().as_str();
+        matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
     };
     arguments.filter(is_given).filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
 }

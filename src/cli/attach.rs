@@ -6,6 +6,7 @@ use super::hooks::HookArgs;
 use super::launch::{self, Launch, Telling};
 use super::order::Order;
 use super::resume::Asking;
+use super::supervision::reconnect;
 use super::{Context, descriptors, hosts, left_open};
 use crate::error::{Error, ExitCode, Result};
 use crate::ledger::Ledger;
@@ -48,8 +49,8 @@ pub struct Args {
     hosts: HostArgs,
     #[command(flatten)]
     keep: KeepArgs,
-    /// How long a lost connection is tried to be made again: 30s, 5m; 0 not at all [default: as the run did, else 5m]
-    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_RECONNECT", value_parser = launch::duration_or_none, help_heading = "Reaching hosts")]
+    /// How long a lost connection is tried to be made again; 0 never [default: as the run did, else 5m]
+    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_RECONNECT", value_parser = reconnect, help_heading = "Losing the connection")]
     reconnect: Option<Duration>,
     #[command(flatten)]
     telling: Telling,

@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use super::Context;
 use super::connect::{HostArgs, KeepArgs};
 use super::hooks::HookArgs;
-use super::launch::{self, Launch, Telling};
+use super::launch::{Launch, Telling};
 use super::listing::Format;
 use super::resume::{self, Asking};
 use super::settled::Settled;
+use super::supervision::reconnect;
 use crate::error::{ExitCode, Result};
 use crate::ledger::{Ledger, RunFilter, RunStatus};
 use crate::plan::Act;
@@ -38,8 +39,8 @@ pub struct Args {
     hosts: HostArgs,
     #[command(flatten)]
     keep: KeepArgs,
-    /// How long a lost connection is tried to be made again: 30s, 5m; 0 not at all [default: as the run did, else 5m]
-    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_RECONNECT", value_parser = launch::duration_or_none, help_heading = "Reaching hosts")]
+    /// How long a lost connection is tried to be made again; 0 never [default: as the run did, else 5m]
+    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_RECONNECT", value_parser = reconnect, help_heading = "Losing the connection")]
     reconnect: Option<Duration>,
     /// What to print
     #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Telling")]

@@ -411,14 +411,6 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
     }
 }
 
-/// As [`duration`], and 0 for none.
-pub fn duration_or_none(text: &str) -> Result<std::time::Duration, String> {
-    match text {
-        "0" | "0s" => Ok(Duration::ZERO),
-        text => duration(text),
-    }
-}
-
 /// `--input`: JSON, `@FILE`, or `-` for stdin.
 pub fn input(text: Option<&str>) -> Result<Value> {
     let Some(text) = text else { return Ok(Value::Null) };

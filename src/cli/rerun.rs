@@ -6,12 +6,13 @@ use super::launch::{self, Launch, Telling};
 use super::listing::Format;
 use super::order::{self, Order, Work};
 use super::rollout::RolloutArgs;
+use super::supervision::SupervisionArgs;
 use super::{Context, descriptors, hosts, shell};
 use crate::error::{Error, ExitCode, Result};
 use crate::event::Outcome;
 use crate::inventory::Target;
 use crate::ledger::{HostRow, Ledger, Reader, RunStatus};
-use crate::plan::{Plan, Task};
+use crate::plan::{Plan, Run, Task};
 use crate::report::units;
 
 /// Run the same payload again on hosts of a past run
@@ -24,7 +25,8 @@ Examples:
 
 A new run with the same payload, to the byte and with the same signature, and the same arguments, \
 environment, input and limits; the files of `artifacts.inputs` go as they are now. Both runs name each other \
-(cronium-run show). How hosts are taken in turn (--forks, --serial and so on) is said anew. Hosts are reached \
+(cronium-run show). How hosts are taken in turn (--forks, --serial and so on) and --detach are said anew; what becomes of \
+a lost connection, where a flag says so. Hosts are reached \
 as they were, see `cronium-run attach --help`.
 
 A host that is unknown may have run the script, or run it still: `cronium-run collect RUN` finds out. \
@@ -56,6 +58,8 @@ pub struct Args {
     list: ListArgs,
     #[command(flatten)]
     rollout: RolloutArgs,
+    #[command(flatten)]
+    supervision: SupervisionArgs,
     #[command(flatten)]
     telling: Telling,
     #[command(flatten)]
@@ -94,7 +98,8 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     if !changed.is_empty() {
         shell::warn(&context.term, &format!("changed since run {}: {}", past.id, changed.join(", ")));
     }
-    let run = crate::plan::Run { inputs, ..work.run(signed) };
+    let run = Run { inputs, ..work.run(signed) };
+    let run = args.supervision.again(run, &strategy, &args.telling, &args.hooks)?;
     let targets = match args.rollout.check {
         true => targets,
         false => args.hosts.unlock(targets, &context.term)?,
@@ -107,7 +112,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         task: Task::Run(Box::new(run)),
         strategy,
         persist: args.keep.persist(),
-        reconnect: order.reconnect,
+        reconnect: args.supervision.reconnect_or(order.reconnect),
     };
     if args.rollout.check {
         return launch::check(&plan, context);
