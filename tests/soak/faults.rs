@@ -1,6 +1,6 @@
 //! What goes wrong meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -67,6 +67,8 @@ pub struct World {
     pub fleet: Fleet,
     pub proxies: Vec<Proxy>,
     pub injected: Mutex<BTreeMap<Fault, u64>>,
+    /// Hosts whose supervisors were killed at some time.
+    pub killed_on: Mutex<BTreeSet<u8>>,
 }
 
 /// Where a host's proxy stands, beside the host.
@@ -78,14 +80,14 @@ impl World {
         self.fleet.name(PROXIES + number)
     }
 
-    /// Does something bad to a run on these hosts that is under way.
-    pub fn harm(&self, running: &mut Running, hosts: &[u8], random: &mut Random) {
+    /// Does something bad to a run on these hosts that is under way; what.
+    pub fn harm(&self, running: &mut Running, hosts: &[u8], random: &mut Random) -> Option<Fault> {
         let fault = random.of_all(&Fault::ALL);
         let host = random.of_all(hosts);
         let proxy = &self.proxies[usize::from(host) - 1];
         let a_while = Duration::from_millis(random.between(200, 4000));
         if running.is_over() {
-            return;
+            return None;
         }
         let has_hit = match fault {
             Fault::Reset => {
@@ -126,6 +128,7 @@ impl World {
             Fault::SupervisorKilled => {
                 let supervisors = self.fleet.supervisors(host);
                 supervisors.iter().for_each(|supervisor| supervisor.signal(Signal::KILL));
+                self.killed_on.lock().unwrap().insert(host);
                 !supervisors.is_empty()
             }
             Fault::OperatorKilled => {
@@ -147,6 +150,7 @@ impl World {
         if has_hit {
             *self.injected.lock().unwrap().entry(fault).or_default() += 1;
         }
+        has_hit.then_some(fault)
     }
 
     /// As another process that writes for long.

@@ -14,7 +14,6 @@ mod faults;
 mod random;
 mod script;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use account::{Account, Given};
-use faults::{PROXIES, World};
+use faults::{Fault, PROXIES, World};
 use harness::{Environment, FleetPlan, Invocation, Proxy, until};
 use random::Random;
 use script::Script;
@@ -92,7 +91,7 @@ fn world(hosts: u8) -> World {
     let environment = Environment::new();
     // One process makes the operator's key, then many use it.
     environment.exec(&fleet, &fleet.name(PROXIES + 1)).args(["-o", "quiet", "--", "true"]).run().ignore();
-    World { environment, fleet, proxies, injected: Mutex::new(BTreeMap::new()) }
+    World { environment, fleet, proxies, injected: Mutex::default(), killed_on: Mutex::default() }
 }
 
 /// Everything that a lost link is noticed by quickly.
@@ -138,12 +137,13 @@ fn one(world: &World, hosts: u8, number: u64, random: &mut Random) -> Given {
         invocation = invocation.arg("--detach");
     }
     let mut running = invocation.arg(script.name()).start();
+    let mut is_terminated = false;
     for _ in 0..random.of_all(&[0, 1, 1, 1, 2, 3]) {
         thread::sleep(Duration::from_millis(random.between(0, 1500)));
-        world.harm(&mut running, &chosen, random);
+        is_terminated |= world.harm(&mut running, &chosen, random) == Some(Fault::OperatorTerminated);
     }
     running.wait().ignore();
-    Given { script, hosts: chosen }
+    Given { script, hosts: chosen, is_terminated }
 }
 
 /// Collects until everything is settled and nothing is left; what is left all the same.
