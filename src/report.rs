@@ -17,6 +17,7 @@ mod grouped;
 mod json;
 mod jsonl;
 mod junit;
+mod one_sitting;
 mod output_dir;
 #[cfg(test)]
 mod pretend;
@@ -34,6 +35,7 @@ mod utf8;
 
 pub use failures::Failures;
 pub use folded::Folded;
+pub use one_sitting::OneSitting;
 pub use remark::Remark;
 pub use reporters::Reporters;
 

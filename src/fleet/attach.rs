@@ -45,7 +45,7 @@ impl Host {
         };
         // Whoever collects does not wait.
         if act == Act::Collect && state == RunState::Running {
-            return Ok(Verdict::from(end(&state, &fleet.plan.run)));
+            return Ok(Verdict::detached());
         }
         match self.stands(fleet, &mut talk, &state, None).await {
             Some(verdict) => Ok(verdict),

@@ -1,3 +1,4 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::failures::{self, Failures};
@@ -13,7 +14,7 @@ use crate::term::{Term, Tone, visible_line};
 pub enum Extent {
     /// Warnings, errors, the summary and what to type next.
     Full,
-    /// Errors alone, and writes that were refused: they are lost if nobody is told.
+    /// Errors alone, and what is lost if nobody is told: writes that were refused, output that was not kept.
     Errors,
 }
 
@@ -30,6 +31,8 @@ const REFUSED: usize = 3;
 /// line: writes that were refused after the script had been told they were made (always, they
 /// change no exit code), hosts whose helpers could not ask the operator (where the mode is not
 /// `api`), and how many files were kept. What scripts told is for the reporter on stdout.
+///
+/// Output that was not kept is told always, too: whoever reads on must know that it is not all.
 pub struct Closing {
     term: Term,
     extent: Extent,
@@ -38,6 +41,9 @@ pub struct Closing {
     warnings: Folded,
     conflicts: Folded,
     modes: Folded,
+    /// Bytes of output that were not kept.
+    cut: BTreeMap<String, u64>,
+    left: BTreeSet<String>,
     artifacts: u64,
 }
 
@@ -51,6 +57,8 @@ impl Closing {
             warnings: Folded::default(),
             conflicts: Folded::default(),
             modes: Folded::default(),
+            cut: BTreeMap::new(),
+            left: BTreeSet::new(),
             artifacts: 0,
         }
     }
@@ -64,12 +72,16 @@ impl Closing {
             let mode = mode.as_str();
             self.modes.say(host, &format!("helpers answered in {mode} mode{}", reason.unwrap_or_default()));
         }
+        match result.outcome {
+            Outcome::Detached => drop(self.left.insert(host.to_owned())),
+            _ => drop(self.left.remove(host)),
+        }
         self.failures.add(host, result);
     }
 
     fn tell(&mut self, summary: &Summary) {
         let full = self.extent == Extent::Full;
-        let failed = self.failures.take();
+        let failed = self.failures.list();
         let ran = |outcome| matches!(outcome, Outcome::Failed | Outcome::TimedOut | Outcome::Unknown);
         let with_logs =
             failed.iter().find(|failed| ran(failed.fate().outcome)).map(|failed| failed.hosts[0].clone());
@@ -77,6 +89,7 @@ impl Closing {
             self.tell_warnings();
         }
         self.tell_conflicts();
+        self.tell_cut();
         if full {
             self.tell_modes();
             self.term.note(&self.summary(summary));
@@ -97,10 +110,17 @@ impl Closing {
                 self.term.note(&format!("{files} kept: cronium-run artifacts {run} -o DIR"));
             }
             if let Some(host) = with_logs {
-                let command = format!("cronium-run logs {run} {}", visible_line(&host));
-                self.term.note(&format!("{} {command}", self.term.paint_err(Tone::Good, "hint:")));
+                self.hint(&format!("cronium-run logs {run} {}", visible_line(&host)));
+            }
+            if !self.left.is_empty() {
+                self.hint(&format!("cronium-run attach {run}  follows those that were left"));
+                self.hint(&format!("cronium-run collect {run}  fetches what is over"));
             }
         }
+    }
+
+    fn hint(&self, command: &str) {
+        self.term.note(&format!("{} {command}", self.term.paint_err(Tone::Good, "hint:")));
     }
 
     /// `64 hosts: 61 ok, 2 failed, 1 unreachable in 1.9 s`
@@ -110,7 +130,7 @@ impl Closing {
             .filter(|outcome| summary.count(*outcome) > 0)
             .map(|outcome| {
                 self.term.paint_err(
-                    outcome_tone(outcome),
+                    fate::tone(outcome),
                     &format!("{} {}", summary.count(outcome), fate::word(outcome)),
                 )
             })
@@ -152,6 +172,19 @@ impl Closing {
         }
     }
 
+    fn tell_cut(&self) {
+        if self.cut.is_empty() {
+            return;
+        }
+        let hosts: Vec<String> = self.cut.keys().cloned().collect();
+        let bytes = units::size(self.cut.values().fold(0, |all, bytes| all.saturating_add(*bytes)));
+        let their = if hosts.len() == 1 { "its" } else { "their" };
+        self.warn(
+            &hosts,
+            &format!("{bytes} of {their} output were not kept: --max-output, or no room there"),
+        );
+    }
+
     fn tell_modes(&mut self) {
         let modes = self.modes.take();
         for (hosts, message) in modes.iter().take(TOLD) {
@@ -173,13 +206,25 @@ impl Closing {
 impl Reporter for Closing {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match &event.kind {
-            EventKind::RunStarted { run, .. } => self.run = visible_line(run),
+            EventKind::RunStarted { run, .. } | EventKind::RunResumed { run, .. } => {
+                self.run = visible_line(run);
+            }
+            EventKind::HostOutputCut { host, bytes, .. } => {
+                let cut = self.cut.entry(host.clone()).or_default();
+                *cut = cut.saturating_add(*bytes);
+            }
             EventKind::HostWarning { host, message } => self.warnings.say(host, message),
             EventKind::HostArtifact { .. } => self.artifacts += 1,
             EventKind::HostFinished { host, result } => self.ended(host, result),
             EventKind::RunStopping { reason } if self.extent == Extent::Full => {
-                let why = stop_word(*reason);
-                self.term.note(&format!("{why}: no further host is started, waiting for those at work"));
+                let (why, rest) = (
+                    stop_word(*reason),
+                    match reason {
+                        StopReason::Detached => "scripts that run go on without us",
+                        _ => "waiting for those at work",
+                    },
+                );
+                self.term.note(&format!("{why}: no further host is started, {rest}"));
             }
             EventKind::RunFinished { summary } => self.tell(summary),
             _ => {}
@@ -216,14 +261,6 @@ fn stop_word(reason: StopReason) -> &'static str {
         StopReason::Limit => "stopped by --canary or --max-fail",
         StopReason::Gate => "stopped by --gate",
         StopReason::Ledger => "stopped: the ledger could not be written",
-        StopReason::Detached => "left to its hosts",
-    }
-}
-
-fn outcome_tone(outcome: Outcome) -> Tone {
-    match outcome {
-        Outcome::Succeeded => Tone::Good,
-        Outcome::Failed | Outcome::TimedOut | Outcome::Unreachable | Outcome::Rejected => Tone::Bad,
-        Outcome::Cancelled | Outcome::Skipped | Outcome::Unknown | Outcome::Detached => Tone::Doubtful,
+        StopReason::Detached => "detached",
     }
 }

@@ -12,11 +12,11 @@ use crate::term::Term;
 /// Different failures that are told one by one. All of it fits a screen.
 const TOLD: usize = 10;
 
-/// Hosts that did not succeed. Those whose words are alike, causes and hint among them, are one
-/// failure: two hosts with two wrong keys are two.
+/// Hosts that did not succeed, as far as is known last. Those whose words are alike, causes and hint
+/// among them, are one failure: two hosts with two wrong keys are two.
 #[derive(Default)]
 pub struct Failures {
-    alike: HashMap<Words, Vec<String>>,
+    hosts: HashMap<String, Words>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,6 +30,7 @@ impl Failures {
     pub fn add(&mut self, host: &str, result: &HostResult) {
         let fate = Fate::of(host, result);
         if fate.is_ok() {
+            self.hosts.remove(host);
             return;
         }
         let failure = result.failure.as_ref();
@@ -39,17 +40,21 @@ impl Failures {
             causes: causes.iter().map(|cause| Pattern::new(cause, host)).collect(),
             hint: failure.and_then(|failure| failure.hint.as_deref()).map(|hint| Pattern::new(hint, host)),
         };
-        self.alike.entry(words).or_default().push(host.to_owned());
+        self.hosts.insert(host.to_owned(), words);
     }
 
     /// From a script's failure to what we know nothing of; of equals the largest first.
-    pub(super) fn take(&mut self) -> Vec<Failed> {
-        let mut failed: Vec<Failed> = std::mem::take(&mut self.alike)
+    pub(super) fn list(&self) -> Vec<Failed> {
+        let mut alike: HashMap<&Words, Vec<String>> = HashMap::new();
+        for (host, words) in &self.hosts {
+            alike.entry(words).or_default().push(host.clone());
+        }
+        let mut failed: Vec<Failed> = alike
             .into_iter()
             .map(|(words, mut hosts)| {
                 hosts.sort_unstable_by(|one, other| fold::natural(one, other));
                 let alike = hosts.len();
-                Failed { words, hosts, alike, fates_differ: false, words_differ: false }
+                Failed { words: words.clone(), hosts, alike, fates_differ: false, words_differ: false }
             })
             .collect();
         failed.sort_by(|one, two| {
@@ -61,8 +66,8 @@ impl Failures {
     }
 
     /// Tells all of them on stderr. `all` is the command that shows each host's own words.
-    pub fn tell(&mut self, term: &Term, all: &str) {
-        tell(self.take(), term, all);
+    pub fn tell(&self, term: &Term, all: &str) {
+        tell(self.list(), term, all);
     }
 }
 

@@ -2,7 +2,7 @@ use std::cmp::Ordering;
 
 use super::fold;
 use crate::event::{HostResult, Outcome, Phase};
-use crate::term::visible_line;
+use crate::term::{Tone, visible_line};
 
 /// How a host ended, in the form that hosts with the same fate share: the host's own name in a
 /// message is taken out, so that `cannot reach db1:22` and `cannot reach db2:22` are one.
@@ -33,9 +33,9 @@ impl Fate {
         self.outcome == Outcome::Succeeded
     }
 
-    /// Whether nothing went wrong on the host itself: it was left out or stopped by us.
+    /// Whether nothing went wrong on the host itself: it was left out, stopped or left by us.
     pub fn is_ours(&self) -> bool {
-        matches!(self.outcome, Outcome::Cancelled | Outcome::Skipped)
+        matches!(self.outcome, Outcome::Cancelled | Outcome::Skipped | Outcome::Detached)
     }
 
     /// `ok`, `exit 7`, `killed by SIGKILL`, `timed out after 30 s`, `unreachable: …`, said of `hosts`.
@@ -71,13 +71,14 @@ impl Fate {
     fn rank(&self) -> u8 {
         match self.outcome {
             Outcome::Succeeded => 0,
-            Outcome::Skipped | Outcome::Detached => 1,
-            Outcome::Cancelled => 2,
-            Outcome::Failed => 3,
-            Outcome::TimedOut => 4,
-            Outcome::Unreachable => 5,
-            Outcome::Unknown => 6,
-            Outcome::Rejected => 7,
+            Outcome::Detached => 1,
+            Outcome::Skipped => 2,
+            Outcome::Cancelled => 3,
+            Outcome::Failed => 4,
+            Outcome::TimedOut => 5,
+            Outcome::Unreachable => 6,
+            Outcome::Unknown => 7,
+            Outcome::Rejected => 8,
         }
     }
 }
@@ -94,6 +95,14 @@ pub fn word(outcome: Outcome) -> &'static str {
         Outcome::Skipped => "not started",
         Outcome::Detached => "left running",
         Outcome::Unknown => "unknown",
+    }
+}
+
+pub fn tone(outcome: Outcome) -> Tone {
+    match outcome {
+        Outcome::Succeeded => Tone::Good,
+        Outcome::Failed | Outcome::TimedOut | Outcome::Unreachable | Outcome::Rejected => Tone::Bad,
+        Outcome::Cancelled | Outcome::Skipped | Outcome::Unknown | Outcome::Detached => Tone::Doubtful,
     }
 }
 

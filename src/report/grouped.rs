@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 use std::io;
 
-use super::fate::Fate;
+use super::fate::{self, Fate};
 use super::recorder::{Recorder, Written};
 use super::remarks::Remarks;
-use super::spool::TextId;
+use super::spool::{Piece, TextId};
 use super::{Reporter, fold, units};
 use crate::event::{Event, EventKind, Stream};
 use crate::term::{Term, Tone, Visible, visible_line};
@@ -25,12 +25,12 @@ pub struct Grouped {
     run: String,
     planned: usize,
     remarks: Remarks,
-    groups: HashMap<Key, Vec<String>>,
+    ended: HashMap<String, Key>,
     /// Whether something was printed, on stdout and on stderr.
     printed: [bool; 2],
 }
 
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     fate: Fate,
     written: Written,
@@ -44,13 +44,17 @@ impl Grouped {
             run: String::new(),
             planned: 0,
             remarks: Remarks::default(),
-            groups: HashMap::new(),
+            ended: HashMap::new(),
             printed: [false; 2],
         }
     }
 
     fn print(&mut self) -> io::Result<()> {
-        let mut groups: Vec<(Key, Vec<String>)> = std::mem::take(&mut self.groups).into_iter().collect();
+        let mut alike: HashMap<Key, Vec<String>> = HashMap::new();
+        for (host, key) in &self.ended {
+            alike.entry(key.clone()).or_default().push(host.clone());
+        }
+        let mut groups: Vec<(Key, Vec<String>)> = alike.into_iter().collect();
         groups.iter_mut().for_each(|(_, hosts)| hosts.sort_unstable_by(|a, b| fold::natural(a, b)));
         groups.sort_by(|(one, ones), (two, twos)| {
             let by_size = || twos.len().cmp(&ones.len());
@@ -62,7 +66,7 @@ impl Grouped {
             let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
             let set = fold::fold(hosts.iter().copied());
             let who = format!("({}): {}", units::hosts(hosts.len()), key.fate.text(&hosts));
-            let tone = if key.fate.is_ok() { Tone::Good } else { Tone::Bad };
+            let tone = fate::tone(key.fate.outcome);
             if let Some(id) = stdout {
                 let header = format!("{} {who}", self.term.paint_out(tone, &set));
                 self.section(Stream::Stdout, &header, id, true)?;
@@ -94,14 +98,34 @@ impl Grouped {
             Stream::Stdout => self.term.out_is_tty(),
             Stream::Stderr => self.term.err_is_tty(),
         };
+        // What is piped on is the host's alone; the closing says what is missing.
+        let is_marked = is_tty || !alone || stream == Stream::Stderr;
         let (mut last, mut visible) = (None, Visible::default());
-        self.recorder.spool.read(id, |piece| {
-            last = piece.last().copied();
-            if !is_tty {
-                return self.write(stream, piece);
-            }
+        self.recorder.spool.read_with_cuts(id, |piece| {
             let mut shown = String::new();
-            visible.push(piece, &mut shown);
+            match piece {
+                Piece::Bytes(bytes) => {
+                    last = bytes.last().copied();
+                    if !is_tty {
+                        return self.write(stream, bytes);
+                    }
+                    visible.push(bytes, &mut shown);
+                }
+                Piece::Cut(_) if !is_marked => {}
+                Piece::Cut(bytes) => {
+                    visible.finish(&mut shown);
+                    if last.is_some_and(|byte| byte != b'\n') {
+                        shown.push('\n');
+                    }
+                    last = Some(b'\n');
+                    let gap = units::gap(bytes, stream);
+                    shown += &match stream {
+                        Stream::Stdout => self.term.paint_out(Tone::Doubtful, &gap),
+                        Stream::Stderr => self.term.paint_err(Tone::Doubtful, &gap),
+                    };
+                    shown.push('\n');
+                }
+            }
             self.write(stream, shown.as_bytes())
         })?;
         let mut rest = String::new();
@@ -146,12 +170,17 @@ impl Reporter for Grouped {
                 self.run = visible_line(run);
                 self.planned = hosts.len();
             }
+            EventKind::RunResumed { run, hosts, .. } if self.run.is_empty() => {
+                self.run = visible_line(run);
+                self.planned = hosts.len();
+            }
             EventKind::HostOutput { host, stream, data } => {
                 self.recorder.output(host, *stream, &data.0)?;
             }
+            EventKind::HostOutputCut { host, stream, bytes } => self.recorder.cut(host, *stream, *bytes)?,
             EventKind::HostFinished { host, result } => {
                 let key = Key { fate: Fate::of(host, result), written: self.recorder.end(host)? };
-                self.groups.entry(key).or_default().push(host.clone());
+                self.ended.insert(host.clone(), key);
             }
             EventKind::RunFinished { .. } => self.print()?,
             kind => self.remarks.hear(kind),

@@ -44,7 +44,8 @@ use text::Text;
 /// `status` is `succeeded` where the exit code is 0, `stopped` where the run was stopped before
 /// its end, else `failed`. Hosts stand in the order of the plan; their fields are those of
 /// [`HostResult`], absent where unknown. `stdout` and `stderr` are text, or base64 where they
-/// are no UTF-8 as a whole. `told` is what the script logged, notified and so on, in order: the
+/// are no UTF-8 as a whole; `stdout_cut` and `stderr_cut`, where they are there, say how many bytes
+/// are missing in them (`--max-output`). `told` is what the script logged, notified and so on, in order: the
 /// events of `-o jsonl` without `seq` and `host`.
 pub struct Json {
     term: Term,
@@ -99,8 +100,18 @@ struct Host<'a> {
     warnings: &'a [String],
     told: Told<'a>,
     artifacts: &'a [Artifact],
+    /// Bytes that are missing in it.
+    #[serde(skip_serializing_if = "is_zero")]
+    stdout_cut: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    stderr_cut: u64,
     stdout: Text<'a>,
     stderr: Text<'a>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 impl Json {
@@ -120,6 +131,7 @@ impl Json {
         let exit_code = summary.exit_code() as u8;
         let failed = RefCell::new(None);
         let text = |id| Text::new(&self.recorder.spool, id, &failed);
+        let missing = |id: Option<TextId>| id.map_or(0, |id| self.recorder.spool.missing(id));
         let hosts = run.hosts.iter().filter_map(|host| {
             let Ended { result, written, told } = self.ended.get(host)?;
             Some(Host {
@@ -128,6 +140,8 @@ impl Json {
                 warnings: self.warnings.get(host).map_or(&[][..], Vec::as_slice),
                 told: Told { recorder: &self.recorder, id: *told, failed: &failed },
                 artifacts: self.artifacts.get(host).map_or(&[][..], Vec::as_slice),
+                stdout_cut: missing(written.stdout),
+                stderr_cut: missing(written.stderr),
                 stdout: text(written.stdout),
                 stderr: text(written.stderr),
             })
@@ -194,7 +208,10 @@ impl Serialize for Told<'_> {
 impl Reporter for Json {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match &event.kind {
-            EventKind::RunStarted { run, command, version, payload, hosts } => {
+            // A run that is attached to is told as the run that it is.
+            EventKind::RunResumed { .. } if self.run.is_some() => {}
+            EventKind::RunStarted { run, command, version, payload, hosts }
+            | EventKind::RunResumed { run, command, version, payload, hosts } => {
                 self.run = Some(Run {
                     id: run.clone(),
                     command: command.clone(),
@@ -207,6 +224,7 @@ impl Reporter for Json {
             EventKind::HostOutput { host, stream, data } => {
                 self.recorder.output(host, *stream, &data.0)?;
             }
+            EventKind::HostOutputCut { host, stream, bytes } => self.recorder.cut(host, *stream, *bytes)?,
             EventKind::HostWarning { host, message } => {
                 self.warnings.entry(host.clone()).or_default().push(message.clone());
             }

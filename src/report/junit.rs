@@ -7,9 +7,10 @@ use super::Reporter;
 use super::fate::Fate;
 use super::recorder::{Recorder, Written};
 use super::remark::{Rank, Remark};
-use super::spool::{Spool, TextId};
+use super::spool::{Piece, Spool, TextId};
+use super::units;
 use crate::error::{OrFail, Result};
-use crate::event::{Event, EventKind, HostResult, Outcome, Summary};
+use crate::event::{Event, EventKind, HostResult, Outcome, Stream, Summary};
 use crate::term::{Visible, visible_line};
 
 /// `--junit FILE`: the run as a test suite, each host a test case, as CI systems read it. A
@@ -19,7 +20,8 @@ use crate::term::{Visible, visible_line};
 /// What helpers did stands in each case's `properties`: `condition`, `helper_mode`,
 /// `helper_reason` and `artifacts` (how many files were kept), where known. Behind the host's own
 /// stderr, `system-err` has a line for each thing its script logged or notified (`debug` aside)
-/// and for each write that was refused: `conflict: 'k': it has version 5, the script wanted 3`.
+/// and for each write that was refused: `conflict: 'k': it has version 5, the script wanted 3`. Where
+/// output was not kept, a line says how much: `⟨4.9 GB of stdout not kept⟩`.
 ///
 /// The elements are those that Jenkins and GitLab agree on: `testsuites`, `testsuite`,
 /// `testcase`, `properties`, `failure`, `error`, `skipped`, `system-out`, `system-err`.
@@ -30,6 +32,8 @@ pub struct Junit {
     recorder: Recorder,
     artifacts: HashMap<String, u64>,
     cases: Vec<Case>,
+    /// Where hosts stand in it.
+    places: HashMap<String, usize>,
 }
 
 struct Case {
@@ -53,12 +57,15 @@ impl Junit {
             recorder: Recorder::default(),
             artifacts: HashMap::new(),
             cases: Vec::new(),
+            places: HashMap::new(),
         })
     }
 
     fn write(&mut self, summary: &Summary) -> io::Result<()> {
         let out = &mut self.out;
         out.rewind()?;
+        // A run that was attached to has been written before.
+        out.get_ref().set_len(0)?;
         let counts =
             |wanted: Kind| self.cases.iter().filter(|case| kind(case.result.outcome) == Some(wanted)).count();
         let numbers = format!(
@@ -80,9 +87,9 @@ impl Junit {
             case.write_properties(out)?;
             case.write_end(out)?;
             let spool = &self.recorder.spool;
-            write_text(out, spool, "system-out", case.written.stdout, "")?;
+            write_text(out, spool, Stream::Stdout, case.written.stdout, "")?;
             let lines = case.lines(&self.recorder.told(case.told)?);
-            write_text(out, spool, "system-err", case.written.stderr, &lines)?;
+            write_text(out, spool, Stream::Stderr, case.written.stderr, &lines)?;
             writeln!(out, "</testcase>")?;
         }
         writeln!(out, "</testsuite>\n</testsuites>")?;
@@ -93,17 +100,25 @@ impl Junit {
 impl Reporter for Junit {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match &event.kind {
-            EventKind::RunStarted { run, payload, command, .. } => {
+            EventKind::RunResumed { .. } if !self.run.is_empty() => {}
+            EventKind::RunStarted { run, payload, command, .. }
+            | EventKind::RunResumed { run, payload, command, .. } => {
                 self.run.clone_from(run);
                 self.payload = payload.as_ref().map_or(command, |payload| &payload.name).clone();
             }
             EventKind::HostOutput { host, stream, data } => self.recorder.output(host, *stream, &data.0)?,
+            EventKind::HostOutputCut { host, stream, bytes } => self.recorder.cut(host, *stream, *bytes)?,
             EventKind::HostFinished { host, result } => {
                 let written = self.recorder.end(host)?;
                 let told = self.recorder.end_told(host)?;
-                let artifacts = self.artifacts.remove(host).unwrap_or(0);
+                let artifacts = self.artifacts.get(host).copied().unwrap_or(0);
                 let result = (**result).clone();
-                self.cases.push(Case { host: host.clone(), result, written, told, artifacts });
+                let case = Case { host: host.clone(), result, written, told, artifacts };
+                let place = *self.places.entry(host.clone()).or_insert(self.cases.len());
+                match self.cases.get_mut(place) {
+                    Some(before) => *before = case,
+                    None => self.cases.push(case),
+                }
             }
             EventKind::HostArtifact { host, .. } => *self.artifacts.entry(host.clone()).or_default() += 1,
             EventKind::RunFinished { summary } => self.write(summary)?,
@@ -187,10 +202,14 @@ impl Case {
 fn write_text(
     out: &mut impl Write,
     spool: &Spool,
-    element: &str,
+    stream: Stream,
     id: Option<TextId>,
     lines: &str,
 ) -> io::Result<()> {
+    let element = match stream {
+        Stream::Stdout => "system-out",
+        Stream::Stderr => "system-err",
+    };
     if id.is_none() && lines.is_empty() {
         return Ok(());
     }
@@ -198,10 +217,22 @@ fn write_text(
     if let Some(id) = id {
         let (mut visible, mut last) = (Visible::default(), None);
         // XML has no place for most control characters, not even escaped.
-        spool.read(id, |piece| {
-            last = piece.last().copied();
+        spool.read_with_cuts(id, |piece| {
             let mut text = String::new();
-            visible.push(piece, &mut text);
+            match piece {
+                Piece::Bytes(bytes) => {
+                    last = bytes.last().copied();
+                    visible.push(bytes, &mut text);
+                }
+                Piece::Cut(bytes) => {
+                    visible.finish(&mut text);
+                    if last.is_some_and(|byte| byte != b'\n') {
+                        text.push('\n');
+                    }
+                    last = Some(b'\n');
+                    text += &format!("{}\n", units::gap(bytes, stream));
+                }
+            }
             out.write_all(escape(&text).as_bytes())
         })?;
         let mut rest = String::new();

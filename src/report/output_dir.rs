@@ -10,10 +10,13 @@ use crate::event::{Event, EventKind, Stream};
 
 /// `--output-dir DIR`: what each host wrote, to the byte, in `DIR/HOST.stdout` and
 /// `DIR/HOST.stderr`. A host that was started has both files, empty where it wrote nothing;
-/// files of an earlier run are overwritten.
+/// files of an earlier run are overwritten. Where output was not kept, `DIR/HOST.stdout.cut` has a
+/// line such as `5261334937 bytes are missing behind byte 33554432`. A run that is attached to goes
+/// on at the end of its files.
 pub struct OutputDir {
     folder: PathBuf,
     begun: HashSet<(String, Stream)>,
+    goes_on: bool,
 }
 
 impl OutputDir {
@@ -22,16 +25,22 @@ impl OutputDir {
         fs::create_dir_all(folder)
             .or_fail(|| format!("cannot create the folder {}", folder.display()))
             .map_err(|error| error.hint("name a folder you may write to: --output-dir ./out"))?;
-        Ok(Self { folder: folder.to_owned(), begun: HashSet::new() })
+        Ok(Self { folder: folder.to_owned(), begun: HashSet::new(), goes_on: false })
     }
 
     // A thousand hosts have more files than a process may have open: each is opened to append.
     fn write(&mut self, host: &str, stream: Stream, bytes: &[u8]) -> io::Result<()> {
-        let path = self.folder.join(format!("{}.{}", file_name(host), stream.as_str()));
+        let path = self.path(host, stream);
         let first = self.begun.insert((host.to_owned(), stream));
         let mut options = OpenOptions::new();
-        if first {
+        if first && !self.goes_on {
             options.write(true).create(true).truncate(true);
+            match fs::remove_file(path.with_added_extension("cut")) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        } else if first {
+            options.append(true).create(true);
         } else if bytes.is_empty() {
             return Ok(());
         } else {
@@ -39,12 +48,29 @@ impl OutputDir {
         }
         options.open(path)?.write_all(bytes)
     }
+
+    fn cut(&mut self, host: &str, stream: Stream, bytes: u64) -> io::Result<()> {
+        self.write(host, stream, b"")?;
+        let path = self.path(host, stream);
+        let behind = fs::metadata(&path)?.len();
+        let mut note = OpenOptions::new().append(true).create(true).open(path.with_added_extension("cut"))?;
+        writeln!(note, "{bytes} bytes are missing behind byte {behind}")
+    }
+
+    fn path(&self, host: &str, stream: Stream) -> PathBuf {
+        self.folder.join(format!("{}.{}", file_name(host), stream.as_str()))
+    }
 }
 
 impl Reporter for OutputDir {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match &event.kind {
+            EventKind::RunResumed { .. } => {
+                self.goes_on = true;
+                Ok(())
+            }
             EventKind::HostOutput { host, stream, data } => self.write(host, *stream, &data.0),
+            EventKind::HostOutputCut { host, stream, bytes } => self.cut(host, *stream, *bytes),
             EventKind::HostFinished { host, result } if result.started_at.is_some() => {
                 Stream::ALL.into_iter().try_for_each(|stream| self.write(host, stream, b""))
             }

@@ -15,6 +15,10 @@ pub struct Host {
     pub name: &'static str,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
+    /// Bytes that are missing behind the third of stdout.
+    pub cut: Option<u64>,
+    /// Its connection is lost behind the third byte, and made again.
+    pub reconnects: bool,
     pub outcome: Outcome,
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
@@ -70,6 +74,8 @@ pub fn answers(name: &'static str, stdout: impl Into<Vec<u8>>) -> Host {
         name,
         stdout: stdout.into(),
         stderr: Vec::new(),
+        cut: None,
+        reconnects: false,
         outcome: Outcome::Succeeded,
         exit_code: Some(0),
         signal: None,
@@ -101,6 +107,11 @@ pub fn refused(name: &'static str) -> Host {
         Outcome::Unreachable,
         failure(Phase::Tcp, "refused", &message, &["connection refused"], "cronium-run doctor HOST"),
     )
+}
+
+/// A host that the operator has left while its script ran.
+pub fn left(name: &'static str, stdout: &'static str) -> Host {
+    Host { outcome: Outcome::Detached, exit_code: None, ..answers(name, stdout) }
 }
 
 /// A host whose script tells all there is to tell, as hosts do that mean no good.
@@ -150,7 +161,8 @@ pub fn table() -> Vec<Host> {
         "ssh-add ~/.ssh/id_ed25519",
     );
     let timeout = failure(Phase::Timeout, "timeout", "timed out after 30 s", &[], "");
-    let lost = failure(Phase::Lost, "lost", "the connection broke while the job ran", &[], "");
+    let again = "cronium-run attach 01JRUN";
+    let lost = failure(Phase::Lost, "lost", "the connection broke while the job ran", &[], again);
     let rejected =
         failure(Phase::Verify, "signature", "the payload's signature is not by a pinned key", &[], "");
     vec![
@@ -178,6 +190,10 @@ pub fn table() -> Vec<Host> {
         tells("tell1"),
         conflicts("tell2"),
         conflicts("tell3"),
+        Host { cut: Some(5_261_334_937), ..answers("cut1", "ab\nyz\n") },
+        Host { reconnects: true, ..answers("again1", "6.1.0\n") },
+        left("left1", "begun\n"),
+        left("left2", ""),
     ]
 }
 
@@ -220,6 +236,16 @@ pub fn events(table: &[Host]) -> Vec<Event> {
                     kinds.push(EventKind::HostOutput { host, stream, data });
                 }
             }
+        }
+        for host in table.iter().filter(|_| !rest) {
+            let name = || host.name.to_owned();
+            if host.reconnects {
+                for state in [HostState::Reconnecting, HostState::Running] {
+                    kinds.push(EventKind::HostState { host: name(), state });
+                }
+            }
+            let stream = Stream::Stdout;
+            kinds.extend(host.cut.map(|bytes| EventKind::HostOutputCut { host: name(), stream, bytes }));
         }
     }
     // Script by script a step at a time, all hosts at once.

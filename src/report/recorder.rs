@@ -1,15 +1,19 @@
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 
 use super::spool::{Recording, Spool, TextId};
 use crate::event::{Event, EventKind, Stream};
 
-/// Takes down what all hosts write at once, for reporters that tell it at the end.
+/// Takes down what all hosts write at once, for reporters that tell it at the end. A host that has
+/// ended may go on: its run was attached to.
 #[derive(Default)]
 pub struct Recorder {
     pub spool: Spool,
     running: HashMap<(String, Stream), Recording>,
     told: HashMap<String, Recording>,
+    ended: HashMap<(String, Stream), TextId>,
+    ended_told: HashMap<String, TextId>,
 }
 
 /// What a host wrote; `None` where it wrote nothing.
@@ -25,15 +29,40 @@ impl Recorder {
         if bytes.is_empty() {
             return Ok(());
         }
-        let recording = self.running.entry((host.to_owned(), stream)).or_default();
-        self.spool.append(recording, bytes)
+        let (spool, recording) = self.recording(host, stream)?;
+        spool.append(recording, bytes)
     }
 
-    /// The host writes nothing more.
+    /// So many bytes of the stream are missing here.
+    pub fn cut(&mut self, host: &str, stream: Stream, bytes: u64) -> io::Result<()> {
+        let (spool, recording) = self.recording(host, stream)?;
+        spool.cut(recording, bytes);
+        Ok(())
+    }
+
+    fn recording(&mut self, host: &str, stream: Stream) -> io::Result<(&mut Spool, &mut Recording)> {
+        let key = (host.to_owned(), stream);
+        let before = self.ended.remove(&key);
+        let recording = match self.running.entry(key) {
+            Entry::Occupied(running) => running.into_mut(),
+            Entry::Vacant(place) => place.insert(match before {
+                Some(id) => self.spool.reopen(id)?,
+                None => Recording::default(),
+            }),
+        };
+        Ok((&mut self.spool, recording))
+    }
+
+    /// The host writes nothing more, as far as is known.
     pub fn end(&mut self, host: &str) -> io::Result<Written> {
         let mut keep = |stream| {
-            let recording = self.running.remove(&(host.to_owned(), stream));
-            recording.map(|recording| self.spool.keep(recording)).transpose()
+            let key = (host.to_owned(), stream);
+            if let Some(recording) = self.running.remove(&key) {
+                let id = self.spool.keep(recording)?;
+                self.ended.insert(key, id);
+                return Ok::<_, io::Error>(Some(id));
+            }
+            Ok(self.ended.get(&key).copied())
         };
         Ok(Written { stdout: keep(Stream::Stdout)?, stderr: keep(Stream::Stderr)? })
     }
@@ -48,13 +77,24 @@ impl Recorder {
             return Ok(());
         };
         let line = serde_json::to_string(event)? + "\n";
-        let recording = self.told.entry(host.clone()).or_default();
+        let before = self.ended_told.remove(host);
+        let recording = match self.told.entry(host.clone()) {
+            Entry::Occupied(told) => told.into_mut(),
+            Entry::Vacant(place) => place.insert(match before {
+                Some(id) => self.spool.reopen(id)?,
+                None => Recording::default(),
+            }),
+        };
         self.spool.append(recording, line.as_bytes())
     }
 
-    /// The host tells nothing more.
+    /// The host tells nothing more, as far as is known.
     pub fn end_told(&mut self, host: &str) -> io::Result<Option<TextId>> {
-        self.told.remove(host).map(|recording| self.spool.keep(recording)).transpose()
+        if let Some(recording) = self.told.remove(host) {
+            let id = self.spool.keep(recording)?;
+            self.ended_told.insert(host.to_owned(), id);
+        }
+        Ok(self.ended_told.get(host).copied())
     }
 
     /// The events taken down, in order.

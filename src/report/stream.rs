@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 use std::io;
 
-use super::Reporter;
 use super::remark::{Rank, Remark};
+use super::{Reporter, units};
 use crate::event::{Event, EventKind, Stream};
 use crate::term::{Term, Tone, visible};
 
@@ -20,7 +20,8 @@ const LONGEST_HELD: usize = 64 << 10;
 /// What scripts log and whom they notify goes to stderr as it comes, at the level's tone:
 /// `web1: warn: disk is full {"disk":"/srv"}`, `web1: notify ops: please look`. A line of `debug`
 /// or `trace`, progress (it stands in the live display), conditions and artifacts (counted at the
-/// end) are not shown; `-o jsonl`, `--events` and the ledger have them.
+/// end) are not shown; `-o jsonl`, `--events` and the ledger have them. Where output was not kept, a
+/// line on stderr says how much: `web1: ⟨4.9 GB of stdout not kept⟩`.
 pub struct Streamed {
     term: Term,
     hosts: HashMap<String, usize>,
@@ -62,34 +63,34 @@ impl Streamed {
         self.write(stream, &out)
     }
 
-    /// A host has ended: its last line needs no newline.
-    fn end(&mut self, host: &str) -> io::Result<()> {
-        for stream in Stream::ALL {
-            let Some(text) = self.held.remove(&(host.to_owned(), stream)) else { continue };
-            let mut out = Vec::new();
-            if !text.is_empty() {
-                self.piece(host, stream, &text, &mut out);
-            }
-            if self.open[stream as usize].take_if(|open| open == host).is_some() {
-                out.push(b'\n');
-            }
-            self.write(stream, &out)?;
+    /// A host has ended, or what follows is missing: its last line needs no newline.
+    fn end(&mut self, host: &str, stream: Stream) -> io::Result<()> {
+        let Some(text) = self.held.remove(&(host.to_owned(), stream)) else { return Ok(()) };
+        let mut out = Vec::new();
+        if !text.is_empty() {
+            self.piece(host, stream, &text, &mut out);
         }
-        Ok(())
+        if self.open[stream as usize].take_if(|open| open == host).is_some() {
+            out.push(b'\n');
+        }
+        self.write(stream, &out)
     }
 
-    /// What a script told is a line of its own, whatever line of output is open.
     fn remark(&mut self, host: &str, remark: &Remark) -> io::Result<()> {
+        let label = match remark.rank.tone() {
+            Some(tone) => self.term.paint_err(tone, &remark.label),
+            None => remark.label.clone(),
+        };
+        self.aside(host, &format!("{label} {}", remark.text))
+    }
+
+    /// A line of its own on stderr, whatever line of output is open.
+    fn aside(&mut self, host: &str, text: &str) -> io::Result<()> {
         let mut out = String::new();
         if self.open[Stream::Stderr as usize].take().is_some() {
             out.push('\n');
         }
-        out += &self.prefix(host, Stream::Stderr);
-        match remark.rank.tone() {
-            Some(tone) => out += &self.term.paint_err(tone, &remark.label),
-            None => out += &remark.label,
-        }
-        out += &format!(" {}\n", remark.text);
+        out += &format!("{}{text}\n", self.prefix(host, Stream::Stderr));
         self.write(Stream::Stderr, out.as_bytes())
     }
 
@@ -157,13 +158,20 @@ fn character_boundary(text: &[u8]) -> usize {
 impl Reporter for Streamed {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match &event.kind {
-            EventKind::RunStarted { hosts, .. } => {
+            EventKind::RunStarted { hosts, .. } | EventKind::RunResumed { hosts, .. } => {
                 self.widest = hosts.iter().map(|host| host.chars().count()).max().unwrap_or(0);
                 self.hosts = hosts.iter().enumerate().map(|(index, host)| (host.clone(), index)).collect();
                 Ok(())
             }
             EventKind::HostOutput { host, stream, data } => self.output(host, *stream, &data.0),
-            EventKind::HostFinished { host, .. } => self.end(host),
+            EventKind::HostOutputCut { host, stream, bytes } => {
+                self.end(host, *stream)?;
+                let gap = self.term.paint_err(Tone::Doubtful, &units::gap(*bytes, *stream));
+                self.aside(host, &gap)
+            }
+            EventKind::HostFinished { host, .. } => {
+                Stream::ALL.into_iter().try_for_each(|stream| self.end(host, stream))
+            }
             kind => match Remark::of(kind) {
                 Some((host, remark)) if remark.rank != Rank::Quiet => self.remark(host, &remark),
                 _ => Ok(()),

@@ -9,6 +9,7 @@ use crate::term::Captured;
 
 mod anything;
 mod data;
+mod sittings;
 
 fn tell(mut reporters: Reporters, events: &[Event]) {
     for event in events {
@@ -43,17 +44,25 @@ fn shown(captured: &Captured) -> String {
 fn grouped() {
     insta::assert_snapshot!(told(Output::Grouped), @r#"
     --- stdout
-    web[01-03,05] (4 hosts): ok
+    again1,web[01-03,05] (5 hosts): ok
     6.1.0
 
     bin (1 host): ok
     ␛[31mred�␍
+
+    cut1 (1 host): ok
+    ab
+    ⟨5.3 GB of stdout not kept⟩
+    yz
 
     long (1 host): ok
     xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
 
     web04 (1 host): ok
     6.12.0
+
+    left1 (1 host): left running
+    begun
 
     web07 (1 host): exit 7
     half a li
@@ -78,8 +87,10 @@ fn grouped() {
     tell1: info: begin
     warning: web[01-02] (2 hosts): web[01-02] has no clock
     warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
+    warning: cut1: 5.3 GB of its output were not kept: --max-output, or no room there
     tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
-    19 hosts: 11 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
+    23 hosts: 13 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown, 2 left running in 30 s
+    left[1-2] (2 hosts): left running
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -95,10 +106,15 @@ fn grouped() {
     hint: ssh-add ~/.ssh/id_ed25519
 
     error: job1: unknown: the connection broke while the job ran
+
+    hint: cronium-run attach 01JRUN
+
     error: job2: rejected: the payload's signature is not by a pinned key
     run 01JRUN: cronium-run show 01JRUN
     4 files kept: cronium-run artifacts 01JRUN -o DIR
     hint: cronium-run logs 01JRUN web07
+    hint: cronium-run attach 01JRUN  follows those that were left
+    hint: cronium-run collect 01JRUN  fetches what is over
     "#);
     assert_eq!(told(Output::Auto), told(Output::Grouped));
 }
@@ -107,18 +123,25 @@ fn grouped() {
 fn grouped_on_a_terminal() {
     insta::assert_snapshot!(told_on_terminal(Output::Grouped), @r#"
     --- stdout
-
-    web[01-03,05] (4 hosts): ok
+    again1,web[01-03,05] (5 hosts): ok
     6.1.0
 
     bin (1 host): ok
     \x1b[31mred�
+
+    cut1 (1 host): ok
+    ab
+    ⟨5.3 GB of stdout not kept⟩
+    yz
 
     long (1 host): ok
     xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
 
     web04 (1 host): ok
     6.12.0
+
+    left1 (1 host): left running
+    begun
 
     web07 (1 host): exit 7
     half a li
@@ -129,6 +152,7 @@ fn grouped_on_a_terminal() {
     job1 (1 host): unknown: the connection broke while the job ran
     started
     --- stderr
+
     tell[1-3],web06 (4 hosts): ok, no output
     web04 (1 host): ok, stderr
     deprecated
@@ -142,8 +166,10 @@ fn grouped_on_a_terminal() {
     tell1: info: begin
     warning: web[01-02] (2 hosts): web[01-02] has no clock
     warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
+    warning: cut1: 5.3 GB of its output were not kept: --max-output, or no room there
     tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
-    19 hosts: 11 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
+    23 hosts: 13 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown, 2 left running in 30 s
+    left[1-2] (2 hosts): left running
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -159,10 +185,15 @@ fn grouped_on_a_terminal() {
     hint: ssh-add ~/.ssh/id_ed25519
 
     error: job1: unknown: the connection broke while the job ran
+
+    hint: cronium-run attach 01JRUN
+
     error: job2: rejected: the payload's signature is not by a pinned key
     run 01JRUN: cronium-run show 01JRUN
     4 files kept: cronium-run artifacts 01JRUN -o DIR
     hint: cronium-run logs 01JRUN web07
+    hint: cronium-run attach 01JRUN  follows those that were left
+    hint: cronium-run collect 01JRUN  fetches what is over
     "#);
 }
 
@@ -170,6 +201,7 @@ fn grouped_on_a_terminal() {
 fn stream() {
     insta::assert_snapshot!(told(Output::Stream), @r#"
     --- stdout
+    cut1:          ab
     web01:         6.1.0
     web02:         6.1.0
     web03:         6.1.0
@@ -179,8 +211,12 @@ fn stream() {
     job1:          started
     long:          xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
     bin:           ␛[31mred�␍
+    cut1:          yz
+    again1:        6.1.0
+    left1:         begun
     web07:         half a li
     --- stderr
+    cut1:          ⟨5.3 GB of stdout not kept⟩
     web04:         deprecated
     web07:         no such file
     tell2:         warn: disk of tell2 is full\nreally
@@ -191,8 +227,10 @@ fn stream() {
     tell1:         error: cannot mount \u{9b}31m
     warning: web[01-02] (2 hosts): web[01-02] has no clock
     warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
+    warning: cut1: 5.3 GB of its output were not kept: --max-output, or no room there
     tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
-    19 hosts: 11 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
+    23 hosts: 13 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown, 2 left running in 30 s
+    left[1-2] (2 hosts): left running
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -208,10 +246,15 @@ fn stream() {
     hint: ssh-add ~/.ssh/id_ed25519
 
     error: job1: unknown: the connection broke while the job ran
+
+    hint: cronium-run attach 01JRUN
+
     error: job2: rejected: the payload's signature is not by a pinned key
     run 01JRUN: cronium-run show 01JRUN
     4 files kept: cronium-run artifacts 01JRUN -o DIR
     hint: cronium-run logs 01JRUN web07
+    hint: cronium-run attach 01JRUN  follows those that were left
+    hint: cronium-run collect 01JRUN  fetches what is over
     "#);
 }
 
@@ -219,6 +262,7 @@ fn stream() {
 fn stream_on_a_terminal() {
     insta::assert_snapshot!(told_on_terminal(Output::Stream), @r#"
     --- stdout
+    cut1:          ab
     web01:         6.1.0
     web02:         6.1.0
     web03:         6.1.0
@@ -228,8 +272,12 @@ fn stream_on_a_terminal() {
     job1:          started
     long:          xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
     bin:           \x1b[31mred�
+    cut1:          yz
+    again1:        6.1.0
+    left1:         begun
     web07:         half a li
     --- stderr
+    cut1:          ⟨5.3 GB of stdout not kept⟩
     web04:         deprecated
     web07:         no such file
     tell2:         warn: disk of tell2 is full\nreally
@@ -240,8 +288,10 @@ fn stream_on_a_terminal() {
     tell1:         error: cannot mount \u{9b}31m
     warning: web[01-02] (2 hosts): web[01-02] has no clock
     warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
+    warning: cut1: 5.3 GB of its output were not kept: --max-output, or no room there
     tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
-    19 hosts: 11 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown in 30 s
+    23 hosts: 13 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown, 2 left running in 30 s
+    left[1-2] (2 hosts): left running
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -257,10 +307,15 @@ fn stream_on_a_terminal() {
     hint: ssh-add ~/.ssh/id_ed25519
 
     error: job1: unknown: the connection broke while the job ran
+
+    hint: cronium-run attach 01JRUN
+
     error: job2: rejected: the payload's signature is not by a pinned key
     run 01JRUN: cronium-run show 01JRUN
     4 files kept: cronium-run artifacts 01JRUN -o DIR
     hint: cronium-run logs 01JRUN web07
+    hint: cronium-run attach 01JRUN  follows those that were left
+    hint: cronium-run collect 01JRUN  fetches what is over
     "#);
 }
 
@@ -270,6 +325,7 @@ fn quiet() {
     --- stdout
     --- stderr
     warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
+    warning: cut1: 5.3 GB of its output were not kept: --max-output, or no room there
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -285,6 +341,9 @@ fn quiet() {
     hint: ssh-add ~/.ssh/id_ed25519
 
     error: job1: unknown: the connection broke while the job ran
+
+    hint: cronium-run attach 01JRUN
+
     error: job2: rejected: the payload's signature is not by a pinned key
     "#);
 }
@@ -398,6 +457,15 @@ fn files_of_hosts_and_events() {
         assert_eq!(std::fs::read(out.join(format!("{name}.stdout"))).unwrap(), host.stdout);
         assert_eq!(std::fs::read(out.join(format!("{name}.stderr"))).unwrap(), host.stderr);
     }
+    // What is missing stands beside what is there.
+    let notes: Vec<_> = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().unwrap() == "cut")
+        .collect();
+    assert_eq!(notes, [out.join("cut1.stdout.cut")]);
+    let note = std::fs::read_to_string(&notes[0]).unwrap();
+    assert_eq!(note, "5261334937 bytes are missing behind byte 3\n");
     let lines = std::fs::read_to_string(log).unwrap();
     let read: Vec<Event> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(read, told);

@@ -1,5 +1,7 @@
 //! Durations and sizes as people say them.
 
+use crate::event::Stream;
+
 /// `0.3 s`, `12 s`, `2 min 5 s`, `3 h 7 min`, `2 d 4 h`.
 pub fn duration(milliseconds: u64) -> String {
     // Rounded first, so that 59.96 s is no `60.0 s`.
@@ -31,6 +33,11 @@ pub fn size(bytes: u64) -> String {
     let unit = (0..UNITS.len()).find(|unit| tenths(*unit) < 10_000).unwrap_or(UNITS.len() - 1);
     let tenths = tenths(unit);
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// What stands where bytes are missing: `⟨4.9 GB of stdout not kept⟩`.
+pub fn gap(bytes: u64, stream: Stream) -> String {
+    format!("⟨{} of {} not kept⟩", size(bytes), stream.as_str())
 }
 
 /// `1 host`, `4 hosts`.

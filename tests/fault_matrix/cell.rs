@@ -239,6 +239,10 @@ impl<'f> Cell<'f> {
         if let Some(disk) = &self.disk {
             disk.free();
         }
+        if matches!(self.moment, Moment::Connect | Moment::Upload) {
+            // A shell that waits for the rest of the runner ends with its link: when sshd's keepalive says so.
+            self.proxy.reset();
+        }
     }
 
     /// Collects until there is nothing more to fetch; what stays open or lies about all the same.

@@ -7,8 +7,8 @@ mod harness;
 mod cell;
 mod matrix;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use cell::Cell;
@@ -23,6 +23,7 @@ const MATRIX: &str = "
 
 /// Cells at work at once: they wait more than they work.
 const AT_ONCE: usize = 10;
+const KEYS: u8 = 99;
 
 #[test]
 fn every_fault_at_every_moment() {
@@ -35,31 +36,34 @@ fn every_fault_at_every_moment() {
         .collect();
     let fleet = fleet(&cells);
     let keys = Environment::new();
-    // Its key is made on the way.
-    keys.exec(&fleet, &fleet.name(1)).args(["--", "true"]).run().ignore();
+    // Its key is made on the way; the host is none of those below.
+    keys.exec(&fleet, &fleet.name(KEYS)).args(["--", "true"]).run().ignore();
 
     let rows: Mutex<Vec<Option<String>>> = Mutex::new(vec![None; cells.len()]);
-    let next = AtomicUsize::new(0);
+    let mut begun: Vec<Option<Cell>> = Vec::new();
+    for (at, (moment, fault)) in cells.iter().copied().enumerate() {
+        let makes_sense = makes_no_sense(moment, fault).is_none() && (is_root || !fault.needs_root());
+        begun.push(makes_sense.then(|| Cell::new(moment, fault, &fleet, at as u8 + 1, &keys)));
+    }
+    let waiting = Mutex::new(begun.into_iter().enumerate());
+    let next = || waiting.lock().unwrap().next();
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((moment, fault)) = cells.get(at).copied() else { break };
-                    let head = format!("{:<25} | {:<20} | ", moment.name(), fault.name());
-                    let row = match makes_no_sense(moment, fault) {
-                        Some(why) => format!("no cell: {why}"),
-                        None if fault.needs_root() && !is_root => {
+                while let Some((at, cell)) = next() {
+                    let (moment, fault) = cells[at];
+                    let row = match (cell, makes_no_sense(moment, fault)) {
+                        (_, Some(why)) => format!("no cell: {why}"),
+                        (None, None) => {
                             eprintln!("NOT CHECKED: only root can mount a small disk; run tests/run as root");
                             continue;
                         }
-                        None => {
-                            let cell = Cell::new(moment, fault, &fleet, at as u8 + 1, &keys);
-                            let observed =
-                                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cell.observe()));
-                            observed.map_or_else(|_| "PANICKED".to_owned(), |observed| observed.to_string())
-                        }
+                        (Some(cell), None) => match catch_unwind(AssertUnwindSafe(|| cell.observe())) {
+                            Ok(observed) => observed.to_string(),
+                            Err(_) => "PANICKED".to_owned(),
+                        },
                     };
+                    let head = format!("{:<25} | {:<20} | ", moment.name(), fault.name());
                     rows.lock().unwrap()[at] = Some(head + &row);
                 }
             });
@@ -74,7 +78,7 @@ fn every_fault_at_every_moment() {
 }
 
 fn fleet(cells: &[(Moment, Fault)]) -> Fleet {
-    let mut plan = FleetPlan::default();
+    let mut plan = FleetPlan::default().host(KEYS);
     for (at, (_, fault)) in cells.iter().enumerate() {
         plan = plan.host_with(at as u8 + 1, |host| {
             if *fault == Fault::HostDiskFull {

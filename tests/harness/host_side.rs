@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, Signal, getsid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::Fleet;
 
@@ -22,9 +22,12 @@ impl HostProcess {
         self.command.split(' ').nth(1) == Some("run")
     }
 
-    fn leads_session(&self) -> bool {
-        let pid = Pid::from_raw(self.pid as i32).unwrap();
-        getsid(Some(pid)).is_ok_and(|session| session == pid)
+    /// Whether its parent is sshd, or the shell that sshd started.
+    fn is_in_session(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let parent = stat.rsplit(')').next().unwrap_or_default().split_whitespace().nth(1);
+        let comm = fs::read_to_string(format!("/proc/{}/comm", parent.unwrap_or("0"))).unwrap_or_default();
+        comm.starts_with("sshd") || comm.trim().ends_with("sh")
     }
 }
 
@@ -79,14 +82,14 @@ impl Fleet {
         of_host.map(|(pid, path)| HostProcess { pid, command: command(&path) }).collect()
     }
 
-    /// The processes that own runs: they have left the session of sshd.
+    /// The processes that own runs: what started them is one, too, or gone.
     pub fn supervisors(&self, number: u8) -> Vec<HostProcess> {
-        self.processes(number).into_iter().filter(|one| one.is_stub() && one.leads_session()).collect()
+        self.processes(number).into_iter().filter(|one| one.is_stub() && !one.is_in_session()).collect()
     }
 
     /// The processes between sshd and those.
     pub fn relays(&self, number: u8) -> Vec<HostProcess> {
-        self.processes(number).into_iter().filter(|one| one.is_stub() && !one.leads_session()).collect()
+        self.processes(number).into_iter().filter(|one| one.is_stub() && one.is_in_session()).collect()
     }
 
     /// What runs have left on host `number`: processes, run folders, and what else is in the state folder.
@@ -115,8 +118,7 @@ impl Fleet {
 fn is_tombstone(folder: &Path) -> bool {
     let about = fs::read(folder.join("about")).unwrap_or_default();
     let about: serde_json::Value = serde_json::from_slice(&about).unwrap_or_default();
-    let barred = &about["barred"];
-    (barred == true || barred.is_u64()) && !folder.join("spool").exists()
+    about["state"] == "barred" && !folder.join("spool").exists()
 }
 
 fn all() -> Vec<(u32, PathBuf)> {
