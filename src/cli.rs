@@ -34,6 +34,7 @@ mod launch;
 mod listing;
 mod logging;
 mod logs;
+mod operator;
 mod pack;
 mod privilege;
 mod rollout;

@@ -13,6 +13,7 @@ use super::Context;
 use super::artifact_store::LedgerArtifacts;
 use super::gate::ShellGate;
 use super::hooks::{HookArgs, Hooks};
+use super::operator::Operator;
 use super::strangers::AskOperator;
 use super::variables::LedgerVariables;
 use crate::error::{Error, ExitCode, OrFail, Result};
@@ -112,6 +113,7 @@ pub fn launch(
         hosts: plan.hosts(),
     };
     let recorder = ledger.recorder(&plan.run);
+    let operator = Operator::new(&context.term, reporters.pending());
     let mut sink = LedgerFirst { recorder, reporters: &mut reporters, hooks: &mut hooks };
     let gate = plan.strategy.gate.as_ref();
     let ask = AskOperator::new(telling.is_for_people(), &context.term);
@@ -121,6 +123,7 @@ pub fn launch(
         artifacts: Arc::new(LedgerArtifacts(ledger.artifacts())),
         gate: gate.map(|gate| Box::new(ShellGate::new(gate, &context.term)) as Box<dyn fleet::Gate>),
         vouch: ask.map(|ask| Arc::new(ask) as Arc<dyn fleet::Vouch>),
+        operator: Arc::new(operator),
     };
     let summary = fleet::run(&plan, means, started, &mut sink)?;
     let recorded = sink.recorder.finish();

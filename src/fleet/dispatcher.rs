@@ -67,8 +67,11 @@ impl<'a> Dispatcher<'a> {
             }
         }
         // Word of it is lost where it came while the queue was full.
-        if *self.stop.borrow() >= Stop::Cancel {
-            self.stopping(StopReason::Interrupted);
+        let level = *self.stop.borrow();
+        match level {
+            Stop::Cancel | Stop::Leave => self.stopping(StopReason::Interrupted),
+            Stop::Detach => self.stopping(StopReason::Detached),
+            Stop::No | Stop::Drain => {}
         }
         for index in std::mem::take(&mut self.open) {
             self.untold(index);
@@ -83,12 +86,16 @@ impl<'a> Dispatcher<'a> {
         let mut result = HostResult::bare(Outcome::Skipped, Timestamp::now());
         if self.begun_hosts.contains(&index) {
             result.outcome = Outcome::Unknown;
+            let hint = match self.plan.run() {
+                Some(_) => format!("cronium-run attach {}", self.plan.run),
+                None => "run the same command again".to_owned(),
+            };
             result.failure = Some(Failure {
                 phase: Phase::Lost,
                 kind: "left".into(),
                 message: "cronium-run left before the host had ended".into(),
                 causes: Vec::new(),
-                hint: Some("the script may have finished: look at the host before you run it again".into()),
+                hint: Some(hint),
             });
         }
         self.summary.add(result.outcome);
