@@ -34,6 +34,10 @@ complete -c cronium-run -n "__fish_cronium_run_needs_command" -s h -l help -d 'P
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -s V -l version -d 'Print version'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "exec" -d 'Run a payload, a script or a command on many hosts'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "deploy" -d 'Put the stub, payloads and trusted keys on hosts, and run nothing'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "attach" -d 'Go on with a run that was detached, interrupted or lost: stream it from where this ledger stands'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "collect" -d 'Fetch what hosts have finished since nobody listened, and settle what is unknown'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "cancel" -d 'Kill a run on hosts where it still goes on, and fetch what it left'
+complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "rerun" -d 'Run the same payload again on hosts of a past run'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "init" -d 'Make a payload folder from a template'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "pack" -d 'Pack a folder into a signed payload'
 complete -c cronium-run -n "__fish_cronium_run_needs_command" -f -a "sign" -d 'Sign a payload'
@@ -171,6 +175,190 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s q -l 
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand deploy" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, ssh_config, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s l -l limit -d 'Only those of the targets that this names, too' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s x -l exclude -d 'None of the targets that this names' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s p -l port -d 'The port; host:port says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l private-key -d 'A private key to try before those of ssh_config and the agent (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s J -l jump -d 'Jump hosts on the way to every target, user@host:port with commas between; none goes straight' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l host-key -d 'How host keys are checked [default: as ssh_config says, else ask]' -r -f -a "ask\t'You are asked about unknown keys, once for all; where nobody can be, as strict'
+strict\t'An unknown or changed key is refused'
+accept-new\t'An unknown key is recorded, a changed one refused'
+off\t'No check at all'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s b -l become -d 'Run as root, or as --become-user, instead of the user who logs in; =false where the inventory says so' -r -f -a "true\t''
+false\t''"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l become-user -d 'The user that --become makes scripts run as [default: root]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l become-method -d 'The program that --become asks [default: sudo]' -r -f -a "sudo\t''
+doas\t'With a password, over a terminal of its own'
+su\t'Always with a password: that of the user to become'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l become-password-file -d 'The first line of a file in place of the password that --ask-become-pass asks for' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l reconnect -d 'How long a lost connection is tried to be made again: 30s, 5m; 0 not at all [default: as the run did, else 5m]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s o -l output -d 'What to print' -r -f -a "auto\t'Progress while the run goes on, then `grouped`'
+stream\t'Lines as they come, each behind the name of its host'
+grouped\t'At the end: identical output once, under the set of its hosts'
+json\t'At the end: one JSON document'
+jsonl\t'Every event as it comes, one line of JSON each'
+quiet\t'Nothing but errors'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l junit -d 'Write the outcome of every host as JUnit XML, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l events -d 'Write every event as a line of JSON, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l output-dir -d 'Write each host\'s output to files of its own, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l on-condition -d 'Run a shell command here for each host whose script told `condition true` last' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l on-notify -d 'Run a shell command here for each `cronium notify` of a script' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l adopt -d 'Take up a run that is not in this ledger'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s K -l ask-become-pass -d 'Ask once for the password that the hosts\' sudo, doas or su wants'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s q -l quiet -d 'No progress and no summary: only data and errors'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, ssh_config, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s l -l limit -d 'Only those of the targets that this names, too' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s x -l exclude -d 'None of the targets that this names' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s p -l port -d 'The port; host:port says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l private-key -d 'A private key to try before those of ssh_config and the agent (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s J -l jump -d 'Jump hosts on the way to every target, user@host:port with commas between; none goes straight' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l host-key -d 'How host keys are checked [default: as ssh_config says, else ask]' -r -f -a "ask\t'You are asked about unknown keys, once for all; where nobody can be, as strict'
+strict\t'An unknown or changed key is refused'
+accept-new\t'An unknown key is recorded, a changed one refused'
+off\t'No check at all'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s b -l become -d 'Run as root, or as --become-user, instead of the user who logs in; =false where the inventory says so' -r -f -a "true\t''
+false\t''"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l become-user -d 'The user that --become makes scripts run as [default: root]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l become-method -d 'The program that --become asks [default: sudo]' -r -f -a "sudo\t''
+doas\t'With a password, over a terminal of its own'
+su\t'Always with a password: that of the user to become'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l become-password-file -d 'The first line of a file in place of the password that --ask-become-pass asks for' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l reconnect -d 'How long a lost connection is tried to be made again: 30s, 5m; 0 not at all [default: as the run did, else 5m]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s o -l output -d 'What to print' -r -f -a "text\t'Text for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l on-condition -d 'Run a shell command here for each host whose script told `condition true` last' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l on-notify -d 'Run a shell command here for each `cronium notify` of a script' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s K -l ask-become-pass -d 'Ask once for the password that the hosts\' sudo, doas or su wants'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, ssh_config, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -s l -l limit -d 'Only those of the targets that this names, too' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -s x -l exclude -d 'None of the targets that this names' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -s p -l port -d 'The port; host:port says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -l private-key -d 'A private key to try before those of ssh_config and the agent (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -s J -l jump -d 'Jump hosts on the way to every target, user@host:port with commas between; none goes straight' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -l host-key -d 'How host keys are checked [default: as ssh_config says, else ask]' -r -f -a "ask\t'You are asked about unknown keys, once for all; where nobody can be, as strict'
+strict\t'An unknown or changed key is refused'
+accept-new\t'An unknown key is recorded, a changed one refused'
+off\t'No check at all'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -s b -l become -d 'Run as root, or as --become-user, instead of the user who logs in; =false where the inventory says so' -r -f -a "true\t''
+false\t''"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -l become-user -d 'The user that --become makes scripts run as [default: root]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -l become-method -d 'The program that --become asks [default: sudo]' -r -f -a "sudo\t''
+doas\t'With a password, over a terminal of its own'
+su\t'Always with a password: that of the user to become'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -l become-password-file -d 'The first line of a file in place of the password that --ask-become-pass asks for' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -s o -l output -d 'What to print' -r -f -a "text\t'Text for people'
+json\t'One JSON document'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -s K -l ask-become-pass -d 'Ask once for the password that the hosts\' sudo, doas or su wants'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand cancel" -s V -l version -d 'Print version'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s i -l inventory -d 'An inventory: hosts.yaml, a list of hosts, Ansible\'s INI or YAML, ssh_config, or a program that prints JSON (repeat) [default: $XDG_CONFIG_HOME/cronium-run/hosts.yaml]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s l -l limit -d 'Only those of the targets that this names, too' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s x -l exclude -d 'None of the targets that this names' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s u -l user -d 'The user to log in as; user@host says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s p -l port -d 'The port; host:port says it for one target and wins' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l private-key -d 'A private key to try before those of ssh_config and the agent (repeat)' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s J -l jump -d 'Jump hosts on the way to every target, user@host:port with commas between; none goes straight' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s F -l ssh-config -d 'The only ssh_config to read; none reads none [default: ~/.ssh/config and /etc/ssh/ssh_config]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l ssh-option -d 'A setting of ssh_config that wins over all files, such as ConnectTimeout=3 (repeat)' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l known-hosts -d 'The only file of host keys; new ones are added to it [default: as ssh_config says]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l host-key -d 'How host keys are checked [default: as ssh_config says, else ask]' -r -f -a "ask\t'You are asked about unknown keys, once for all; where nobody can be, as strict'
+strict\t'An unknown or changed key is refused'
+accept-new\t'An unknown key is recorded, a changed one refused'
+off\t'No check at all'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l password-file -d 'The first line of a file in place of the password that --ask-pass asks for' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l connect-timeout -d 'How long TCP, key exchange and login may take each: 10, 10s, 1m [default: as ssh_config says, else 10s]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s b -l become -d 'Run as root, or as --become-user, instead of the user who logs in; =false where the inventory says so' -r -f -a "true\t''
+false\t''"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l become-user -d 'The user that --become makes scripts run as [default: root]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l become-method -d 'The program that --become asks [default: sudo]' -r -f -a "sudo\t''
+doas\t'With a password, over a terminal of its own'
+su\t'Always with a password: that of the user to become'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l become-password-file -d 'The first line of a file in place of the password that --ask-become-pass asks for' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s f -l forks -d 'How many hosts at once' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l serial -d 'Sizes of batches, one after the other: 5 or 1,10%,50%; the last repeats, a part is one of all hosts' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l canary -d 'So many hosts alone first: one that is not ok stops the run with exit code 7' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l max-fail -d 'More failed, unreachable, timed out or rejected hosts stop the run with exit code 7: 3, 10%' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l retries -d 'How often a host is tried again that could not be reached and was sent no job' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l gate -d 'A shell command run here between batches: unless it exits 0, the run stops with exit code 7' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l gate-timeout -d 'The gate is killed after this time, and the run stops' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l pause -d 'Wait between batches, before the gate: 30s, 5m' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s o -l output -d 'What to print' -r -f -a "auto\t'Progress while the run goes on, then `grouped`'
+stream\t'Lines as they come, each behind the name of its host'
+grouped\t'At the end: identical output once, under the set of its hosts'
+json\t'At the end: one JSON document'
+jsonl\t'Every event as it comes, one line of JSON each'
+quiet\t'Nothing but errors'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l junit -d 'Write the outcome of every host as JUnit XML, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l events -d 'Write every event as a line of JSON, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l output-dir -d 'Write each host\'s output to files of its own, too' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l on-condition -d 'Run a shell command here for each host whose script told `condition true` last' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l on-notify -d 'Run a shell command here for each `cronium notify` of a script' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l ledger -d 'The ledger: a SQLite file [default: $XDG_STATE_HOME/cronium-run/ledger.db]' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l color -d 'When to use colour' -r -f -a "auto\t'Where the stream is a terminal; NO_COLOR, CLICOLOR_FORCE and CLICOLOR are heeded'
+always\t'Everywhere, in files too'
+never\t'Nowhere'"
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l failed -d 'On hosts where the script failed, timed out, was rejected or cancelled'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l unreachable -d 'On hosts that were not reached'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l unknown -d 'On hosts whose end is not known: the script may have run there'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l not-run -d 'On hosts that did not get their turn'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l all -d 'On every host of the run, those where it succeeded and those that were left running, too'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s K -l ask-become-pass -d 'Ask once for the password that the hosts\' sudo, doas or su wants'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l list-hosts -d 'Print the hosts and stop'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s C -l check -d 'Print what would be done and touch nothing'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s q -l quiet -d 'No progress and no summary: only data and errors'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s V -l version -d 'Print version'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand init" -l interpreter -d 'What runs the script' -r -f -a "bash\t''
 python\t''
 node\t''"
@@ -309,6 +497,7 @@ succeeded\t''
 failed\t''
 stopped\t''
 unknown\t''
+detached\t''
 interrupted\t''"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -l host -d 'Only runs on this host, named as it was in the run' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand runs" -s o -l output -d 'What to print' -r -f -a "text\t'Text for people'
@@ -524,26 +713,30 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -l log
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand generate" -s V -l version -d 'Print version'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "exec" -d 'Run a payload, a script or a command on many hosts'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "deploy" -d 'Put the stub, payloads and trusted keys on hosts, and run nothing'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "init" -d 'Make a payload folder from a template'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "pack" -d 'Pack a folder into a signed payload'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "sign" -d 'Sign a payload'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "verify" -d 'Verify a payload\'s signature and contents'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "inspect" -d 'Show what a payload holds'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "keygen" -d 'Make a signing key pair'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "hosts" -d 'Show which hosts a selection names, and how they are reached'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "doctor" -d 'Look at hosts before running anything: login, sudo, runner\'s cache, interpreters, forwarding, clock'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "runs" -d 'List past runs, newest first'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "show" -d 'Show one run: what was run, and how each host ended'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "logs" -d 'Print what hosts printed: their stdout on stdout, their stderr on stderr'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "artifacts" -d 'List the files that scripts left, or write them into a folder'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "keeper" -d 'Look at the connections that --persist keeps, or close them'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "vars" -d 'Read and write the variables that scripts share'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "demo" -d 'Run a signed sample payload on SSH hosts of our own'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "generate" -d 'Write man pages and completion scripts into a folder'
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "exec" -d 'Run a payload, a script or a command on many hosts'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "deploy" -d 'Put the stub, payloads and trusted keys on hosts, and run nothing'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "attach" -d 'Go on with a run that was detached, interrupted or lost: stream it from where this ledger stands'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "collect" -d 'Fetch what hosts have finished since nobody listened, and settle what is unknown'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "cancel" -d 'Kill a run on hosts where it still goes on, and fetch what it left'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "rerun" -d 'Run the same payload again on hosts of a past run'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "init" -d 'Make a payload folder from a template'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "pack" -d 'Pack a folder into a signed payload'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "sign" -d 'Sign a payload'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "verify" -d 'Verify a payload\'s signature and contents'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "inspect" -d 'Show what a payload holds'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "keygen" -d 'Make a signing key pair'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "hosts" -d 'Show which hosts a selection names, and how they are reached'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "doctor" -d 'Look at hosts before running anything: login, sudo, runner\'s cache, interpreters, forwarding, clock'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "runs" -d 'List past runs, newest first'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "show" -d 'Show one run: what was run, and how each host ended'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "logs" -d 'Print what hosts printed: their stdout on stdout, their stderr on stderr'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "artifacts" -d 'List the files that scripts left, or write them into a folder'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "keeper" -d 'Look at the connections that --persist keeps, or close them'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "vars" -d 'Read and write the variables that scripts share'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "demo" -d 'Run a signed sample payload on SSH hosts of our own'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "generate" -d 'Write man pages and completion scripts into a folder'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and not __fish_seen_subcommand_from exec deploy attach collect cancel rerun init pack sign verify inspect keygen hosts doctor runs show logs artifacts keeper vars demo completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from keeper" -f -a "status" -d 'List the connections that are kept: ready (a runner waits there), open, or in use'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from keeper" -f -a "stop" -d 'Close all kept connections, unless a command is at work over one'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand help; and __fish_seen_subcommand_from keeper" -f -a "serve" -d 'Be the keeper: started by commands that need one'

@@ -1,10 +1,12 @@
 //! The command line: one file a command, with its arguments and its `run`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rustix::process::DumpableBehavior;
 
 use crate::config;
@@ -14,7 +16,10 @@ use crate::term::{Color, Term};
 
 pub mod artifact_store;
 mod artifacts;
+mod attach;
+mod cancel;
 mod ci;
+mod collect;
 mod completions;
 pub mod connect;
 mod demo;
@@ -31,15 +36,20 @@ mod inspect;
 mod keeper;
 mod keygen;
 mod launch;
+mod left_open;
 mod listing;
 mod logging;
 mod logs;
 mod operator;
+mod order;
 mod pack;
 mod privilege;
+mod rerun;
+mod resume;
 mod rollout;
 mod runs;
 pub mod settings;
+mod settled;
 mod shell;
 mod show;
 mod sign;
@@ -95,12 +105,25 @@ pub struct Global {
     /// Log more (repeat); to stderr where no --log-file is named
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
+    /// The long names of flags of the command that stand on the command line.
+    #[arg(skip)]
+    pub given: BTreeSet<String>,
+}
+
+impl Global {
+    pub fn is_given(&self, long: &str) -> bool {
+        self.given.contains(long)
+    }
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Exec(Box<exec::Args>),
     Deploy(Box<deploy::Args>),
+    Attach(Box<attach::Args>),
+    Collect(Box<collect::Args>),
+    Cancel(Box<cancel::Args>),
+    Rerun(Box<rerun::Args>),
     Init(init::Args),
     Pack(pack::Args),
     Sign(sign::Args),
@@ -198,7 +221,21 @@ fn parse() -> Result<Cli> {
             return Err(error);
         }
     };
-    Cli::from_arg_matches(&matches).map_err(|error| error.exit())
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    cli.global.given = given(&command, &matches);
+    Ok(cli)
+}
+
+/// As opposed to defaults, configuration files and the environment: those say how things are done here,
+/// always.
+fn given(command: &clap::Command, matches: &ArgMatches) -> BTreeSet<String> {
+    let Some((name, matches)) = matches.subcommand() else { return BTreeSet::new() };
+    let arguments = command.find_subcommand(name).into_iter().flat_map(clap::Command::get_arguments);
+    let is_given = |arg: &&clap::Arg| {
+        let id = arg.get_id().as_str();
+        matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    arguments.filter(is_given).filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
 }
 
 /// What `ssh -o` takes, another flag takes here.
@@ -217,6 +254,10 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitCode> {
     match command {
         Command::Exec(args) => exec::run(*args, context),
         Command::Deploy(args) => deploy::run(*args, context),
+        Command::Attach(args) => attach::run(*args, context),
+        Command::Collect(args) => collect::run(*args, context),
+        Command::Cancel(args) => cancel::run(*args, context),
+        Command::Rerun(args) => rerun::run(*args, context),
         Command::Init(args) => init::run(args, context),
         Command::Pack(args) => pack::run(args, context),
         Command::Sign(args) => sign::run(args, context),

@@ -1,16 +1,19 @@
 //! Runs a plan on its hosts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::error::{OrFail, Result};
-use crate::event::{EventKind, Sink, StopReason, Summary};
+use crate::event::{EventKind, Kept, Sink, StopReason, Summary};
 use crate::helper_api::{Api, ArtifactStore};
-use crate::plan::Plan;
+use crate::plan::{Plan, Task};
 use crate::transport::{Flight, Transport};
 
+mod account;
 mod artifacts;
+mod attach;
 mod dispatcher;
 mod driver;
 mod gate;
@@ -18,9 +21,12 @@ mod host;
 mod inputs;
 mod interrupt;
 mod job;
+mod listening;
 mod opening;
 mod operator;
 mod outcome;
+mod parting;
+mod reconnect;
 mod rollout;
 mod stranger;
 mod told;
@@ -36,6 +42,9 @@ pub use stranger::{Stranger, Vouch};
 /// them their output.
 const BACKLOG: usize = 256;
 const BACKLOG_BYTES: usize = 16 << 20;
+
+/// At a run's end: for the last results to be kept, and their hosts to hear of it.
+const PARTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// How far a run is to be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,7 +91,7 @@ pub fn run(plan: &Arc<Plan>, means: Means, started: EventKind, sink: &mut dyn Si
     let to_interrupt = sender.downgrade();
     let backlog = Arc::new(Semaphore::new(BACKLOG_BYTES));
     let reports = Reports { sender, backlog, left: stopped.clone() };
-    let stop = Arc::new(stop);
+    let (stop, mut leaving) = (Arc::new(stop), stopped.clone());
     let fleet = Fleet {
         plan: Arc::clone(plan),
         following: job::following(plan, &api),
@@ -92,14 +101,24 @@ pub fn run(plan: &Arc<Plan>, means: Means, started: EventKind, sink: &mut dyn Si
         stopped,
     };
     let dispatcher = Dispatcher::new(plan, Arc::clone(&stop), sink);
-    let may_detach = plan.run().is_some();
+    let may_detach = !matches!(plan.task, Task::Deploy { .. });
     let (ended, over) = oneshot::channel();
     let summary = std::thread::scope(|scope| {
         let telling = scope.spawn(|| dispatcher.run(started, inbox));
         runtime.spawn(interrupt::watch(stop, to_interrupt, operator, may_detach, over));
-        runtime.block_on(Driver::new(fleet, reports, gate, vouch).run());
+        let partings = runtime.block_on(Driver::new(fleet, reports, gate, vouch).run());
         drop(ended);
-        telling.join().expect("the dispatcher does not panic")
+        let summary = telling.join().expect("the dispatcher does not panic");
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = reached(&mut leaving, Stop::Leave) => {}
+                all = partings.end(PARTED_WITHIN) => if !all {
+                    tracing::warn!(run = plan.run, "not all hosts have heard that their results are kept");
+                }
+            }
+        });
+        summary
     });
     transport.save();
     tracing::info!(
@@ -117,8 +136,14 @@ enum Report {
     Host {
         index: usize,
         kind: Box<EventKind>,
+        /// As [`Event::mark`](crate::event::Event::mark).
+        mark: Option<u64>,
         /// Its share of [`BACKLOG_BYTES`]; none where nobody waits for room any more.
         room: Option<OwnedSemaphorePermit>,
+    },
+    /// Called once all that was told before is kept.
+    Keep {
+        kept: Kept,
     },
     Stopping {
         reason: StopReason,
@@ -135,8 +160,8 @@ struct Reports {
 }
 
 impl Reports {
-    /// Tells of a host, when there is room for it.
-    async fn host(&self, index: usize, kind: EventKind) {
+    /// Tells of a host, when there is room for it. `mark`: how far its account is known with that.
+    async fn host(&self, index: usize, kind: EventKind, mark: Option<u64>) {
         let mut left = self.left.clone();
         let share = u32::try_from(kind.weight().min(BACKLOG_BYTES)).unwrap_or(u32::MAX);
         let room = tokio::select! {
@@ -144,7 +169,7 @@ impl Reports {
             room = Arc::clone(&self.backlog).acquire_many_owned(share) => room.ok(),
             () = reached(&mut left, Stop::Leave) => return,
         };
-        self.send(Report::Host { index, kind: Box::new(kind), room }).await;
+        self.send(Report::Host { index, kind: Box::new(kind), mark, room }).await;
     }
 
     /// Waits until there is room, so that what is told stays in order.

@@ -38,7 +38,7 @@ pub const ALL: &str = "all";
 const UNGROUPED: &str = "ungrouped";
 
 /// One host to run on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// As the operator named it; unique in a selection, and the host's name in ledger and reports.
     pub name: String,
@@ -49,7 +49,25 @@ pub struct Target {
     pub privilege: Option<Privilege>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl Target {
+    /// As it may be written down.
+    pub fn without_secrets(&self) -> Self {
+        let address = match &self.address {
+            Address::Local => Address::Local,
+            Address::Ssh(ssh) => Address::Ssh(Box::new(ssh.without_secrets())),
+        };
+        Self { address, ..self.clone() }
+    }
+
+    /// One set of passphrases for all hosts of a run and all jump hosts on the way.
+    pub fn share(&mut self, passphrases: &Passphrases) {
+        if let Address::Ssh(ssh) = &mut self.address {
+            **ssh = ssh.sharing(passphrases);
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Address {
     /// This machine, without SSH.
     Local,
@@ -104,6 +122,14 @@ impl Ssh {
             Some(Proxy::Command(_)) => true,
             Some(Proxy::Jump(jump)) => jump.needs_program(),
         }
+    }
+
+    fn sharing(&self, passphrases: &Passphrases) -> Self {
+        let proxy = match &self.proxy {
+            Some(Proxy::Jump(jump)) => Some(Proxy::Jump(Arc::new(jump.sharing(passphrases)))),
+            proxy => proxy.clone(),
+        };
+        Self { passphrases: passphrases.clone(), proxy, ..self.clone() }
     }
 
     /// For whoever lives longer than connecting takes.

@@ -32,13 +32,16 @@ mod blob;
 mod connection;
 mod fault;
 mod hex;
+mod orders;
 mod reader;
 mod record;
 mod replay;
+mod resumed;
 mod run;
 mod run_lock;
 mod run_recorder;
 mod schema;
+mod settled;
 mod snapshot;
 mod variables;
 mod writer;
@@ -48,9 +51,11 @@ mod tests;
 
 pub use artifacts::{Artifacts, Content, NewArtifact};
 pub use blob::Output;
+pub use orders::{Orders, SealedOrder};
 pub use reader::{Artifact, PastWrite, Reader, Shown, Stored};
 pub use replay::Events;
-pub use run::{HostRow, NewRun, Run, RunFilter, RunStatus};
+pub use resumed::{GoesOn, Resumed};
+pub use run::{HostRow, Known, NewRun, Run, RunFilter, RunStatus, SignedPayload};
 pub use run_recorder::RunRecorder;
 pub use variables::{Act, Author, Bulk, Listed, Unread, Variable, Variables, Write, Written};
 
@@ -117,12 +122,25 @@ impl Ledger {
         }
         let shared = &self.inner.shared;
         // Before the row: whoever sees the row sees the lock.
-        let lock = RunLock::take(&shared.path, &run.id)
-            .map_err(|error| Fault::from(error).on(&shared.path, "write"))?;
+        let lock = RunLock::take(&shared.path, &run.id).map_err(|fault| fault.on(&shared.path, "write"))?;
         let id = run.id.clone();
         self.call(move |connection| record::begin(connection, &run))?;
         shared.locks.lock().unwrap_or_else(PoisonError::into_inner).insert(id, lock);
         Ok(())
+    }
+
+    /// Takes up a run that has begun before and that nobody else works on. Nothing is written before its
+    /// first event.
+    pub fn resume_run(&self, run: &str) -> Result<Resumed> {
+        let shared = &self.inner.shared;
+        let lock = RunLock::take(&shared.path, run).map_err(|fault| fault.on(&shared.path, "write"))?;
+        shared.locks.lock().unwrap_or_else(PoisonError::into_inner).insert(run.to_owned(), lock);
+        Ok(Resumed { recorder: self.recorder(run) })
+    }
+
+    /// `key_file` is that of [`Ledger::variables`].
+    pub fn orders(&self, key_file: PathBuf) -> Orders {
+        Orders::new(self.clone(), key_file)
     }
 
     /// Where the events of a run that has begun go. One recorder a run.

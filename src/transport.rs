@@ -107,6 +107,21 @@ impl Transport {
         Ok((connection, link, hello))
     }
 
+    /// As [`start`](Self::start), over a connection of its own: a kept one may have died unnoticed.
+    pub async fn start_anew(
+        &self,
+        target: &Target,
+        first: &Flight,
+        step: impl Fn(Step),
+    ) -> Result<(Connection, Link, Hello), Fault> {
+        let connection = match &target.address {
+            Address::Local => Connection::Local(local::Local),
+            Address::Ssh(address) => Connection::Ssh(self.own(address, &step).await?),
+        };
+        let (link, hello) = connection.begin(target.privilege.as_ref(), first, step).await?;
+        Ok((connection, link, hello))
+    }
+
     async fn own(&self, address: &Ssh, step: &impl Fn(Step)) -> Result<Remote, Fault> {
         Ok(Remote::Own(Box::new(self.ssh.connect(address, step).await?)))
     }

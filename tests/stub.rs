@@ -1,9 +1,11 @@
 //! The stubs as they are built: static, small, and alive on both architectures.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use cronium_wire::message::{End, FromStub};
+use cronium_wire::message::{End, FromStub, Job, RunState, ToStub};
 
 mod harness;
 
@@ -104,4 +106,244 @@ fn run_a_job(command: Command, arch: Arch) {
     assert_eq!(finished.end, End::Exited { code: 5 });
     let runs = home.path().join(".local/state/cronium-run/runs");
     assert_eq!(fs::read_dir(runs).map_or(0, Iterator::count), 0, "the run folder is gone");
+}
+
+/// A job whose script is `script`, and its payload.
+fn shell(script: &str) -> (Job, Vec<u8>) {
+    let payload = Archive::new(harness::MANIFEST).file("run.sh", format!("#!/bin/sh\n{script}\n").as_bytes());
+    let payload = payload.finish();
+    (TestKey::new(1).job(&payload), payload)
+}
+
+/// Lines of stdout, whole; panics where numbers of frames are not one behind the other from `from`.
+#[track_caller]
+fn stdout(seen: &[(u64, FromStub)], from: u64) -> String {
+    let mut out = Vec::new();
+    let mut due = from;
+    for (seq, message) in seen.iter().filter(|(_, message)| message.is_numbered()) {
+        assert_eq!(*seq, due, "{message:?}");
+        due += 1;
+        if let FromStub::Stdout(bytes) = message {
+            out.extend_from_slice(bytes);
+        }
+    }
+    String::from_utf8(out).unwrap()
+}
+
+fn end(seen: &[(u64, FromStub)]) -> &End {
+    match seen.last() {
+        Some((_, FromStub::Finished(finished))) => &finished.end,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits for what another process does.
+#[track_caller]
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn runs(home: &Path) -> Vec<String> {
+    let entries = fs::read_dir(home.join(".local/state/cronium-run/runs")).into_iter().flatten();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn is_alive(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// The link is lost while the script runs, in many places: what comes over the next one goes on exactly.
+#[test]
+fn the_relay_is_killed_and_the_run_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell("for i in $(seq 40); do echo line $i; sleep 0.05; done; exit 7");
+    let mut stub = SpokenStub::start(home.path());
+    stub.send_job(job, &payload);
+    let supervisor = stub.supervisor();
+    let mut seen = Vec::new();
+    for part in 1..6 {
+        while seen.iter().filter(|(_, message)| matches!(message, FromStub::Stdout(_))).count() < part * 4 {
+            seen.push(stub.next_numbered());
+        }
+        stub.hang_up();
+        let mark = seen.iter().filter(|(_, message)| message.is_numbered()).count() as u64;
+        let (next, state) = SpokenStub::attach(home.path(), mark, true);
+        assert_eq!(state, RunState::Running);
+        stub = next;
+    }
+    seen.extend(stub.until_finished());
+    let want: String = (1..=40).map(|number| format!("line {number}\n")).collect();
+    assert_eq!(stdout(&seen, 0), want);
+    assert_eq!(*end(&seen), End::Exited { code: 7 });
+    stub.acknowledge();
+    assert_eq!(runs(home.path()), [] as [&str; 0]);
+    wait_until("the supervisor ends", || !is_alive(supervisor));
+}
+
+#[test]
+fn a_run_that_ended_alone_is_fetched_later_by_whoever_asks() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell("echo here; sleep 0.3; echo there; echo kept > $CRONIUM_OUT/file");
+    let mut stub = SpokenStub::start(home.path());
+    stub.send_job(job, &payload);
+    while !matches!(stub.next(), FromStub::Stdout(_)) {}
+    let supervisor = stub.supervisor();
+    stub.hang_up();
+    let (mut stub, state) = SpokenStub::attach(home.path(), 0, false);
+    assert_eq!((state, stub.rest()), (RunState::Running, vec![]));
+    wait_until("no process stays", || !is_alive(supervisor));
+    let folder = home.path().join(".local/state/cronium-run/runs/01JAR0M5K8Q9Z3V7C2X4B6N8D0");
+    let mut left: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["about", "control", "lease", "spool"]);
+    // As often as it is asked for, until it is acknowledged.
+    for from in [0, 1, 2, 3, 0] {
+        let (mut stub, state) = SpokenStub::attach(home.path(), from, from % 2 == 0);
+        assert_eq!(state, RunState::Ended);
+        let seen = stub.until_finished();
+        let want = ["here\nthere\n", "here\nthere\n", "there\n", ""][from as usize];
+        assert_eq!(stdout(&seen, from), want, "from {from}");
+        assert_eq!(*end(&seen), End::Exited { code: 0 });
+        stub.hang_up();
+    }
+    let (mut stub, _) = SpokenStub::attach(home.path(), 99, true);
+    let seen = stub.until_finished();
+    assert_eq!(
+        (seen.len(), seen[0].0),
+        (1, 99),
+        "behind a crash of the host the operator may have seen more"
+    );
+    stub.acknowledge();
+    assert_eq!(runs(home.path()), [] as [&str; 0]);
+}
+
+/// What has a session of its own, forks twice, stops itself or is deaf to TERM.
+const ESCAPED: &str = "
+    setsid sh -c 'trap \"\" TERM HUP; echo $$ >> pids; sleep 1000 & echo $! >> pids; wait; sleep 1000' &
+    setsid sh -c 'sh -c \"echo \\$\\$ >> pids; kill -STOP \\$\\$; sleep 1000\" & exit' &
+    (setsid setsid sleep 1000 & echo $! >> pids) &
+    sleep 0.3
+    echo $$ >> pids
+    echo ready
+    ";
+
+fn pids(home: &Path) -> Vec<i32> {
+    let work = home.join(".local/state/cronium-run/runs/01JAR0M5K8Q9Z3V7C2X4B6N8D0/work/pids");
+    let text = fs::read_to_string(work).unwrap();
+    text.lines().map(|line| line.parse().unwrap()).collect()
+}
+
+/// With its relay, or without.
+#[test]
+fn the_supervisor_is_killed_and_nothing_runs_on() {
+    for with_relay in [true, false] {
+        let home = tempfile::tempdir().unwrap();
+        let (job, payload) = shell(&format!("{ESCAPED} sleep 1000"));
+        let mut stub = SpokenStub::start(home.path());
+        stub.send_job(job, &payload);
+        while !matches!(stub.next(), FromStub::Stdout(_)) {}
+        let pids = pids(home.path());
+        assert_eq!(pids.len(), 5, "{pids:?}");
+        let supervisor = rustix::process::Pid::from_raw(stub.supervisor()).unwrap();
+        if with_relay {
+            rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).unwrap();
+            assert_eq!(stub.rest(), []);
+            wait_until("all are gone", || !pids.iter().any(|pid| is_alive(*pid)));
+        } else {
+            stub.hang_up();
+            rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).unwrap();
+        }
+        let (mut stub, state) = SpokenStub::attach(home.path(), 1, true);
+        assert_eq!(state, RunState::Ended);
+        let seen = stub.until_finished();
+        assert_eq!((stdout(&seen, 1), end(&seen)), ("ready\n".into(), &End::RunnerKilled));
+        wait_until("all are gone", || !pids.iter().any(|pid| is_alive(*pid)));
+        stub.acknowledge();
+        assert_eq!(runs(home.path()), [] as [&str; 0]);
+    }
+}
+
+#[test]
+fn the_newest_link_counts() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell("echo one; sleep 1000");
+    let mut first = SpokenStub::start(home.path());
+    first.send_job(job, &payload);
+    while !matches!(first.next(), FromStub::Stdout(_)) {}
+    let (mut second, state) = SpokenStub::attach(home.path(), 0, true);
+    assert_eq!(state, RunState::Running);
+    assert_eq!(first.rest(), [FromStub::Superseded]);
+    assert!(matches!(second.next(), FromStub::Started(_)));
+    assert_eq!(second.next(), FromStub::Stdout(b"one\n".to_vec()));
+    let (mut third, _) = SpokenStub::attach(home.path(), 2, true);
+    assert_eq!(second.rest(), [FromStub::Superseded]);
+    third.send(&ToStub::Cancel);
+    let seen = third.until_finished();
+    assert_eq!((stdout(&seen, 2).as_str(), end(&seen)), ("", &End::Cancelled));
+    third.acknowledge();
+    assert_eq!(runs(home.path()), [] as [&str; 0]);
+}
+
+#[test]
+fn a_run_that_never_came_never_will() {
+    let home = tempfile::tempdir().unwrap();
+    let (mut stub, state) = SpokenStub::attach(home.path(), 0, true);
+    assert_eq!((state, stub.rest()), (RunState::Barred, vec![]));
+    let (job, payload) = shell("touch ~/began");
+    let (refused, _) = SpokenStub::start(home.path()).end_of(job.clone(), &payload);
+    let End::Refused { phase, kind, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!((phase.as_str(), kind.as_str()), ("exec", "begun"));
+    assert!(!home.path().join("began").exists());
+    let (_, state) = SpokenStub::attach(home.path(), 0, true);
+    assert_eq!(state, RunState::Barred);
+    // Another host that shares the home is none of it.
+    let other = Job { host: "other".into(), ..job };
+    assert_eq!(SpokenStub::start(home.path()).end_of(other, &payload).0, End::Exited { code: 0 });
+    assert!(home.path().join("began").exists());
+}
+
+#[test]
+fn nobody_comes_within_the_lease() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell("echo here; sleep 1000");
+    let mut stub = SpokenStub::start(home.path());
+    stub.send_job(Job { lease_ms: 300, ..job }, &payload);
+    while !matches!(stub.next(), FromStub::Stdout(_)) {}
+    let supervisor = stub.supervisor();
+    stub.hang_up();
+    wait_until("it ends by itself", || !is_alive(supervisor));
+    let (mut stub, state) = SpokenStub::attach(home.path(), 0, true);
+    assert_eq!(state, RunState::Ended);
+    let seen = stub.until_finished();
+    assert_eq!(stdout(&seen, 0), "here\n");
+    assert!(matches!(end(&seen), End::LeaseEnded { after_ms: 300..3000 }), "{seen:?}");
+    stub.acknowledge();
+}
+
+/// What a run of `true` costs, beside the script itself: `cargo test --test stub cost -- --ignored --nocapture`.
+/// `STUB` names another stub to compare with.
+#[test]
+#[ignore = "a measurement"]
+fn cost() {
+    let home = tempfile::tempdir().unwrap();
+    let payload = Archive::new(harness::MANIFEST).file("run.sh", b"#!/bin/sh\n").finish();
+    let stub = std::env::var_os("STUB").map_or_else(|| stub_path(Arch::here()), Into::into);
+    let (mut told, mut gone) = (Vec::new(), Vec::new());
+    for _ in 0..400 {
+        let begun = std::time::Instant::now();
+        let mut spoken = SpokenStub::start_with(Command::new(&stub), home.path());
+        spoken.send_job(TestKey::new(1).job(&payload), &payload);
+        spoken.until_finished();
+        told.push(begun.elapsed().as_secs_f64() * 1000.0);
+        spoken.acknowledge();
+        gone.push(begun.elapsed().as_secs_f64() * 1000.0);
+    }
+    for (what, mut times) in [("its result", told), ("its end", gone)] {
+        times.sort_by(f64::total_cmp);
+        println!("ms to {what}: least {:.2}, median {:.2}, 90 % {:.2}", times[0], times[200], times[360]);
+    }
 }

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::door::Answer;
 use crate::helper_call::{Reply, Request, Scope};
-use crate::journal::Journal;
+use crate::journal;
+use crate::spool::Unsent;
 use crate::tunnel::{Call, Tunnel};
 use crate::uplink::Uplink;
 
@@ -32,11 +33,11 @@ pub struct Desk {
     context: Value,
     helpers: HelperAccess,
     tunnel: Arc<Tunnel>,
-    journal: Journal,
     uplink: Uplink,
     known: Mutex<Known>,
     /// What the run's output is so far; the lock keeps appends in order.
     output: Mutex<Value>,
+    told: Mutex<Said>,
     /// Ids of writes: unique on the host.
     word: String,
     next: AtomicU64,
@@ -61,9 +62,9 @@ impl Desk {
             known: Mutex::new(Known::new(std::mem::take(&mut job.snapshot), &job.scopes, helpers.clone())),
             helpers,
             tunnel,
-            journal: Journal::new(uplink.clone()),
             uplink,
             output: Mutex::new(Value::Null),
+            told: Mutex::default(),
             word,
             next: AtomicU64::new(0),
             used: AtomicBool::new(false),
@@ -71,9 +72,20 @@ impl Desk {
         }
     }
 
-    /// Waits until all writes are with the operator. How calls were answered, if there were any.
-    pub fn close(&self) -> Option<message::Helpers> {
-        self.journal.finish();
+    /// Nothing is told from here on. How calls were answered, if there were any, and what the run's
+    /// condition is.
+    pub fn close(&self) -> (Option<message::Helpers>, Option<bool>) {
+        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Once more, for an operator who comes late and saw it as a frame of long ago.
+        if !output.is_null() {
+            let _ = self.write(Op::Output { value: output });
+        }
+        let mut said = self.said();
+        said.is_closed = true;
+        (self.helpers(), said.condition)
+    }
+
+    fn helpers(&self) -> Option<message::Helpers> {
         if !self.used.load(Ordering::Relaxed) {
             return None;
         }
@@ -101,7 +113,13 @@ impl Desk {
                 self.write(Op::Increment { key, by, scope: scope.map(Scope::name) })
             }
             Request::Unset { key, scope } => self.write(Op::Unset { key, scope: scope.map(Scope::name) }),
-            Request::Condition { condition } => self.tell(Told::Condition { condition }),
+            Request::Condition { condition } => {
+                let reply = self.tell(Told::Condition { condition });
+                if reply.is_ok() {
+                    self.said().condition = Some(condition);
+                }
+                reply
+            }
             Request::Log { level, message, context } => {
                 short("the level", &level, 64)?;
                 short("the message", &message, MAX_TEXT)?;
@@ -135,10 +153,25 @@ impl Desk {
         if told.encode().1.len() > MAX_TOLD {
             return Err(Reply::error(413, format!("it takes more than {} KiB as JSON", MAX_TOLD >> 10)));
         }
-        match self.uplink.send(&told) {
-            Ok(()) => Ok(Reply::ok(Value::Null)),
-            Err(error) => Err(Reply::error(503, format!("the operator is gone: {error}"))),
+        self.append(|| self.uplink.send(&told)).map(|()| Reply::ok(Value::Null))
+    }
+
+    /// Unless nothing is told any more: what follows in the spool is no longer the script's.
+    fn append(&self, tell: impl FnOnce() -> Result<(), Unsent>) -> Result<(), Reply> {
+        let said = self.said();
+        if said.is_closed {
+            return Err(Reply::error(503, "the script has ended"));
         }
+        tell().map_err(|Unsent| {
+            Reply::error(
+                503,
+                "the host has no room for what the operator is to be told, and too much waits already",
+            )
+        })
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn output(&self, value: Value, append: bool) -> Reply {
@@ -236,6 +269,13 @@ impl Desk {
                 format!("the value takes more than {} KiB as JSON", MAX_VALUE >> 10),
             ));
         }
+        // The output has a place of its own in the run's account: it is told in order with the rest, and
+        // is there for whoever comes later.
+        if let Op::Output { .. } = &op {
+            return self
+                .append(|| journal::push(&self.uplink, &Write { id, op }))
+                .map(|()| Reply::ok(Value::Null));
+        }
         if let Some(reply) = self.tunnel.call(&call) {
             if let Some(key) = key.filter(|_| reply.is_ok()) {
                 self.learn(|known| match &op {
@@ -264,15 +304,20 @@ impl Desk {
         let mut known = self.known();
         let effect = Effect::of(&known, &mut op, &id, level)?;
         let readable = key_and_scope(&op).0.is_none_or(|key| self.helpers.may_read(key));
-        self.journal.push(&Write { id, op }).map_err(|_| {
-            Reply::error(503, "the operator cannot be reached, and too much waits for it already")
-        })?;
+        self.append(|| journal::push(&self.uplink, &Write { id, op }))?;
         Ok(effect.map_or(Reply::ok(Value::Null), |effect| effect.take(&mut known, readable)))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the operator was told by the script.
+#[derive(Default)]
+struct Said {
+    condition: Option<bool>,
+    is_closed: bool,
 }
 
 impl Answer for Desk {

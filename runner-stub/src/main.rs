@@ -7,7 +7,9 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+mod about;
 mod artifact;
+mod attach;
 mod desk;
 mod door;
 mod downlink;
@@ -21,10 +23,13 @@ mod payload;
 mod process_tree;
 mod pump;
 mod refusal;
+mod relay;
 mod run_folder;
 mod script;
 mod sdk;
+mod serve;
 mod session;
+mod spool;
 mod stale;
 #[cfg(all(panic = "abort", target_env = "musl"))]
 mod thread_name;

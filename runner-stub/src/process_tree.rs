@@ -4,10 +4,11 @@
 //! descendant, so a walk over `/proc` finds it all.
 
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 
 const PAUSE: Duration = Duration::from_millis(10);
 /// A process that the kernel cannot end sooner (a dead disk, NFS) is given up.
@@ -47,9 +48,58 @@ pub fn end(grace: Duration) {
     }
 }
 
+/// Whether there are descendants: all are below a child of ours, as orphans become ours.
+pub fn has_children() -> bool {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Kills what is left of the script that ran in the folder `work`, whose supervisor is dead: whatever
+/// it started has inherited the name of the folder, unless it took care not to.
+pub fn end_of(work: &Path) {
+    let mut mark = b"CRONIUM_WORK_DIR=".to_vec();
+    mark.extend_from_slice(work.as_os_str().as_encoded_bytes());
+    let is_marked = |pid: &Pid| {
+        let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark)
+    };
+    let begun = Instant::now();
+    while begun.elapsed() < KILL_WITHIN {
+        let mut is_clean = true;
+        for (_, pid) in all() {
+            if let Some(pid) = Pid::from_raw(pid).filter(is_marked) {
+                is_clean = false;
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        if is_clean {
+            return;
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
 /// Every living process below this one; zombies have ended and do not count.
 fn descendants() -> Vec<Pid> {
-    // Parent and child.
+    let mut all = all();
+    let mut found = Vec::new();
+    let mut next = vec![std::process::id() as i32];
+    while let Some(pid) = next.pop() {
+        for (_, child) in all.extract_if(.., |(parent, _)| *parent == pid) {
+            found.extend(Pid::from_raw(child));
+            next.push(child);
+        }
+    }
+    found
+}
+
+/// Every living process: its parent's number and its own.
+fn all() -> Vec<(i32, i32)> {
     let mut all: Vec<(i32, i32)> = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
@@ -60,15 +110,7 @@ fn descendants() -> Vec<Pid> {
             all.push((parent, pid));
         }
     }
-    let mut found = Vec::new();
-    let mut next = vec![std::process::id() as i32];
-    while let Some(pid) = next.pop() {
-        for (_, child) in all.extract_if(.., |(parent, _)| *parent == pid) {
-            found.extend(Pid::from_raw(child));
-            next.push(child);
-        }
-    }
-    found
+    all
 }
 
 /// From `pid (name) state parent …`; the name may hold anything, `)` too (proc(5)).

@@ -20,7 +20,6 @@ pub enum PumpEnd {
     Whole,
     /// A process that outlives the script keeps the stream open: not waited for.
     Held,
-    OperatorGone,
 }
 
 /// Sends what comes on `pipe` until its end, or until a moment after `ended` is closed: when the
@@ -51,9 +50,7 @@ pub fn pump(
             Ok(0) => return PumpEnd::Whole,
             Ok(count) => {
                 owed = owed.saturating_sub(count as u64);
-                if uplink.send(&wrap(buffer[..count].to_vec())).is_err() {
-                    return PumpEnd::OperatorGone;
-                }
+                let _ = uplink.send(&wrap(buffer[..count].to_vec()));
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(_) => return PumpEnd::Whole,
@@ -105,7 +102,9 @@ mod tests {
             decoder.push(&bytes);
             std::iter::from_fn(|| decoder.next().unwrap()).map(|frame| frame.body.len()).sum()
         });
-        let end = pump(pipe, &ended, &Uplink::new(OwnedFd::from(out).into()), FromStub::Stdout);
+        let uplink = Uplink::over(OwnedFd::from(out).into());
+        let end = pump(pipe, &ended, &uplink, FromStub::Stdout);
+        uplink.hang_up();
         (end, operator.join().unwrap())
     }
 

@@ -1,13 +1,34 @@
-//! `~/.local/state/cronium-run/runs/<run-id>/`: everything a run leaves on the host, until its end.
+//! `~/.local/state/cronium-run/runs/<run-id>/`: everything a run leaves on the host, until its result is
+//! acknowledged.
+//!
+//! | name | what | until |
+//! | --- | --- | --- |
+//! | `lease` | locked by the process that looks after the run: its supervisor, else one that was asked for it | the end |
+//! | `about` | whose it is ([`crate::about`]) | the end |
+//! | `control` | a socket: whoever asks for the run is told of it there ([`crate::serve`]) | the end |
+//! | `spool` | what the run tells ([`crate::spool`]); made when the script starts | the end |
+//! | `work`, `out`, `tmp`, `bin` | the script's | the script's end |
+//! | `helper.sock`, `tunnel` | the sockets of its helpers | the script's end |
+//!
+//! A folder is made as `.<run-id>.<word>` and gets its name when it has its lease. That is the gate:
+//! one name is had once, so that a job that comes twice starts once. The name is `<run-id>`, or
+//! `<run-id>.<hash of the host's name>` where another host that shares the home has that one. Only
+//! who holds the lease may remove anything; one that is `barred` or `dropped` (`about`) has none to
+//! hold. Where homes are read-only, folders lie in `/var/tmp` or `/tmp` under random names, and
+//! there is no gate.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
+use crate::about::{ABOUT, About, Closed};
+use crate::fnv::{BASIS, fnv};
+use crate::helper_call::socket::short;
 use crate::identity;
 use crate::refusal::Refusal;
 
@@ -32,18 +53,70 @@ pub const OUT: &str = "out";
 
 /// Locked for as long as the run lives; see [`crate::stale`].
 pub const LEASE: &str = "lease";
+pub const CONTROL: &str = "control";
+pub const SPOOL: &str = "spool";
+/// What stays until the operator has acknowledged the result.
+const KEPT: [&str; 4] = [LEASE, CONTROL, SPOOL, ABOUT];
 
-/// Removed when dropped, with everything in it.
+/// Removed when dropped, with everything in it, unless a script was started in it.
 pub struct RunFolder {
     path: PathBuf,
     /// Where sockets lie: `path`, or a folder of our own where that is too long for a socket.
     sockets: PathBuf,
     lease: Option<File>,
+    stays: bool,
 }
 
 /// Where run folders lie.
 pub fn runs() -> PathBuf {
     xdg("XDG_STATE_HOME", ".local/state").join("runs")
+}
+
+/// The names a run's folder may have there.
+fn names(run: &str, host: &str) -> [String; 2] {
+    [run.to_owned(), format!("{run}.{:016x}", fnv(BASIS, host.as_bytes()))]
+}
+
+/// The folder of a run that was begun here.
+pub fn find(run: &str, host: &str) -> Option<(PathBuf, About)> {
+    let named = names(run, host).map(|name| runs().join(name));
+    let unnamed = SHARED.iter().flat_map(|dir| fs::read_dir(dir).into_iter().flatten().flatten());
+    let ours = rustix::process::getuid().as_raw();
+    let unnamed = unnamed.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        // Others may put there what they like.
+        name.starts_with(b"cronium-run.") && path.symlink_metadata().is_ok_and(|meta| meta.uid() == ours)
+    });
+    named.into_iter().chain(unnamed).find_map(|path| {
+        let about = About::read(&path).filter(|about| about.is_of(run, host))?;
+        Some((path, about))
+    })
+}
+
+/// Takes the name of a run that never came here, so that it starts nothing when it does. Whether that
+/// is so now; an error where something else has the name.
+pub fn bar(run: &str, host: &str) -> io::Result<()> {
+    let draft = draft(run)?;
+    let about = About::new(run, host).close(Closed::Barred);
+    let placed = about.write(&draft).and_then(|()| place(&draft, run, host));
+    placed.map(drop).inspect_err(|_| drop(remove_all(&draft)))
+}
+
+fn draft(run: &str) -> io::Result<PathBuf> {
+    private_all(&runs())?;
+    let path = runs().join(format!(".{run}.{}", random_word()?));
+    private(&path).map(|()| path)
+}
+
+/// Gives a folder the run's name, in one step and only where nobody has it.
+fn place(draft: &Path, run: &str, host: &str) -> io::Result<PathBuf> {
+    let [name, other] = names(run, host).map(|name| runs().join(name));
+    match fs::rename(draft, &name) {
+        Err(_) if About::read(&name).is_some_and(|about| about.host() != host) => {
+            fs::rename(draft, &other).map(|()| other)
+        }
+        renamed => renamed.map(|()| name),
+    }
 }
 
 /// `$XDG_STATE_HOME`, `$XDG_CACHE_HOME` or `$XDG_CONFIG_HOME`, else its place under HOME.
@@ -55,31 +128,50 @@ pub fn xdg(variable: &str, under_home: &str) -> PathBuf {
 }
 
 impl RunFolder {
-    pub fn create(run: &str) -> Result<Self, Refusal> {
-        let runs = runs();
+    /// With the listener of its control socket.
+    pub fn create(run: &str, host: &str) -> Result<(Self, UnixListener), Refusal> {
         // A host whose home is read-only or missing runs jobs all the same.
-        let elsewhere = || SHARED.iter().find_map(|dir| make_own(Path::new(dir), "cronium-run").ok());
-        let path = match private_all(&runs).and_then(|()| make_own(&runs, run)) {
-            Ok(path) => path,
-            Err(error) => elsewhere().ok_or_else(|| Refusal::folder("make a folder in", &runs, &error))?,
+        let elsewhere = || SHARED.iter().find_map(|dir| make_own(Path::new(dir)).ok());
+        let (path, has_name) = match draft(run) {
+            Ok(path) => (path, true),
+            Err(error) => {
+                let path = elsewhere().ok_or_else(|| Refusal::folder("make a folder in", &runs(), &error))?;
+                (path, false)
+            }
         };
         // From here on the folder goes away with the value, whatever fails.
-        let mut folder = Self { sockets: path.clone(), path, lease: None };
-        folder.fill().map_err(|error| Refusal::folder("fill", &folder.path, &error))?;
-        Ok(folder)
+        let mut folder = Self::at(path);
+        let filled = folder.fill(&About::new(run, host));
+        let listener = filled.map_err(|error| Refusal::folder("fill", &folder.path, &error))?;
+        if has_name {
+            folder.path = place(&folder.path, run, host).map_err(|error| match error.kind() {
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
+                    Refusal::new("exec", "begun", "this run was begun here already")
+                        .hint(format!("cronium-run attach {run}"))
+                }
+                _ => Refusal::folder("name", &folder.path, &error),
+            })?;
+            folder.sockets = folder.path.clone();
+        }
+        if folder.path.as_os_str().len() > SOCKET_DIR_MAX {
+            let made = make_own(Path::new("/tmp"));
+            folder.sockets =
+                made.map_err(|error| Refusal::folder("make a folder in", Path::new("/tmp"), &error))?;
+        }
+        Ok((folder, listener))
     }
 
-    /// One that is there already, without the rest of a run.
-    #[cfg(test)]
+    /// One that is there already.
     pub fn at(path: PathBuf) -> Self {
-        Self { sockets: path.clone(), path, lease: None }
+        Self { sockets: path.clone(), path, lease: None, stays: false }
     }
 
-    fn fill(&mut self) -> io::Result<()> {
+    fn fill(&mut self, about: &About) -> io::Result<UnixListener> {
         let lease = File::create_new(self.path.join(LEASE))?;
         // Where locks are not to be had, nobody else can take it either.
         let _ = rustix::fs::flock(&lease, FlockOperation::NonBlockingLockExclusive);
         self.lease = Some(lease);
+        about.write(&self.path)?;
         for dir in [self.work(), self.out(), self.tmp(), self.bin()] {
             private(&dir)?;
         }
@@ -98,10 +190,7 @@ impl RunFolder {
             // One link under all names is one inode to make and to remove, where that can be had.
             fs::hard_link(&first, &other).or_else(|_| symlink(&program, other))?;
         }
-        if self.path.as_os_str().len() > SOCKET_DIR_MAX {
-            self.sockets = make_own(Path::new("/tmp"), "cronium-run")?;
-        }
-        Ok(())
+        listen(&self.path)
     }
 
     /// Where the payload is unpacked and the script runs.
@@ -136,6 +225,30 @@ impl RunFolder {
         &self.path
     }
 
+    pub fn spool(&self) -> PathBuf {
+        self.path.join(SPOOL)
+    }
+
+    /// A script was started in it: it is there until its result is acknowledged.
+    pub fn stay(&mut self) {
+        self.stays = true;
+    }
+
+    /// Removes what was the script's.
+    pub fn clear(&self) -> io::Result<()> {
+        if self.sockets != self.path {
+            remove_all(&self.sockets)?;
+        }
+        clear(&self.path)
+    }
+
+    /// Removes what is left, under another name: one of the run's own is there as a whole or not.
+    pub fn forget(&self) {
+        let draft = random_word().map(|word| self.path.with_extension(word));
+        let gone = draft.and_then(|draft| fs::rename(&self.path, &draft).map(|()| draft));
+        let _ = remove_all(gone.as_ref().unwrap_or(&self.path));
+    }
+
     pub fn remove(&self) -> io::Result<()> {
         remove_both(&self.sockets, &self.path)
     }
@@ -151,8 +264,31 @@ impl RunFolder {
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
-        let _ = self.remove();
+        if !self.stays {
+            let _ = self.remove();
+        }
     }
+}
+
+/// Listens on the control socket of a run's folder, in place of whoever did.
+pub fn listen(folder: &Path) -> io::Result<UnixListener> {
+    let (_dir, path) = short(&folder.join(CONTROL))?;
+    let _ = fs::remove_file(&path);
+    UnixListener::bind(path)
+}
+
+/// Removes what was the script's of a run's folder.
+pub fn clear(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !KEPT.iter().any(|kept| entry.file_name() == *kept) {
+            match entry.file_type()?.is_dir() {
+                true => remove_all(&entry.path())?,
+                false => fs::remove_file(entry.path())?,
+            }
+        }
+    }
+    Ok(())
 }
 
 fn remove_both(sockets: &Path, path: &Path) -> io::Result<()> {
@@ -197,17 +333,9 @@ pub fn private_all(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).recursive(true).create(path)
 }
 
-/// A new folder called `name`, or like it where two hosts share a home and the name is taken.
-fn make_own(parent: &Path, name: &str) -> io::Result<PathBuf> {
-    let shared = SHARED.iter().any(|dir| parent == Path::new(dir));
-    let plain = parent.join(name);
-    if !shared {
-        match private(&plain) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            result => return result.map(|()| plain),
-        }
-    }
-    let path = parent.join(format!("{name}.{}", random_word()?));
+/// A new folder with a name that nobody can guess.
+fn make_own(parent: &Path) -> io::Result<PathBuf> {
+    let path = parent.join(format!("cronium-run.{}", random_word()?));
     private(&path).map(|()| path)
 }
 

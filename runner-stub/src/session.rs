@@ -1,55 +1,60 @@
 //! One conversation with the operator: a job comes in, a result goes out.
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cronium_wire::archive::{self, ArchiveError};
 use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Job, Started, ToStub};
-use rustix::process::{WaitOptions, WaitStatus, wait};
+use rustix::process::WaitStatus;
 
 use crate::desk::Desk;
 use crate::downlink::Downlink;
 use crate::payload::{Cache, Payload};
-use crate::pump::{PumpEnd, pump};
+use crate::pump::PumpEnd;
 use crate::refusal::Refusal;
 use crate::run_folder::{RunFolder, random_word};
 use crate::script::Script;
 use crate::sdk::Sdk;
+use crate::spool::Unsent;
 use crate::tunnel::Tunnel;
 use crate::uplink::Uplink;
 use crate::watch::Watch;
 use crate::{
-    artifact, door, environment, helper_call, identity, inherited, process_tree, stale, trust, usage,
+    artifact, door, environment, helper_call, identity, inherited, process_tree, relay, serve, stale, trust,
+    usage,
 };
 
 mod inputs;
+mod supervise;
 
 /// An operator that connects must say what it wants.
 const JOB_WITHIN: Duration = Duration::from_secs(60);
 /// One that was started for a job to come waits for it this long, unless the connection ends.
 const WAITING: Duration = Duration::from_secs(24 * 3600);
-/// Between TERM and KILL for what a script leaves running.
-const LEFTOVERS_GRACE: Duration = Duration::from_secs(2);
 /// The longest pause between two pieces of a payload.
 const PIECE_WITHIN: Duration = Duration::from_secs(120);
 
 /// What the session waits for.
-enum Event {
-    Down(ToStub),
-    /// The operator closed the link or speaks nonsense.
-    Gone,
+pub enum Event {
+    /// Over the link of this number.
+    Down(u64, ToStub),
+    /// The operator closed it or speaks nonsense.
+    Gone(u64),
+    /// There is a new one.
+    Linked,
     /// The script has ended; whether anything it started is still there.
-    Exited(WaitStatus, Leftovers),
+    Exited(WaitStatus, bool),
     Pumped(PumpEnd),
 }
 
 /// The operator is gone: there is nobody to tell.
-struct Lost;
+pub struct Lost;
 
 enum Stop {
     Lost,
@@ -75,6 +80,12 @@ impl From<io::Error> for Lost {
     }
 }
 
+impl From<Unsent> for Lost {
+    fn from(Unsent: Unsent) -> Self {
+        Self
+    }
+}
+
 /// Speaks on stdin and stdout. `words` of whoever started us: `checked`, the program is whole;
 /// `temporary`, it lies in a folder made for this start alone; `waiting`, a job may come much later.
 pub fn main(words: &[String]) -> ExitCode {
@@ -86,16 +97,13 @@ pub fn main(words: &[String]) -> ExitCode {
         crate::print(&format!("cronium-run:need {}\n", std::env::consts::ARCH));
         return ExitCode::SUCCESS;
     };
-    let watch = Watch::start();
-    if said("temporary") {
-        watch.leaves(|| drop(TemporaryProgram::ours()));
+    if let Err(error) = relay::split() {
+        crate::tell(&format!("cannot start the supervisor: {error}"));
+        return ExitCode::FAILURE;
     }
     let job_within = if said("waiting") { WAITING } else { JOB_WITHIN };
     let hello = FromStub::Hello(Hello { stub_digest: digest, arch: identity::arch() });
-    match Uplink::open(&hello)
-        .map_err(Lost::from)
-        .and_then(|uplink| Session::new(uplink, watch).serve(job_within))
-    {
+    match Session::start(&hello, said("temporary")).and_then(|session| session.serve(job_within)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Lost) => ExitCode::FAILURE,
     }
@@ -118,56 +126,62 @@ impl Drop for TemporaryProgram {
     }
 }
 
-struct Session {
-    uplink: Uplink,
+pub struct Session {
+    pub(crate) uplink: Uplink,
+    /// The first link.
+    pub(crate) link: File,
     /// Over when the script starts.
-    watch: Watch,
-    events: Receiver<Event>,
-    sender: SyncSender<Event>,
+    pub(crate) watch: Watch,
+    pub(crate) events: Receiver<Event>,
+    pub(crate) sender: SyncSender<Event>,
 }
 
 impl Session {
-    fn new(uplink: Uplink, watch: Watch) -> Self {
+    /// Takes over stdin and stdout, which are one socket.
+    fn start(hello: &FromStub, is_temporary: bool) -> Result<Self, Lost> {
+        let link = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).map_err(|_| Lost)?);
+        inherited::silence(&[0, 1]);
+        let watch = Watch::start(link.try_clone()?);
+        if is_temporary {
+            watch.leaves(|| drop(TemporaryProgram::ours()));
+        }
+        let (uplink, number) = Uplink::greet(link.try_clone()?, hello)?;
         let (sender, events) = sync_channel(16);
-        let down = sender.clone();
-        thread::spawn(move || {
-            let mut downlink = Downlink::default();
-            while let Ok(Some(message)) = downlink.receive() {
-                if down.send(Event::Down(message)).is_err() {
-                    return;
-                }
-            }
-            let _ = down.send(Event::Gone);
-        });
-        Self { uplink, watch, events, sender }
+        let (down, downlink) = (sender.clone(), Downlink::new(link.try_clone()?));
+        thread::spawn(move || serve::hear(downlink, number, &down));
+        Ok(Self { uplink, link, watch, events, sender })
     }
 
     fn serve(mut self, job_within: Duration) -> Result<(), Lost> {
         let served = match self.receive(job_within)? {
             ToStub::Job(mut job) => self.run(&mut job),
             ToStub::Deploy(deploy) => self.deploy(&deploy),
+            ToStub::Attach(attach) => return self.attach(&attach),
             // Cancelled before it began.
-            ToStub::Cancel => Ok(finished(End::Cancelled)),
+            ToStub::Cancel => Err(Stop::Cancelled),
             _ => return Err(Lost),
         };
         let finished = match served {
-            Ok(finished) => finished,
+            Ok(None) => return Ok(()),
+            Ok(Some(end)) => finished(end),
             Err(Stop::Cancelled) => finished(End::Cancelled),
             Err(Stop::Refused(refusal)) => finished(refusal.into()),
             Err(Stop::Lost) => return Err(Lost),
         };
-        Ok(self.uplink.send(&FromStub::Finished(finished))?)
+        self.uplink.send(&FromStub::Finished(finished))?;
+        self.uplink.finish();
+        Ok(())
     }
 
     /// The next message from the operator, before anything runs.
     fn receive(&mut self, within: Duration) -> Result<ToStub, Lost> {
         match self.events.recv_timeout(within) {
-            Ok(Event::Down(message)) => Ok(message),
+            Ok(Event::Down(_, message)) => Ok(message),
             _ => Err(Lost),
         }
     }
 
-    fn deploy(&mut self, deploy: &Deploy) -> Result<Finished, Stop> {
+    fn deploy(&mut self, deploy: &Deploy) -> Result<Option<End>, Stop> {
         if let Some(job) = &deploy.payload {
             plain_name(&job.digest)?;
             let cache = Cache::open()?;
@@ -177,16 +191,17 @@ impl Session {
                 .inspect_err(|_| cache.forget(&job.digest))?;
         }
         let pinned = trust::pin(&deploy.trust)?;
-        Ok(finished(End::Deployed { pinned }))
+        Ok(Some(End::Deployed { pinned }))
     }
 
-    fn run(&mut self, job: &mut Job) -> Result<Finished, Stop> {
+    /// `None`: there is nothing left to tell.
+    fn run(&mut self, job: &mut Job) -> Result<Option<End>, Stop> {
         plain_name(&job.run)?;
         plain_name(&job.digest)?;
         let input = self.receive_input(job)?;
         let mut payload = self.fetch(job)?;
         let pinned = trust::verify(job, &mut payload)?;
-        let folder = RunFolder::create(&job.run)?;
+        let (mut folder, control) = RunFolder::create(&job.run, &job.host)?;
         self.watch.leaves(folder.removal());
         let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
         stale::collect(&folder);
@@ -211,35 +226,61 @@ impl Session {
         let mut environment = environment::of(job, &manifest, &folder, mode, door.as_ref());
         sdk.environment(&manifest.interpreter, &mut environment);
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
-        // From here on the loss of the operator is seen in `supervise`.
+        let spool = folder.spool();
+        self.uplink.spool_to(&spool).map_err(|error| Refusal::folder("write", &spool, &error))?;
+        // From here on the operator may go and come back.
         self.watch.over();
         let script = Script::start(&manifest, &sdk, &job.args, &environment, &folder.work())?;
+        folder.stay();
+        // The session that brought us here may end.
+        inherited::silence(&[2]);
         let started = Started { pid: script.pid.as_raw_nonzero().get() as u32, pinned };
         let timeout = job.timeout_ms.map(Duration::from_millis).or(manifest.timeout);
         let grace = Duration::from_millis(job.grace_ms);
-        let told = self.uplink.send(&FromStub::Started(started)).map_err(Lost::from);
-        // Where nobody is left to tell, nothing is left running.
-        let end = told
-            .and_then(|()| self.supervise(script, &tunnel, timeout, grace))
-            .inspect_err(|Lost| process_tree::end(grace))?;
+        self.uplink.send(&FromStub::Started(started)).map_err(Lost::from)?;
+        // What fails here leaves a spool without an end: whoever asks for it is told so.
+        let supervised = serve::admit(control, self.uplink.clone(), self.sender.clone())
+            .map_err(Lost::from)
+            .and_then(|()| self.supervise(script, &tunnel, job, timeout, grace));
+        let end = supervised.inspect_err(|Lost| process_tree::end(grace))?;
         let (cpu_ms, max_rss_kb) = usage::of_children().unzip();
-        let helpers = desk.close();
+        let (helpers, condition) = desk.close();
         if end != End::Cancelled {
-            let mut told = false;
-            // Said once, it holds to the end.
-            let stopped = || {
-                let now = matches!(self.events.try_recv(), Ok(Event::Down(ToStub::Cancel) | Event::Gone));
-                told |= now;
-                told
-            };
-            artifact::send_outputs(&folder, &manifest.artifacts, &self.uplink, stopped)
-                .map_err(Lost::from)?;
+            let stopped = self.cancellation();
+            artifact::send_outputs(&folder, &manifest.artifacts, &self.uplink, stopped);
         }
-        if let Err(error) = folder.remove() {
+        if let Err(error) = folder.clear() {
             let message = format!("the run folder could not be removed: {error}");
             self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;
         }
-        Ok(Finished { end, cpu_ms, max_rss_kb, helpers, condition: None })
+        let finished = Finished { end, cpu_ms, max_rss_kb, helpers, condition };
+        self.uplink.send(&FromStub::Finished(finished)).map_err(Lost::from)?;
+        self.until_acknowledged(&folder);
+        Ok(None)
+    }
+
+    /// Whether the operator has cancelled a script that has ended already. Said once, it holds to the
+    /// end.
+    fn cancellation(&self) -> impl FnMut() -> bool + '_ {
+        let mut told = false;
+        move || {
+            while let Ok(event) = self.events.try_recv() {
+                match event {
+                    Event::Down(number, ToStub::Cancel) => told |= self.uplink.is_newest(number),
+                    Event::Gone(number) => _ = self.uplink.lose(number),
+                    _ => {}
+                }
+            }
+            told
+        }
+    }
+
+    /// The run is over: it is there until the operator has all of it.
+    pub(crate) fn until_acknowledged(&self, folder: &RunFolder) {
+        match serve::until_acknowledged(&self.events, &self.uplink) {
+            true => folder.forget(),
+            false => _ = self.uplink.sync(),
+        }
     }
 
     /// The run's input as JSON; empty where there is none.
@@ -299,116 +340,6 @@ impl Session {
         }
         Ok(())
     }
-
-    /// Waits for the script's end, its deadline, the operator's word or the operator's loss.
-    fn supervise(
-        &mut self,
-        script: Script,
-        tunnel: &Arc<Tunnel>,
-        timeout: Option<Duration>,
-        grace: Duration,
-    ) -> Result<End, Lost> {
-        let begun = Instant::now();
-        let (ended, ended_writer) = io::pipe()?;
-        let mut ended_writer = Some(ended_writer);
-        for (pipe, wrap) in
-            [(script.stdout, FromStub::Stdout as fn(Vec<u8>) -> FromStub), (script.stderr, FromStub::Stderr)]
-        {
-            let (ended, uplink, sender) = (ended.try_clone()?, self.uplink.clone(), self.sender.clone());
-            spawn(move || {
-                let _ = sender.send(Event::Pumped(pump(pipe, &ended, &uplink, wrap)));
-            })?;
-        }
-        reap(script.pid, self.sender.clone())?;
-
-        // One beyond the reach of the clock is none.
-        let mut deadline = timeout.and_then(|timeout| begun.checked_add(timeout));
-        let (mut end, mut exit, mut pumping, mut held) = (None, None, 2, false);
-        while exit.is_none() || pumping > 0 {
-            match next(&self.events, deadline) {
-                Some(Event::Exited(status, leftovers)) => {
-                    // A finished run leaves nothing behind: services are for the host's own manager.
-                    if leftovers == Leftovers::Some {
-                        process_tree::end(grace.min(LEFTOVERS_GRACE));
-                    }
-                    exit = Some(exit_of(status));
-                    deadline = None;
-                    ended_writer = None;
-                }
-                Some(Event::Pumped(PumpEnd::OperatorGone) | Event::Gone) => return Err(Lost),
-                Some(Event::Pumped(PumpEnd::Whole)) => pumping -= 1,
-                Some(Event::Pumped(PumpEnd::Held)) => {
-                    pumping -= 1;
-                    // It may hold both streams; once is enough.
-                    if !std::mem::replace(&mut held, true) {
-                        let message =
-                            "a background process outlives the script; its output is not waited for".into();
-                        self.uplink.send(&FromStub::Warning { message })?;
-                    }
-                }
-                Some(Event::Down(ToStub::TunnelOpen { port })) => tunnel.opened(port),
-                Some(Event::Down(ToStub::TunnelRefused { reason })) => tunnel.refused(reason),
-                Some(Event::Down(ToStub::Cancel)) if exit.is_none() => {
-                    end.get_or_insert(End::Cancelled);
-                    process_tree::end(grace);
-                }
-                Some(Event::Down(_)) => {}
-                None => {
-                    deadline = None;
-                    end.get_or_insert(End::TimedOut { after_ms: begun.elapsed().as_millis() as u64 });
-                    process_tree::end(grace);
-                }
-            }
-        }
-        drop(ended_writer);
-        Ok(end.or(exit).expect("the loop ends with the script"))
-    }
-}
-
-/// The next event; `None` at the deadline.
-fn next(events: &Receiver<Event>, deadline: Option<Instant>) -> Option<Event> {
-    let event = match deadline {
-        None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        Some(deadline) => events.recv_timeout(deadline.saturating_duration_since(Instant::now())),
-    };
-    match event {
-        Ok(event) => Some(event),
-        Err(RecvTimeoutError::Timeout) => None,
-        // We hold a sender ourselves.
-        Err(RecvTimeoutError::Disconnected) => Some(Event::Gone),
-    }
-}
-
-/// Reaps every descendant that ends below us and tells of the script's own end.
-fn reap(script: rustix::process::Pid, sender: SyncSender<Event>) -> io::Result<()> {
-    spawn(move || {
-        loop {
-            match wait(WaitOptions::empty()) {
-                Ok(Some((pid, status))) if pid == script => {
-                    let _ = sender.send(Event::Exited(status, leftovers()));
-                }
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return,
-            }
-        }
-    })
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Leftovers {
-    None,
-    Some,
-}
-
-/// Whether descendants are left. All are below a child of ours, as orphans become ours.
-fn leftovers() -> Leftovers {
-    loop {
-        match wait(WaitOptions::NOHANG) {
-            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
-            Ok(None) => return Leftovers::Some,
-            Err(_) => return Leftovers::None,
-        }
-    }
 }
 
 /// As `thread::spawn`, which panics where the user may start no more: a script may have taken them all.
@@ -420,7 +351,7 @@ pub fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
 
 /// A run and a digest name files of ours. They lead nowhere else, as a pinned key must hold
 /// against the operator too.
-fn plain_name(name: &str) -> Result<(), Refusal> {
+pub fn plain_name(name: &str) -> Result<(), Refusal> {
     let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     match name.len() {
         1..=64 if is_plain => Ok(()),
@@ -437,13 +368,6 @@ fn broken(error: ArchiveError) -> Refusal {
     }
 }
 
-fn exit_of(status: WaitStatus) -> End {
-    match (status.exit_status(), status.terminating_signal()) {
-        (_, Some(signal)) => End::Signalled { signal },
-        (code, None) => End::Exited { code: code.unwrap_or(0) },
-    }
-}
-
-fn finished(end: End) -> Finished {
+pub fn finished(end: End) -> Finished {
     Finished { end, cpu_ms: None, max_rss_kb: None, helpers: None, condition: None }
 }

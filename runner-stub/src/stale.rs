@@ -1,6 +1,6 @@
 //! What stubs left behind that did not live to remove it: a killed process, a host that went down.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use crate::payload::Cache;
-use crate::run_folder::{LEASE, RunFolder, remove_all, runs, xdg};
+use crate::run_folder::{LEASE, RunFolder, SPOOL, remove_all, runs, xdg};
 
 /// Nothing younger is touched: it may be just on its way to its lease or its name.
 const AGE: Duration = Duration::from_secs(3600);
@@ -31,14 +31,16 @@ fn remove_runs(runs: &Path, own: &Path) {
             continue;
         }
         // The lock is held while the folder goes, so that only one of us works on it.
-        if let Ok(_lease) = lease(&path) {
+        if let Ok(_lease) = lease(&path)
+            && !path.join(SPOOL).exists()
+        {
             let _ = remove_all(&path);
         }
     }
 }
 
 /// The lock of a run that has ended, `None` where there is nothing to lock; an error while it lives.
-fn lease(run: &Path) -> io::Result<Option<impl Drop>> {
+pub fn lease(run: &Path) -> io::Result<Option<File>> {
     // A script may have put anything in its place.
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::open(run.join(LEASE), flags, Mode::empty()) {
@@ -46,7 +48,7 @@ fn lease(run: &Path) -> io::Result<Option<impl Drop>> {
         Err(error) => Err(error.into()),
         Ok(lease) => {
             rustix::fs::flock(&lease, FlockOperation::NonBlockingLockExclusive)?;
-            Ok(Some(lease))
+            Ok(Some(lease.into()))
         }
     }
 }
@@ -68,7 +70,6 @@ fn is_old(meta: &fs::Metadata) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
     use std::path::PathBuf;
 
     use super::*;

@@ -153,6 +153,14 @@ impl Tunnel {
         }
     }
 
+    /// The link was lost: whoever asks over another one is not answered by the same operator.
+    pub fn unlinked(&self) {
+        let mut state = self.state();
+        if matches!(state.stage, Stage::Opening(_)) {
+            self.give_up(&mut state, "the link was lost".into());
+        }
+    }
+
     fn give_up(&self, state: &mut State, reason: String) {
         state.reasons.push(reason);
         state.stage = Stage::Gone;

@@ -1,6 +1,7 @@
 //! Ends a stub whose operator goes away before the script starts, whatever the stub hangs on:
 //! a trusted key or a folder on a dead network disk, say.
 
+use std::fs::File;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,12 +23,12 @@ type Removal = Box<dyn FnOnce() + Send>;
 pub struct Watch(Arc<Mutex<Option<Vec<Removal>>>>);
 
 impl Watch {
-    pub fn start() -> Self {
+    pub fn start(link: File) -> Self {
         let watch = Self(Arc::new(Mutex::new(Some(Vec::new()))));
         let watching = watch.clone();
         // Without a thread for it, the session sees the loss where it waits for the operator.
         let _ = spawn(move || {
-            if until_closed() {
+            if until_closed(&link) {
                 thread::sleep(PATIENCE);
                 watching.end();
             }
@@ -65,11 +66,11 @@ impl Watch {
     }
 }
 
-/// Waits until the other end of stdin is closed, even where much is still to be read from it.
-fn until_closed() -> bool {
-    let mut stdin = [PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::RDHUP)];
+/// Waits until the other end of the link is closed, even where much is still to be read from it.
+fn until_closed(link: &File) -> bool {
+    let mut link = [PollFd::new(link, PollFlags::RDHUP)];
     loop {
-        match poll(&mut stdin, None) {
+        match poll(&mut link, None) {
             Ok(_) => return true,
             Err(rustix::io::Errno::INTR) => {}
             Err(_) => return false,

@@ -146,6 +146,9 @@ mod tests {
             plan: json!({}),
             hosts: vec!["web2".into(), "web1".into(), "pod/web".into()],
             started_at: Timestamp::UNIX_EPOCH,
+            rerun_of: None,
+            order: None,
+            signed: None,
         };
         ledger.begin_run(run).unwrap();
         let mut recorder = ledger.recorder("01JA");
@@ -172,6 +175,7 @@ mod tests {
             color: Color::Never,
             log_file: None,
             verbose: 0,
+            given: Default::default(),
         };
         let context = Context { term, global };
         let args = Args {

@@ -1,14 +1,17 @@
 //! "Choosing hosts" and "reaching them": the flags that exec, deploy, hosts and doctor share.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Global;
 use super::privilege::PrivilegeArgs;
 use crate::error::{Error, Result};
-use crate::inventory::selection::{self, Expr, Files, Selected, Sources};
+use crate::inventory::selection::{self, Expr, Files, Matcher, Selected, Sources};
 use crate::inventory::ssh_config::{self, Config};
-use crate::inventory::{Account, Becoming, HostKeyPolicy, Inventory, Jump, Reach, Resolved, format};
+use crate::inventory::{
+    Account, Address, Becoming, HostKeyPolicy, Inventory, Jump, Reach, Resolved, Target, format,
+};
 
 /// All of these flags, for `#[command(flatten)]`.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -98,6 +101,82 @@ impl HostArgs {
     /// Without `targets`, the whole inventory. `stdin` is read only where a list on it is named.
     pub fn targets(&self, targets: Option<&str>, stdin: impl Read) -> Result<Resolved> {
         self.targets_for(targets, stdin, &Account::current()?)
+    }
+
+    /// Those of the hosts of a run that `targets` and the flags choose, in their order.
+    pub fn among(&self, hosts: &[String], targets: Option<&str>, stdin: impl Read) -> Result<Vec<String>> {
+        let SelectArgs { inventory: _, limit, exclude } = &self.select;
+        if targets.is_none() && limit.is_none() && exclude.is_none() {
+            return Ok(hosts.to_vec());
+        }
+        let mut sources = Files::new(stdin);
+        let inventory = self.select.inventory(&mut sources, &Account::current()?)?;
+        let mut read = |what, text: &String| selection::parse_as(what, text)?.read(&mut sources);
+        let targets = targets.map(|text| read("targets", &text.to_owned())).transpose()?;
+        let limit = limit.as_ref().map(|text| read("--limit", text)).transpose()?;
+        let exclude = exclude.as_ref().map(|text| read("--exclude", text)).transpose()?;
+        let matcher =
+            |expr: &Option<Expr>| expr.as_ref().map(|expr| expr.matcher(inventory.as_ref())).transpose();
+        let (targets, limit, exclude) = (matcher(&targets)?, matcher(&limit)?, matcher(&exclude)?);
+        let mut chosen = Vec::new();
+        for name in hosts {
+            let host = selection::resolve(&selection::parse(name)?, &mut Files::new(io::empty()), None)?;
+            let is_in = |matcher: &Matcher<'_>| host.iter().any(|host| matcher.matches(host));
+            if targets.as_ref().is_none_or(is_in)
+                && limit.as_ref().is_none_or(is_in)
+                && !exclude.as_ref().is_some_and(is_in)
+            {
+                chosen.push(name.clone());
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// `targets` of a run with what this call says of how they are reached; all else is as it was then.
+    /// With a flag that leads elsewhere (`-J`, `-F`, `--ssh-option`, `--become…`) each is looked up anew.
+    pub fn again(&self, targets: Vec<Target>, global: &Global) -> Result<Vec<Target>> {
+        const ELSEWHERE: [&str; 6] =
+            ["jump", "ssh-config", "ssh-option", "become", "become-user", "become-method"];
+        if ELSEWHERE.into_iter().any(|flag| global.is_given(flag)) {
+            let names: Vec<String> = targets.into_iter().map(|target| target.name).collect();
+            return self.anew(&names);
+        }
+        let account = Account::current()?;
+        let reach = self.connect.reach(Becoming::default(), &account)?;
+        let mut targets = targets;
+        for target in &mut targets {
+            let Address::Ssh(ssh) = &mut target.address else { continue };
+            if let Some(user) = self.connect.user.as_ref().filter(|_| global.is_given("user")) {
+                ssh.user.clone_from(user);
+                if let Some(privilege) = &mut target.privilege {
+                    privilege.login.clone_from(user);
+                }
+            }
+            if let Some(port) = self.connect.port.filter(|_| global.is_given("port")) {
+                ssh.port = port;
+            }
+            if global.is_given("private-key") {
+                ssh.named += reach.private_keys.len();
+                ssh.identities.splice(0..0, reach.private_keys.iter().cloned());
+            }
+            if let Some(file) = reach.known_hosts.as_ref().filter(|_| global.is_given("known-hosts")) {
+                ssh.known_hosts = vec![file.clone()];
+            }
+            if let Some(policy) = self.connect.host_key.filter(|_| global.is_given("host-key")) {
+                ssh.host_key = policy;
+            }
+            if let Some(time) = self.connect.connect_timeout.filter(|_| global.is_given("connect-timeout")) {
+                ssh.connect_timeout = time;
+            }
+        }
+        Ok(targets)
+    }
+
+    /// The hosts of a run by their names alone, as `exec` would reach them now.
+    pub fn anew(&self, names: &[String]) -> Result<Vec<Target>> {
+        let select = SelectArgs { inventory: self.select.inventory.clone(), limit: None, exclude: None };
+        let hosts = Self { select, ..self.clone() };
+        Ok(hosts.targets(Some(&names.join(",")), io::empty())?.targets)
     }
 
     fn targets_for(&self, targets: Option<&str>, stdin: impl Read, account: &Account) -> Result<Resolved> {
@@ -253,7 +332,6 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::inventory::Address;
 
     #[derive(Debug, clap::Parser)]
     struct Cli {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::hooks::HookArgs;
 use super::launch::{self, Telling};
 use super::{Context, Global, show};
 use crate::error::{ExitCode, OrFail as _, Result};
@@ -70,7 +69,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         return fleet.stop().map(|()| ExitCode::Interrupted);
     }
     let ledger = folder.join("ledger.db");
-    let code = launch::launch(plan, &telling, &HookArgs::default(), &ledger, context)?;
+    let code = launch::launch_once(plan, &telling, &ledger, context)?;
     if is_for_people {
         say("\nfrom the ledger, as `cronium-run show last` tells it:");
         let global = Global { ledger: Some(ledger), ..context.global.clone() };

@@ -13,15 +13,17 @@ use super::Context;
 use super::artifact_store::LedgerArtifacts;
 use super::gate::ShellGate;
 use super::hooks::{HookArgs, Hooks};
+use super::left_open;
 use super::operator::Operator;
+use super::order::{self, Order};
 use super::strangers::AskOperator;
 use super::variables::LedgerVariables;
 use crate::error::{Error, ExitCode, OrFail, Result};
-use crate::event::{Event, EventKind, PayloadInfo, Sink};
+use crate::event::{Event, EventKind, Kept, PayloadInfo, Sink, Summary};
 use crate::fleet;
 use crate::helper_api::{Api, Limits, RunContext};
 use crate::inventory::{Account, ssh_config};
-use crate::ledger::{Ledger, NewRun, RunRecorder};
+use crate::ledger::{Ledger, NewRun, Resumed, RunRecorder};
 use crate::payload::Signed;
 use crate::plan::{Plan, Task};
 use crate::report::{Output, Reporters};
@@ -51,8 +53,13 @@ pub struct Telling {
 }
 
 impl Telling {
-    fn is_for_people(&self) -> bool {
+    pub fn is_for_people(&self) -> bool {
         !self.quiet && matches!(self.output, Output::Auto | Output::Stream | Output::Grouped)
+    }
+
+    /// For commands that say what came of it by themselves.
+    pub fn silent() -> Self {
+        Self { output: Output::Quiet, quiet: true, ..Self::default() }
     }
 
     fn reporters(&self, context: &Context) -> Result<Reporters> {
@@ -86,58 +93,155 @@ pub fn launch(
     ledger: &Path,
     context: &Context,
 ) -> Result<ExitCode> {
-    let plan = Arc::new(plan);
-    // Files to write are opened before any host is touched.
-    let mut reporters = telling.reporters(context)?;
-    let ledger = Ledger::open(ledger)?;
-    let mut hooks = Hooks::start(hooks, &plan.run, &context.term)?;
-    let variables = Arc::new(LedgerVariables::new(&ledger)?);
-    let api = Api::new(run_context(&plan), helpers(&plan), variables, Limits::default())?;
-    let payload = payload(&plan).map(info);
-    let keeper = plan.persist.and_then(|persist| keeper(persist, &context.term));
-    ledger.begin_run(NewRun {
-        id: plan.run.clone(),
-        command: plan.command.clone(),
-        payload: payload.clone(),
-        git_sha: git_sha(),
-        operator: operator(),
-        plan: plan.to_json(),
-        hosts: plan.hosts(),
-        started_at: Timestamp::now(),
-    })?;
-    let started = EventKind::RunStarted {
+    let order = matches!(plan.task, Task::Run(_)).then(|| Order::of(&plan));
+    Launch { telling, hooks, context }.begin(plan, ledger, order, None).map(|(_, code)| code)
+}
+
+/// As [`launch`], for hosts that are gone afterwards: nothing is kept to ask them again.
+pub fn launch_once(plan: Plan, telling: &Telling, ledger: &Path, context: &Context) -> Result<ExitCode> {
+    let hooks = HookArgs::default();
+    Launch { telling, hooks: &hooks, context }.begin(plan, ledger, None, None).map(|(_, code)| code)
+}
+
+/// What every run is told with.
+#[derive(Clone, Copy)]
+pub struct Launch<'a> {
+    pub telling: &'a Telling,
+    pub hooks: &'a HookArgs,
+    pub context: &'a Context,
+}
+
+impl Launch<'_> {
+    /// A run of its own. `rerun_of` is the run whose hosts it runs on again.
+    pub fn begin(
+        self,
+        plan: Plan,
+        ledger: &Path,
+        order: Option<Order>,
+        rerun_of: Option<String>,
+    ) -> Result<(Summary, ExitCode)> {
+        // Files to write are opened before any host is touched.
+        let reporters = self.telling.reporters(self.context)?;
+        let ledger = Ledger::open(ledger)?;
+        if self.telling.is_for_people() {
+            left_open::tell(&ledger.reader()?, rerun_of.as_deref(), &self.context.term);
+        }
+        let means = Ready::of(self, &plan, &ledger, &reporters)?;
+        let payload = payload(&plan);
+        let order = order.and_then(|order| order.seal(&plan.run, &ledger, self.context));
+        ledger.begin_run(NewRun {
+            id: plan.run.clone(),
+            command: plan.command.clone(),
+            payload: payload.map(info),
+            git_sha: git_sha(),
+            operator: operator(),
+            plan: plan.to_json(),
+            hosts: plan.hosts(),
+            started_at: Timestamp::now(),
+            rerun_of,
+            signed: order.as_ref().and(plan.run()).map(|run| order::kept(&run.payload)),
+            order,
+        })?;
+        let started = EventKind::RunStarted {
+            run: plan.run.clone(),
+            command: plan.command.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            payload: payload.map(info),
+            hosts: plan.hosts(),
+        };
+        let recorder = ledger.recorder(&plan.run);
+        self.carry_out(plan, means, started, recorder, reporters)
+    }
+
+    /// A run that goes on: what its hosts tell goes behind what is recorded.
+    pub fn resume(self, plan: Plan, ledger: &Ledger, resumed: Resumed) -> Result<(Summary, ExitCode)> {
+        let reporters = self.telling.reporters(self.context)?;
+        let means = Ready::of(self, &plan, ledger, &reporters)?;
+        let first = resuming(&plan);
+        self.carry_out(plan, means, first, resumed.recorder, reporters)
+    }
+
+    /// Ends a run all of whose hosts have ended, where its process died before it could say so.
+    pub fn settle(self, plan: Plan, resumed: Resumed) -> Result<(Summary, ExitCode)> {
+        let Task::Resume(resume) = &plan.task else { return Err(Error::failure("there is a run to settle")) };
+        let mut reporters = self.telling.reporters(self.context)?;
+        let mut recorder = resumed.recorder;
+        let mut summary = Summary { hosts: resume.settled.len() as u64, ..Summary::default() };
+        resume.settled.iter().for_each(|outcome| summary.add(*outcome));
+        let events = [resuming(&plan), EventKind::RunFinished { summary: summary.clone() }];
+        for (seq, kind) in (resume.next_seq..).zip(events) {
+            let event = Event { seq, at: Timestamp::now(), mark: None, kind };
+            recorder.event(&event)?;
+            Sink::event(&mut reporters, &event)?;
+        }
+        recorder.finish()?;
+        let code = summary.exit_code();
+        Ok((summary, code))
+    }
+
+    fn carry_out(
+        self,
+        plan: Plan,
+        ready: Ready,
+        first: EventKind,
+        recorder: RunRecorder,
+        mut reporters: Reporters,
+    ) -> Result<(Summary, ExitCode)> {
+        let Ready { mut hooks, means } = ready;
+        let plan = Arc::new(plan);
+        let mut sink = LedgerFirst { recorder, reporters: &mut reporters, hooks: &mut hooks };
+        let summary = fleet::run(&plan, means, first, &mut sink)?;
+        let recorded = sink.recorder.finish();
+        // What is on disk does not wait for them, and they are waited for whatever became of it.
+        let hooked = hooks.finish();
+        recorded?;
+        if let Some(error) = reporters.failure() {
+            self.context.term.error(error);
+            return Ok((summary, ExitCode::Failure));
+        }
+        let code = match summary.exit_code() {
+            ExitCode::Success => hooked,
+            code => code,
+        };
+        Ok((summary, code))
+    }
+}
+
+fn resuming(plan: &Plan) -> EventKind {
+    EventKind::RunResumed {
         run: plan.run.clone(),
         command: plan.command.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        payload,
+        payload: payload(plan).map(info),
         hosts: plan.hosts(),
-    };
-    let recorder = ledger.recorder(&plan.run);
-    let operator = Operator::new(&context.term, reporters.pending());
-    let mut sink = LedgerFirst { recorder, reporters: &mut reporters, hooks: &mut hooks };
-    let gate = plan.strategy.gate.as_ref();
-    let ask = AskOperator::new(telling.is_for_people(), &context.term);
-    let means = fleet::Means {
-        transport: Transport::remembering(context.login_keys_path()?).kept_by(keeper),
-        api,
-        artifacts: Arc::new(LedgerArtifacts(ledger.artifacts())),
-        gate: gate.map(|gate| Box::new(ShellGate::new(gate, &context.term)) as Box<dyn fleet::Gate>),
-        vouch: ask.map(|ask| Arc::new(ask) as Arc<dyn fleet::Vouch>),
-        operator: Arc::new(operator),
-    };
-    let summary = fleet::run(&plan, means, started, &mut sink)?;
-    let recorded = sink.recorder.finish();
-    // What is on disk does not wait for them, and they are waited for whatever became of it.
-    let hooked = hooks.finish();
-    recorded?;
-    if let Some(error) = reporters.failure() {
-        context.term.error(error);
-        return Ok(ExitCode::Failure);
     }
-    Ok(match summary.exit_code() {
-        ExitCode::Success => hooked,
-        code => code,
-    })
+}
+
+/// All that may fail before the ledger is told of a run.
+struct Ready {
+    hooks: Hooks,
+    means: fleet::Means,
+}
+
+impl Ready {
+    fn of(launch: Launch<'_>, plan: &Plan, ledger: &Ledger, reporters: &Reporters) -> Result<Self> {
+        let term = &launch.context.term;
+        let hooks = Hooks::start(launch.hooks, &plan.run, term)?;
+        let variables = Arc::new(LedgerVariables::new(ledger)?);
+        let api = Api::new(run_context(plan), helpers(plan), variables, Limits::default())?;
+        let keeper = plan.persist.and_then(|persist| keeper(persist, term));
+        let gate = plan.strategy.gate.as_ref();
+        let ask = AskOperator::new(launch.telling.is_for_people(), term);
+        let means = fleet::Means {
+            transport: Transport::remembering(launch.context.login_keys_path()?).kept_by(keeper),
+            api,
+            artifacts: Arc::new(LedgerArtifacts(ledger.artifacts())),
+            gate: gate.map(|gate| Box::new(ShellGate::new(gate, term)) as Box<dyn fleet::Gate>),
+            vouch: ask.map(|ask| Arc::new(ask) as Arc<dyn fleet::Vouch>),
+            operator: Arc::new(Operator::new(term, reporters.pending())),
+        };
+        Ok(Self { hooks, means })
+    }
 }
 
 /// Without a keeper the run makes connections of its own.
@@ -171,6 +275,10 @@ impl Sink for LedgerFirst<'_> {
         self.reporters.event(event)?;
         self.hooks.event(event);
         recorded
+    }
+
+    fn keep(&mut self, kept: Kept) {
+        self.recorder.keep(kept);
     }
 }
 

@@ -1,5 +1,6 @@
 use std::io::Read as _;
 
+use super::show::cut;
 use super::{Context, listing};
 use crate::error::{Error, ExitCode, OrFail as _, Result};
 use crate::event::{EventKind, Stream};
@@ -98,8 +99,12 @@ impl Logs<'_> {
             _ => {
                 let mut printers = Stream::ALL.map(|stream| Printer::new(self.term, stream, None));
                 for event in self.reader.host_events(self.run, host)? {
-                    if let EventKind::HostOutput { stream, data, .. } = event?.kind {
-                        printers[stream as usize].write(&data.0)?;
+                    match event?.kind {
+                        EventKind::HostOutput { stream, data, .. } => {
+                            printers[stream as usize].write(&data.0)?
+                        }
+                        EventKind::HostOutputCut { host, stream, bytes } => self.cut(&host, stream, bytes),
+                        _ => {}
                     }
                 }
                 printers.into_iter().try_for_each(|mut printer| printer.finish())
@@ -127,6 +132,11 @@ impl Logs<'_> {
         Ok(())
     }
 
+    /// On stderr, beside the bytes.
+    fn cut(&self, host: &str, stream: Stream, bytes: u64) {
+        self.term.note(&format!("note: {}: {}", visible_line(host), cut(stream, bytes)));
+    }
+
     fn copy(&self, host: &str, mut printer: Printer) -> Result<(), Halt> {
         let mut output = self.reader.output(self.run, host, printer.stream())?;
         let mut piece = vec![0; 64 << 10];
@@ -135,7 +145,12 @@ impl Logs<'_> {
                 .read(&mut piece)
                 .or_fail(|| format!("cannot read the output of {host} from the ledger"))?;
             if length == 0 {
-                return printer.finish();
+                printer.finish()?;
+                match output.cut() {
+                    0 => {}
+                    bytes => self.cut(host, printer.stream(), bytes),
+                }
+                return Ok(());
             }
             printer.write(&piece[..length])?;
         }
@@ -155,11 +170,19 @@ mod tests {
 
     fn print(term: (Term, Captured), args: Args) -> Result<Captured> {
         let recorded = Recorded::new();
-        let global =
-            Global { ledger: Some(recorded.path()), color: Color::Never, log_file: None, verbose: 0 };
+        let global = Global {
+            ledger: Some(recorded.path()),
+            color: Color::Never,
+            log_file: None,
+            verbose: 0,
+            given: Default::default(),
+        };
         run(args, &Context { term: term.0, global })?;
         Ok(term.1)
     }
+
+    /// Said of `web3`, which printed more than it kept.
+    const CUT: &[u8] = b"note: web3: 1.2 MB of stdout not kept on the host\n";
 
     #[test]
     fn one_host_to_the_byte() {
@@ -170,7 +193,8 @@ mod tests {
             ("01JA", "web1", Choice::Stdout, b"one\ntwo\n", b""),
             ("01ja", "web1", Choice::Stderr, b"", b"careful\x1b[31m\n"),
             ("01JA", "web2", Choice::Both, b"", b""),
-            ("01JA", "web3", Choice::Both, b"\xff\x00", b""),
+            ("01JA", "web3", Choice::Both, b"\xff\x00", CUT),
+            ("01JA", "web3", Choice::Stdout, b"\xff\x00", CUT),
             ("last", "web2", Choice::Both, b"so far", b""),
             ("last", "web2", Choice::Stdout, b"so far", b""),
         ];
@@ -185,7 +209,7 @@ mod tests {
     fn several_hosts_are_named() {
         let captured = logs(Term::captured(), "01JA", None, Choice::Both).unwrap();
         assert_eq!(captured.out_bytes(), b"web1: one\nweb1: two\nweb3: \xff\x00\n");
-        assert_eq!(captured.err_bytes(), b"web1: careful\x1b[31m\n");
+        assert_eq!(captured.err_bytes(), [b"web1: careful\x1b[31m\n", CUT].concat());
     }
 
     #[test]
@@ -209,7 +233,8 @@ mod tests {
     fn a_terminal_is_not_steered() {
         let captured = logs(Term::pretend(true, false), "01JA", None, Choice::Both).unwrap();
         assert_eq!(captured.out(), "web1: one\nweb1: two\nweb3: \u{fffd}\\x00\n");
-        assert_eq!(captured.err(), "web1: careful\\x1b[31m\n");
+        let cut = str::from_utf8(CUT).unwrap();
+        assert_eq!(captured.err(), format!("web1: careful\\x1b[31m\n{cut}"));
     }
 
     #[test]

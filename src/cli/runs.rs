@@ -1,8 +1,8 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::Value;
 
-use super::Context;
 use super::listing::{self, Format, Table, plain};
+use super::{Context, left_open};
 use crate::error::{ExitCode, OrFail as _, Result};
 use crate::event::Outcome;
 use crate::ledger::{Ledger, Run, RunFilter, RunStatus};
@@ -40,6 +40,9 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let reader = Ledger::open_read(&context.ledger_path()?)?;
     let limit = (args.limit > 0).then_some(args.limit);
     let runs = reader.runs(&RunFilter { limit, status: args.status, host: args.host })?;
+    if args.output == Format::Text {
+        left_open::tell(&reader, None, &context.term);
+    }
     let text = match args.output {
         Format::Json => listing::json(&runs.iter().map(summary).collect::<Result<Vec<_>>>()?)?,
         Format::Text if runs.is_empty() => {
@@ -87,16 +90,19 @@ pub(super) fn tone(status: RunStatus) -> Tone {
         RunStatus::Succeeded => Tone::Good,
         RunStatus::Failed => Tone::Bad,
         RunStatus::Running => Tone::Strong,
-        RunStatus::Stopped | RunStatus::Unknown | RunStatus::Interrupted => Tone::Doubtful,
+        RunStatus::Stopped | RunStatus::Unknown | RunStatus::Detached | RunStatus::Interrupted => {
+            Tone::Doubtful
+        }
     }
 }
 
-/// `62 ok, 1 failed, 3 open`; open hosts have no outcome yet.
+/// `62 ok, 1 failed, 3 open`; open hosts may have more to tell.
 fn hosts(run: &Run) -> String {
     let (mut ok, mut failed, mut open) = (0, 0, 0);
     for (status, count) in &run.hosts {
         match Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == status) {
             Some(Outcome::Succeeded) => ok += count,
+            Some(outcome) if outcome.is_open() => open += count,
             Some(_) => failed += count,
             None => open += count,
         }

@@ -18,7 +18,13 @@ pub use project::{refusal as project_refusal, runs_no_program};
 /// Flags that say what this one call does, not how things are done here, and flags that run
 /// programs: the file of a project that somebody else wrote must not make us run its.
 const NEVER_CONFIGURED: &[&str] = &[
+    "adopt",
+    "all",
+    "failed",
     "help",
+    "not-run",
+    "unknown",
+    "unreachable",
     "version",
     "check",
     "detach",

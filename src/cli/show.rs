@@ -1,10 +1,10 @@
-use super::Context;
 use super::listing::{self, Format, Table, plain};
-use super::runs;
+use super::resume::is_open;
+use super::{Context, left_open, runs};
 use crate::error::{ExitCode, OrFail as _, Result};
-use crate::event::{HostResult, Outcome};
+use crate::event::{HostResult, Outcome, Stream};
 use crate::ledger::{HostRow, Ledger, Run, RunStatus};
-use crate::report::units::duration;
+use crate::report::units::{self, duration, size};
 use crate::term::{Term, Tone, visible_line};
 
 mod artifacts;
@@ -42,6 +42,9 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let run = reader.run(&reader.resolve_run(&args.run)?)?;
     let rows = reader.results(&run.id)?;
     let artifacts = Artifacts::read(&reader, &run.id)?;
+    if args.output == Format::Text {
+        left_open::tell(&reader, Some(&run.id), &context.term);
+    }
     let text = match args.output {
         Format::Json => {
             let mut document = runs::document(&run)?;
@@ -49,19 +52,29 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
             artifacts.add_to(&mut document["results"]);
             listing::json(&document)?
         }
-        Format::Text => text(&run, &rows, &artifacts, &context.term),
+        Format::Text => text(&run, &rows, &reader.cuts(&run.id)?, &artifacts, &context.term),
     };
     listing::printed(context.term.data(text.as_bytes()))
 }
 
-fn text(run: &Run, rows: &[HostRow], artifacts: &Artifacts, term: &Term) -> String {
-    let mut text = head(run, term);
+fn text(
+    run: &Run,
+    rows: &[HostRow],
+    cuts: &[(String, Stream, u64)],
+    artifacts: &Artifacts,
+    term: &Term,
+) -> String {
+    let mut text = head(run, rows, term);
     text.push('\n');
     text.push_str(&hosts(rows, term));
     for row in rows {
         text.push_str(&failure(row, term));
     }
-    let remarks = remarks::text(run, rows, artifacts, term);
+    let mut remarks = remarks::text(run, rows, artifacts, term);
+    for (host, stream, bytes) in cuts {
+        let who = term.paint_out(Tone::Strong, &visible_line(host));
+        remarks.push_str(&format!("{who}: {}\n", cut(*stream, *bytes)));
+    }
     if !remarks.is_empty() {
         text.push('\n');
         text.push_str(&remarks);
@@ -69,7 +82,12 @@ fn text(run: &Run, rows: &[HostRow], artifacts: &Artifacts, term: &Term) -> Stri
     text
 }
 
-fn head(run: &Run, term: &Term) -> String {
+/// `1.2 GB of stdout were not kept on the host`: from the middle, see `--max-output`.
+pub(super) fn cut(stream: Stream, bytes: u64) -> String {
+    format!("{} of {} not kept on the host", size(bytes), stream.as_str())
+}
+
+fn head(run: &Run, rows: &[HostRow], term: &Term) -> String {
     let mut table = Table::default();
     let mut line = |name: &str, value: Option<String>, tone| {
         if let Some(value) = value {
@@ -85,7 +103,19 @@ fn head(run: &Run, term: &Term) -> String {
     line("signed by", run.signer.clone(), None);
     line("commit", run.git_sha.clone(), None);
     line("operator", run.operator.clone(), None);
+    line("rerun of", run.rerun_of.clone(), None);
+    line("rerun by", (!run.reruns.is_empty()).then(|| run.reruns.join(", ")), None);
+    line("open", open(run, rows), Some(Tone::Doubtful));
     table.text(term)
+}
+
+/// What settles hosts whose end is not known.
+fn open(run: &Run, rows: &[HostRow]) -> Option<String> {
+    if run.status == RunStatus::Running || run.plan.pointer("/task/deploy").is_some() {
+        return None;
+    }
+    let count = rows.iter().filter(|row| is_open(row)).count();
+    (count > 0).then(|| format!("{}: cronium-run collect {}", units::hosts(count), run.id))
 }
 
 fn status(run: &Run) -> String {
@@ -132,7 +162,7 @@ fn outcome(row: &HostRow) -> String {
     }
 }
 
-fn tone(row: &HostRow) -> Tone {
+pub(super) fn tone(row: &HostRow) -> Tone {
     match row.result.as_ref().map(|result| result.outcome) {
         Some(Outcome::Succeeded) => Tone::Good,
         Some(Outcome::Failed | Outcome::TimedOut | Outcome::Unreachable | Outcome::Rejected) => Tone::Bad,
@@ -142,7 +172,7 @@ fn tone(row: &HostRow) -> Tone {
     }
 }
 
-fn exit(result: &HostResult) -> Option<String> {
+pub(super) fn exit(result: &HostResult) -> Option<String> {
     match (result.exit_code, result.signal) {
         (_, Some(signal)) => Some(format!("signal {signal}")),
         (code, None) => code.map(|code| code.to_string()),
@@ -177,7 +207,7 @@ pub(in crate::cli) mod tests {
     use super::*;
     use crate::event::{
         Bytes, Conflict, Event, EventKind, Failure, HelperMode, HostState, PayloadInfo, Phase, Sink as _,
-        Stream, Summary, Trust,
+        Summary, Trust,
     };
     use crate::ledger::{NewRun, Reader};
 
@@ -273,6 +303,11 @@ pub(in crate::cli) mod tests {
                     output("web1", Stream::Stderr, b"careful\x1b[31m\n"),
                     output("web3", Stream::Stdout, b"\xff\x00"),
                     output("web1", Stream::Stdout, b"o\n"),
+                    EventKind::HostOutputCut {
+                        host: "web3".into(),
+                        stream: Stream::Stdout,
+                        bytes: 1_234_567,
+                    },
                     log,
                     notify,
                     progress,
@@ -310,6 +345,9 @@ pub(in crate::cli) mod tests {
                 plan: json!({}),
                 hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
                 started_at: at(0),
+                rerun_of: None,
+                order: None,
+                signed: None,
             };
             ledger.begin_run(run).unwrap();
             let mut recorder = ledger.recorder(id);
@@ -334,7 +372,8 @@ pub(in crate::cli) mod tests {
         let reader = Recorded::new();
         let reader = reader.reader();
         let artifacts = Artifacts::read(&reader, id).unwrap();
-        text(&reader.run(id).unwrap(), &reader.results(id).unwrap(), &artifacts, &Term::captured().0)
+        let cuts = reader.cuts(id).unwrap();
+        text(&reader.run(id).unwrap(), &reader.results(id).unwrap(), &cuts, &artifacts, &Term::captured().0)
     }
 
     #[test]
@@ -380,6 +419,7 @@ pub(in crate::cli) mod tests {
         web1: condition true
         web1: output {"esc":"\u001b[2J","free":0.3}
         web1: 2 files kept, 2.5 kB: cronium-run artifacts 01JA -o DIR
+        web3: 1.2 MB of stdout not kept on the host
         "#);
     }
 
@@ -393,6 +433,7 @@ pub(in crate::cli) mod tests {
         payload    disk-report release 7, sha256 d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1
         signed by  SHA256:abc
         operator   ann@laptop
+        open       2 hosts: cronium-run collect 01JB
 
         HOST  OUTCOME    EXIT  TOOK   HELPERS  TRUST
         web1  succeeded  0     1.2 s  api      pinned

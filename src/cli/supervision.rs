@@ -32,7 +32,26 @@ pub struct SupervisionArgs {
 
 impl SupervisionArgs {
     pub fn reconnect(&self) -> Duration {
-        self.reconnect.unwrap_or(plan::RECONNECT)
+        self.reconnect_or(plan::RECONNECT)
+    }
+
+    pub fn reconnect_or(&self, usual: Duration) -> Duration {
+        self.reconnect.unwrap_or(usual)
+    }
+
+    /// A run of the past under the conditions that are said anew; all else is as it was.
+    pub fn again(&self, run: Run, strategy: &Strategy, telling: &Telling, hooks: &HookArgs) -> Result<Run> {
+        if self.detach {
+            leaves_nobody_waiting(strategy, telling, hooks)?;
+        }
+        let usual = if self.detach { plan::LEASE_DETACHED.max(run.lease) } else { run.lease };
+        Ok(Run {
+            detach: self.detach,
+            lease: self.lease.unwrap_or(usual),
+            idle_timeout: self.idle_timeout.or(run.idle_timeout),
+            max_output: self.max_output.unwrap_or(run.max_output),
+            ..run
+        })
     }
 
     /// The run under these conditions. An error where `--detach` would leave hosts that something
@@ -73,7 +92,7 @@ fn leaves_nobody_waiting(strategy: &Strategy, telling: &Telling, hooks: &HookArg
 }
 
 /// `--reconnect`; 0 never tries.
-fn reconnect(text: &str) -> Result<Duration, String> {
+pub(super) fn reconnect(text: &str) -> Result<Duration, String> {
     match text {
         "0" | "0s" => Ok(Duration::ZERO),
         text => launch::duration(text),

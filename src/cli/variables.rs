@@ -18,10 +18,15 @@ impl LedgerVariables {
 
 /// The ledger's variables with the operator's key for secrets.
 pub(super) fn open(ledger: &ledger::Ledger) -> Result<ledger::Variables> {
+    Ok(ledger.variables(key_file()?))
+}
+
+/// `$XDG_CONFIG_HOME/cronium-run/variables.key`: seals secret variables and what runs were asked for.
+pub(super) fn key_file() -> Result<std::path::PathBuf> {
     let base = etcetera::base_strategy::Xdg::new().map_err(|error| {
         Error::failure("cannot find your home folder").because(error).hint("export HOME=/home/you")
     })?;
-    Ok(ledger.variables(base.config_dir().join("cronium-run/variables.key")))
+    Ok(base.config_dir().join("cronium-run/variables.key"))
 }
 
 impl VariableStore for LedgerVariables {

@@ -75,6 +75,11 @@ impl Receiver {
         }
     }
 
+    /// Whether a file has begun and not ended.
+    pub fn is_partial(&self) -> bool {
+        self.incoming.is_some()
+    }
+
     /// What is left to tell when the host has said its last word.
     pub fn close(&mut self) -> Option<EventKind> {
         if let Some(incoming) = self.incoming.take() {
@@ -191,7 +196,7 @@ impl Receiver {
 
 /// What a runner of ours does not do.
 fn broken(what: &str) -> Fault {
-    Fault::lost(format!("the runner sent {what}"))
+    Fault::foreign(format!("the runner sent {what}"))
 }
 
 /// The store may take as long as a disk does.

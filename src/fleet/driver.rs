@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::gate::{Checkpoint, Ended, Gate};
 use super::host::{self, Tried};
 use super::outcome::Verdict;
+use super::parting::{Parting, Partings};
 use super::rollout::{Rollout, Step, Turn, retry};
 use super::stranger::{Stranger, Vouch};
 use super::{Fleet, Report, Reports, Stop, reached};
@@ -39,6 +40,7 @@ pub struct Driver {
     /// Keys that nobody knows, by the hosts that wait because of them.
     unknown: HashMap<usize, UnknownKey>,
     asking: Option<Asking>,
+    partings: Partings,
 }
 
 /// Hosts that do not go on after the operator was asked: he said no, or why their key cannot be
@@ -78,12 +80,13 @@ impl Driver {
             met: mpsc::channel(MEETINGS),
             unknown: HashMap::new(),
             asking: None,
+            partings: Partings::default(),
         }
     }
 
-    /// Returns once no host is at work and none will start. Hosts that never started are told by
-    /// the dispatcher, who knows which have ended.
-    pub async fn run(mut self) {
+    /// Returns once no host is at work and none will start, with those that are still to be taken leave
+    /// of. Hosts that never started are told by the dispatcher, who knows which have ended.
+    pub async fn run(mut self) -> Partings {
         loop {
             // Between two starts nothing is waited for, so this is asked each time.
             if *self.stopped.borrow() >= Stop::Drain && !self.rollout.is_stopped() {
@@ -94,7 +97,7 @@ impl Driver {
                 Step::Wait => self.wait().await,
                 Step::Ask => self.ask(),
                 Step::Between => self.between().await,
-                Step::Done => break,
+                Step::Done => return self.partings,
             }
         }
     }
@@ -143,7 +146,7 @@ impl Driver {
     }
 
     async fn tried(&mut self, index: usize, tried: Tried) {
-        let Tried { result, delivered, unknown } = tried;
+        let Tried { result, mark, delivered, unknown, parting } = tried;
         if let (Some(unknown), Some(_)) = (unknown, &self.vouch) {
             self.rollout.parked(index);
             self.unknown.insert(index, *unknown);
@@ -155,7 +158,10 @@ impl Driver {
         let failure = result.failure.as_ref().filter(|_| !delivered);
         let transient = failure.filter(|failure| retry::is_transient(failure));
         match self.rollout.ended(index, result.outcome, transient.is_some()) {
-            Turn::Over => self.finished(index, result).await,
+            Turn::Over => {
+                self.finished(index, result, mark).await;
+                self.part(parting).await;
+            }
             Turn::Again => {
                 let why = transient.map(|failure| failure.message.as_str()).unwrap_or_default();
                 let all = self.fleet.plan.strategy.retries + 1;
@@ -201,7 +207,7 @@ impl Driver {
         for (index, fault) in refused {
             if let Some(mut result) = self.last.remove(&index) {
                 result.failure = fault.and_then(|fault| Verdict::from(fault).failure).or(result.failure);
-                self.finished(index, result).await;
+                self.finished(index, result, None).await;
             }
         }
         self.rollout.accepted();
@@ -218,7 +224,7 @@ impl Driver {
         }
         for index in given_up {
             if let Some(result) = self.last.remove(&index) {
-                self.finished(index, result).await;
+                self.finished(index, result, None).await;
             }
         }
         if self.rollout.is_stopped() {
@@ -280,12 +286,21 @@ impl Driver {
         }
     }
 
-    async fn finished(&self, index: usize, result: Box<HostResult>) {
-        self.tell(index, EventKind::HostFinished { host: self.name(index), result }).await;
+    async fn finished(&self, index: usize, result: Box<HostResult>, mark: Option<u64>) {
+        let kind = EventKind::HostFinished { host: self.name(index), result };
+        self.reports.host(index, kind, mark).await;
+    }
+
+    /// Takes leave of a host, once its end that was told just now is kept.
+    async fn part(&mut self, parting: Option<Parting>) {
+        let kept = parting.and_then(|parting| self.partings.begin(parting));
+        if let Some(kept) = kept {
+            self.reports.send(Report::Keep { kept }).await;
+        }
     }
 
     async fn tell(&self, index: usize, kind: EventKind) {
-        self.reports.host(index, kind).await;
+        self.reports.host(index, kind, None).await;
     }
 
     fn name(&self, index: usize) -> String {

@@ -2,41 +2,35 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use cronium_wire::message::{Finished, FromStub, Hello, ToStub, Told};
+use cronium_wire::message::Hello;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use super::artifacts::Receiver;
-use super::inputs::Inputs;
-use super::job::{First, pieces};
-use super::opening::{Opened, Opening};
+use super::account::Account;
+use super::attach::unasked;
+use super::job::First;
+use super::listening::{Due, STAGING, Talk, interrupted};
 use super::outcome::Verdict;
-use super::told;
-use super::{Fleet, Reports, Stop, reached};
-use crate::event::{Bytes, EventKind, HostResult, HostState, Outcome, Stream, Trust};
-use crate::helper_api::{Journal, JournalFault};
-use crate::plan::{GRACE, Task};
-use crate::transport::{Connection, Fault, Flight, Link, Phase, Step, Tunnel, UnknownKey, tunnel};
-
-/// The stub keeps the deadlines; a host that is later than its own by this is lost.
-const LATE: Duration = Duration::from_secs(60);
-/// From the runner's hello to its script's start: verifying and unpacking, on a slow disk.
-const STAGING: Duration = Duration::from_secs(300);
-/// Bytes of all warnings of a runner: they are kept until the run's end.
-const WARNINGS: usize = 1 << 20;
-/// How long a piece of the payload may wait for the host to take it.
-pub const PIECE_WITHIN: Duration = Duration::from_secs(60);
+use super::parting::Parting;
+use super::reconnect::Tries;
+use super::{Fleet, Reports, Stop, reached, told};
+use crate::event::{EventKind, HostResult, HostState, Outcome};
+use crate::plan::{Standing, Task};
+use crate::transport::{Connection, Fault, Flight, Link, Step, UnknownKey};
 
 /// How one try ended.
 pub struct Tried {
     pub result: Box<HostResult>,
+    /// How far its account is known with that.
+    pub mark: Option<u64>,
     /// The job was on its way: from then on nobody but the host knows what it did.
     pub delivered: bool,
     /// The key that kept us out, where the operator may vouch for it.
     pub unknown: Option<Box<UnknownKey>>,
+    /// What is left to say to the host.
+    pub parting: Option<Parting>,
 }
 
 /// Runs the plan's task on one host and reports everything but its end. `met` is told its index
@@ -53,53 +47,60 @@ pub async fn run(
         Ok(verdict) => (verdict, None),
         Err(mut fault) => {
             let unknown = fault.unknown.take();
+            let fault = if fleet.act().is_some() { unasked(fault) } else { fault };
             (Verdict::from(fault), unknown)
         }
     };
     Tried { unknown, ..host.finish(fleet, verdict).await }
 }
 
-struct Host {
-    index: usize,
-    name: String,
+pub struct Host {
+    pub index: usize,
+    pub name: String,
     attempt: u32,
-    reports: Reports,
     /// Until it was told.
     met: Option<mpsc::Sender<usize>>,
-    delivered: bool,
+    pub delivered: bool,
     started_at: Timestamp,
     begun: Instant,
     clock: Clock,
-    hello: Option<Hello>,
-    trust: Option<Trust>,
-    finished: Option<Finished>,
-    condition: Option<bool>,
-    journal: Journal,
-    bytes: [u64; 2],
+    pub hello: Option<Hello>,
+    pub account: Account,
+    pub due: Due,
+    /// It has been found late before.
+    pub was_late: bool,
+    /// Its script is to be killed, and it is waited for until then.
+    pub cancel_by: Option<Instant>,
+    pub tries: Tries,
+    parting: Option<Parting>,
 }
 
 impl Host {
     fn new(fleet: &Fleet, index: usize, attempt: u32, reports: Reports, met: mpsc::Sender<usize>) -> Self {
+        let standing = fleet.standing(index);
         Self {
             index,
             name: fleet.plan.targets[index].name.clone(),
-            attempt,
-            reports,
+            attempt: standing.map_or(attempt, |standing| standing.attempt.max(1)),
             met: Some(met),
             delivered: false,
-            started_at: Timestamp::now(),
+            started_at: standing.and_then(|standing| standing.started_at).unwrap_or_else(Timestamp::now),
             begun: Instant::now(),
             clock: Clock::default(),
             hello: None,
-            trust: None,
-            finished: None,
-            condition: None,
-            journal: Journal::default(),
-            bytes: [0; 2],
+            account: Account::new(fleet, index, reports, standing),
+            due: Due::At(Instant::now() + STAGING),
+            was_late: false,
+            cancel_by: None,
+            tries: Tries::default(),
+            parting: None,
         }
     }
 
     async fn run(&mut self, fleet: &Arc<Fleet>) -> Result<Verdict, Fault> {
+        if let Some(act) = fleet.act() {
+            return self.resume(fleet, act).await;
+        }
         let firsts = fleet.first_messages(&fleet.plan.targets[self.index]).await;
         self.warn(fleet).await;
         let mut verdict = Verdict::cancelled();
@@ -114,22 +115,70 @@ impl Host {
 
     async fn converse(&mut self, fleet: &Arc<Fleet>, first: First<'_>) -> Result<Verdict, Fault> {
         let First { flight, payload } = first;
-        let Some((connection, mut link, hello)) = self.reach(fleet, flight).await? else {
-            return Ok(Verdict::cancelled());
+        let begun = Instant::now();
+        self.account.begin();
+        let reached = self.reach(fleet, flight).await;
+        let talk = match reached {
+            Ok(Some((connection, link, hello))) => {
+                self.delivered = true;
+                self.hello = Some(hello);
+                self.due = Due::At(Instant::now() + STAGING);
+                Talk::new(connection, link)
+            }
+            Ok(None) => return Ok(Verdict::cancelled()),
+            Err(fault) if self.delivered && self.is_spooled(fleet) && fault.is_broken_link() => {
+                match self.reconnect(fleet, fault, begun).await {
+                    Ok(talk) => talk,
+                    Err(verdict) => return Ok(verdict),
+                }
+            }
+            Err(fault) => return Err(fault),
         };
-        self.delivered = true;
-        self.hello = Some(hello);
-        let connection = Arc::new(connection);
-        let verdict = self.listen(fleet, &mut link, &connection, payload).await;
-        self.enter(HostState::Collecting).await;
-        drop(link);
-        connection.close().await;
-        verdict
+        Ok(self.hear(fleet, talk, payload).await)
+    }
+
+    /// Hears the runner out, over as many connections as that takes.
+    pub async fn hear(&mut self, fleet: &Arc<Fleet>, mut talk: Talk, payload: &[u8]) -> Verdict {
+        loop {
+            let heard = self.listen(fleet, &mut talk, payload).await;
+            let Talk { link, connection, made, .. } = talk;
+            let verdict = match heard {
+                Err(fault) if self.is_spooled(fleet) && fault.is_broken_link() => {
+                    // It may be dead, so it is not waited for.
+                    tokio::spawn(async move {
+                        drop(link);
+                        connection.close().await;
+                    });
+                    match self.reconnect(fleet, fault, made).await {
+                        Ok(again) => talk = again,
+                        Err(verdict) => return verdict,
+                    }
+                    continue;
+                }
+                Err(fault) => Verdict::from(fault),
+                Ok(verdict) => verdict,
+            };
+            self.enter(HostState::Collecting).await;
+            if self.is_spooled(fleet) && self.account.finished.is_some() {
+                self.parting = Some(Parting::acknowledging(link, connection));
+            } else if verdict.outcome == Outcome::Detached {
+                self.parting = Some(Parting::leaving(link, connection));
+            } else {
+                drop(link);
+                connection.close().await;
+            }
+            return verdict;
+        }
+    }
+
+    /// Whether the host keeps the account until it is acknowledged.
+    pub fn is_spooled(&self, fleet: &Fleet) -> bool {
+        !matches!(fleet.plan.task, Task::Deploy { .. })
     }
 
     /// Connects and sends what starts the task, which is held no longer than that; `None` where the
     /// run was cancelled before.
-    async fn reach(
+    pub async fn reach(
         &mut self,
         fleet: &Arc<Fleet>,
         flight: Flight,
@@ -152,7 +201,7 @@ impl Host {
                 }
                 () = reached(&mut stopped, Stop::Cancel) => {
                     return match self.delivered {
-                        true => Err(Fault::lost("cronium-run was interrupted while the runner started")),
+                        true => Err(interrupted()),
                         false => Ok(None),
                     };
                 }
@@ -181,197 +230,25 @@ impl Host {
         }
     }
 
-    /// Hears the stub out.
-    async fn listen(
-        &mut self,
-        fleet: &Arc<Fleet>,
-        link: &mut Link,
-        connection: &Arc<Connection>,
-        payload: &[u8],
-    ) -> Result<Verdict, Fault> {
-        let (mut stopped, mut left) = (fleet.stopped.clone(), fleet.stopped.clone());
-        let (mut tunnel, mut opening, mut cancelled, mut started) = (None, None, false, false);
-        // A Unix socket first, a port where that is not to be had.
-        let mut entrances = 2;
-        let (mut artifacts, mut inputs) = (Receiver::new(fleet, &self.name), Inputs::default());
-        let mut deadline = Some(Instant::now() + STAGING);
-        let mut warned = 0;
-        loop {
-            let message = tokio::select! {
-                biased;
-                () = reached(&mut left, Stop::Leave) => {
-                    return Err(Fault::lost("cronium-run was interrupted before the host had ended"));
-                }
-                () = reached(&mut stopped, Stop::Cancel), if !cancelled => {
-                    cancelled = true;
-                    deadline = Some(Instant::now() + GRACE + LATE);
-                    tell(link, &ToStub::Cancel, &mut left).await?;
-                    continue;
-                }
-                opened = answer(&mut opening) => {
-                    opening = None;
-                    let message = match opened {
-                        Ok((open, port)) => {
-                            tunnel = Some(open);
-                            ToStub::TunnelOpen { port }
-                        }
-                        Err(fault) => ToStub::TunnelRefused { reason: fault.message },
-                    };
-                    tell(link, &message, &mut left).await?;
-                    continue;
-                }
-                stream = accept(&mut tunnel) => {
-                    match stream {
-                        Some(stream) => self.serve(fleet, stream),
-                        None => tunnel = None,
-                    }
-                    continue;
-                }
-                () = overdue(deadline) => return Err(late(started)),
-                // What is here already is no proof of slowness.
-                message = link.receive() => message?,
-                () = overdue(self.journal.deadline()) => return Err(cut_off(JournalFault::TooSlow)),
-            };
-            let is_overdue = self.journal.deadline().is_some_and(|deadline| deadline < Instant::now());
-            // Other messages meanwhile are no progress.
-            if is_overdue && !matches!(message, FromStub::Journal(_)) {
-                return Err(cut_off(JournalFault::TooSlow));
-            }
-            match message {
-                FromStub::Hello(_) => return Err(Fault::lost("the runner said hello twice")),
-                FromStub::NeedPayload => {
-                    tokio::select! {
-                        biased;
-                        // Nothing runs yet; a stub whose link closes now ends without a trace.
-                        () = reached(&mut stopped, Stop::Cancel) => return Ok(Verdict::cancelled()),
-                        sent = send_payload(link, payload) => sent?,
-                    }
-                    deadline = Some(Instant::now() + STAGING);
-                }
-                FromStub::Started(_) if started => return Err(Fault::lost("the runner started twice")),
-                FromStub::Started(word) => {
-                    started = true;
-                    self.trust = Some(if word.pinned { Trust::Pinned } else { Trust::Session });
-                    if !cancelled {
-                        deadline = fleet.script_deadline();
-                    }
-                    self.enter(HostState::Running).await;
-                }
-                // Of a run that was asked for; this one was begun here.
-                FromStub::Attached(_) | FromStub::Superseded => {
-                    return Err(Fault::lost("the runner answers what nobody asked"));
-                }
-                FromStub::Cut { stderr, bytes } => {
-                    let stream = if stderr { Stream::Stderr } else { Stream::Stdout };
-                    let host = self.name.clone();
-                    self.report(EventKind::HostOutputCut { host, stream, bytes }).await;
-                }
-                FromStub::Stdout(data) => self.output(Stream::Stdout, data).await,
-                FromStub::Stderr(data) => self.output(Stream::Stderr, data).await,
-                FromStub::OpenTunnel { .. } if entrances == 0 || opening.is_some() => {
-                    return Err(Fault::lost("the runner asks for too many tunnels"));
-                }
-                FromStub::OpenTunnel { path: Some(_) } if self.is_privileged(fleet) => {
-                    entrances -= 1;
-                    let reason = "it would lie in the folder of another user".to_owned();
-                    tell(link, &ToStub::TunnelRefused { reason }, &mut left).await?;
-                }
-                FromStub::OpenTunnel { path } => {
-                    entrances -= 1;
-                    opening = Some(Opening::begin(connection, path));
-                }
-                FromStub::Warning { message } => {
-                    warned += message.len();
-                    if warned > WARNINGS {
-                        return Err(Fault::lost("the runner sent warnings without end"));
-                    }
-                    self.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
-                }
-                FromStub::Told(told) => {
-                    if let Told::Condition { condition } = told {
-                        self.condition = Some(condition);
-                    }
-                    self.report(told::event(&self.name, told)?).await;
-                }
-                FromStub::Journal(bytes) => {
-                    // The script may have ended; a host whose writes still come is not late.
-                    if !cancelled {
-                        deadline = deadline.map(|deadline| deadline.max(Instant::now() + LATE));
-                    }
-                    let merged = self.journal.push(&fleet.api, &self.name, &bytes).await;
-                    merged.map_err(cut_off)?;
-                }
-                FromStub::NeedFile { .. } if started => {
-                    return Err(Fault::lost("the runner asked for a file of the script that runs already"));
-                }
-                FromStub::NeedFile { digest } => {
-                    tokio::select! {
-                        biased;
-                        () = reached(&mut stopped, Stop::Cancel) => return Ok(Verdict::cancelled()),
-                        sent = inputs.send(fleet, link, digest) => sent?,
-                    }
-                    deadline = Some(Instant::now() + STAGING);
-                }
-                message @ (FromStub::Artifact(_)
-                | FromStub::ArtifactPiece(_)
-                | FromStub::ArtifactEnd { .. }) => {
-                    if !started {
-                        return Err(Fault::lost("the runner sent artifacts of no script"));
-                    }
-                    // The script has ended; a host whose files still come is not late.
-                    if !cancelled {
-                        deadline = deadline.map(|deadline| deadline.max(Instant::now() + LATE));
-                    }
-                    if let Some(told) = artifacts.take(message).await? {
-                        self.report(told).await;
-                    }
-                }
-                FromStub::Finished(finished) => {
-                    if let Some(told) = artifacts.close() {
-                        self.report(told).await;
-                    }
-                    let verdict = Verdict::from(finished.end.clone());
-                    self.finished = Some(finished);
-                    return Ok(verdict);
-                }
-            }
-        }
-    }
-
-    /// Whether the script runs as another user than the connection.
-    fn is_privileged(&self, fleet: &Fleet) -> bool {
-        fleet.plan.targets[self.index].privilege.is_some()
-    }
-
-    /// Answers one connection of helpers in a task of its own.
-    fn serve(&self, fleet: &Arc<Fleet>, stream: Box<dyn tunnel::Stream>) {
-        let (api, host) = (Arc::clone(&fleet.api), self.name.clone());
-        tokio::spawn(async move { api.serve(stream, &host).await });
-    }
-
     /// Of the run's variables: told once, by the host that came upon it.
-    async fn warn(&self, fleet: &Fleet) {
+    pub async fn warn(&mut self, fleet: &Fleet) {
         for message in fleet.api.take_warnings() {
-            self.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
+            self.account.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
         }
     }
 
-    async fn enter(&mut self, state: HostState) {
+    /// Tells where it stands, unless it stands there already.
+    pub async fn enter(&mut self, state: HostState) {
+        if self.clock.state() == Some(state) {
+            return;
+        }
         tracing::debug!(host = self.name, state = state.as_str());
         self.clock.enter(state);
-        self.report(EventKind::HostState { host: self.name.clone(), state }).await;
-    }
-
-    async fn output(&mut self, stream: Stream, data: Vec<u8>) {
-        self.bytes[stream as usize] += data.len() as u64;
-        self.report(EventKind::HostOutput { host: self.name.clone(), stream, data: Bytes(data) }).await;
-    }
-
-    async fn report(&self, kind: EventKind) {
-        self.reports.host(self.index, kind).await;
+        self.account.report(EventKind::HostState { host: self.name.clone(), state }).await;
     }
 
     async fn finish(mut self, fleet: &Fleet, verdict: Verdict) -> Tried {
+        let verdict = verdict.or_hint(|| fleet.what_to_type());
         let failure = verdict.failure.as_ref();
         tracing::info!(
             host = self.name,
@@ -387,14 +264,24 @@ impl Host {
         self.warn(fleet).await;
         let hello = self.hello.take().unwrap_or_default();
         let known = |text: String| (!text.is_empty()).then_some(text);
-        let finished = self.finished.take();
+        let mark = match &self.account.finished {
+            Some(_) if self.is_spooled(fleet) => Some(self.account.next()),
+            _ => self.account.mark(),
+        };
+        let finished = self.account.finished.take();
         // A script that has found its own way to the operator's API.
         let condition = fleet.api.condition(&self.name);
-        if let (None, Some(condition)) = (self.condition, condition) {
-            self.report(EventKind::HostCondition { host: self.name.clone(), condition }).await;
+        if let (None, Some(condition)) = (self.account.condition, condition) {
+            self.account.report(EventKind::HostCondition { host: self.name.clone(), condition }).await;
         }
-        let condition = self.condition.or(condition);
+        let condition = self.account.condition.or(condition);
         let helpers = finished.as_ref().and_then(|finished| finished.helpers.clone());
+        let (finished_at, begun) = (Timestamp::now(), self.begun.elapsed());
+        // Of one that another process has begun, only the clock knows.
+        let duration_ms = match fleet.standing(self.index) {
+            Some(_) => finished_at.duration_since(self.started_at).as_millis().max(0) as u64,
+            None => begun.as_millis() as u64,
+        };
         let result = HostResult {
             outcome: verdict.outcome,
             attempt: self.attempt,
@@ -402,23 +289,42 @@ impl Host {
             signal: verdict.signal,
             failure: verdict.failure,
             started_at: Some(self.started_at),
-            finished_at: Timestamp::now(),
-            duration_ms: self.begun.elapsed().as_millis() as u64,
+            finished_at,
+            duration_ms,
             timings: self.clock.stop(),
             cpu_ms: finished.as_ref().and_then(|finished| finished.cpu_ms),
             max_rss_kb: finished.as_ref().and_then(|finished| finished.max_rss_kb),
             helper_mode: helpers.as_ref().map(|helpers| told::mode(helpers.mode)),
             helper_reason: helpers.and_then(|helpers| helpers.reason),
-            conflicts: told::conflicts(self.journal.conflicts()),
+            conflicts: told::conflicts(self.account.journal.conflicts()),
             condition,
-            trust: self.trust,
+            trust: self.account.trust,
             stub_digest: known(hello.stub_digest),
             arch: known(hello.arch),
             output: fleet.api.take_output(&self.name),
-            stdout_bytes: self.bytes[0],
-            stderr_bytes: self.bytes[1],
+            stdout_bytes: self.account.bytes[0],
+            stderr_bytes: self.account.bytes[1],
         };
-        Tried { result: Box::new(result), delivered: self.delivered, unknown: None }
+        let parting = self.parting.take();
+        Tried { result: Box::new(result), mark, delivered: self.delivered, unknown: None, parting }
+    }
+}
+
+impl Fleet {
+    /// How far this host's account was known before, where the run is one that has begun before.
+    fn standing(&self, index: usize) -> Option<&Standing> {
+        match &self.plan.task {
+            Task::Resume(resume) => resume.standings.get(index),
+            Task::Run(_) | Task::Deploy { .. } => None,
+        }
+    }
+
+    /// Where nobody knows how a host has ended.
+    fn what_to_type(&self) -> String {
+        match &self.plan.task {
+            Task::Deploy { .. } => "run the same command again".to_owned(),
+            Task::Run(_) | Task::Resume(_) => format!("cronium-run attach {}", self.plan.run),
+        }
     }
 }
 
@@ -432,67 +338,6 @@ fn state(step: Step) -> Option<HostState> {
     }
 }
 
-/// A runner that is later than all its deadlines.
-fn late(started: bool) -> Fault {
-    match started {
-        true => Fault::lost("the runner kept none of its deadlines"),
-        false => Fault::lost(format!("the runner did not start the script within {} s", STAGING.as_secs()))
-            .hint("df -h; uptime  on the host"),
-    }
-}
-
-fn cut_off(fault: JournalFault) -> Fault {
-    Fault::lost("the runner's journal of helper calls is no journal").because(&fault)
-}
-
-impl Fleet {
-    /// When a script that has just started is overdue, seen from here: the stub kills it far sooner.
-    fn script_deadline(&self) -> Option<Instant> {
-        let Task::Run(run) = &self.plan.task else { return None };
-        run.timeout.map(|timeout| Instant::now() + timeout + GRACE + LATE)
-    }
-}
-
-/// A word to the stub, which must take it: a host that does not is not waited for.
-async fn tell(link: &mut Link, message: &ToStub, left: &mut watch::Receiver<Stop>) -> Result<(), Fault> {
-    tokio::select! {
-        biased;
-        () = reached(left, Stop::Leave) => Err(Fault::lost("cronium-run was interrupted before the host had ended")),
-        sent = timeout(PIECE_WITHIN, link.send(message)) => {
-            sent.map_err(|_| Fault::lost("the host stopped taking messages"))
-        }
-    }
-}
-
-async fn send_payload(link: &mut Link, payload: &[u8]) -> Result<(), Fault> {
-    for piece in pieces(payload) {
-        let sent = timeout(PIECE_WITHIN, link.send(&piece)).await;
-        sent.map_err(|_| Fault::new(Phase::Upload, "timeout", "the host stopped taking the payload"))?;
-    }
-    Ok(())
-}
-
-async fn answer(opening: &mut Option<Opening>) -> Opened {
-    match opening {
-        Some(opening) => opening.answer().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn accept(tunnel: &mut Option<Tunnel>) -> Option<Box<dyn tunnel::Stream>> {
-    match tunnel {
-        Some(tunnel) => tunnel.accept().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn overdue(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Milliseconds spent in each state.
 #[derive(Default)]
 struct Clock {
@@ -501,6 +346,10 @@ struct Clock {
 }
 
 impl Clock {
+    fn state(&self) -> Option<HostState> {
+        self.since.map(|(state, _)| state)
+    }
+
     fn enter(&mut self, state: HostState) {
         let now = Instant::now();
         if let Some((before, since)) = self.since.replace((state, now)) {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::Fleet;
-use super::host::PIECE_WITHIN;
+use super::listening::PIECE_WITHIN;
 use crate::error::Error;
 use crate::payload::Input;
 use crate::plan::Task;
@@ -42,9 +42,9 @@ impl Inputs {
         };
         let input = inputs.iter().find(|input| input.digest == digest);
         let input =
-            input.ok_or_else(|| Fault::lost("the runner asked for a file that is not part of its job"))?;
+            input.ok_or_else(|| Fault::foreign("the runner asked for a file that is not part of its job"))?;
         if !self.sent.insert(digest) {
-            return Err(Fault::lost("the runner asked for a file twice"));
+            return Err(Fault::foreign("the runner asked for a file twice"));
         }
         let (pieces, mut read) = mpsc::channel(AHEAD);
         let source = input.clone();

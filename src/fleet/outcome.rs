@@ -26,6 +26,21 @@ impl Verdict {
         Self::of(Outcome::Cancelled)
     }
 
+    /// Left on purpose, while its script ran.
+    pub fn detached() -> Self {
+        Self::of(Outcome::Detached)
+    }
+
+    /// With what there is to type where nothing else is said.
+    pub fn or_hint(mut self, hint: impl FnOnce() -> String) -> Self {
+        if let Some(failure) = &mut self.failure
+            && self.outcome == Outcome::Unknown
+        {
+            failure.hint.get_or_insert_with(hint);
+        }
+        self
+    }
+
     fn killed(outcome: Outcome, phase: Phase, kind: &str, message: String, hint: &str) -> Self {
         let (kind, hint) = (kind.into(), Some(hint.into()));
         Self::because(outcome, Failure { phase, kind, message, causes: Vec::new(), hint })
@@ -116,10 +131,6 @@ impl From<Fault> for Verdict {
             transport::Phase::Become => (Phase::Become, Outcome::Unreachable),
             transport::Phase::Lost => (Phase::Lost, Outcome::Unknown),
         };
-        let hint = hint.or_else(|| {
-            (outcome == Outcome::Unknown)
-                .then(|| "the script may have finished: look at the host before you run it again".into())
-        });
         Self::because(outcome, Failure { phase, kind: kind.into_owned(), message, causes, hint })
     }
 }

@@ -11,7 +11,7 @@ pub fn event(host: &str, told: Told) -> Result<EventKind, Fault> {
     let host = host.to_owned();
     Ok(match told {
         Told::Log { level, message, context } => {
-            let foreign = || Fault::lost("the runner sends a log with a context of its own kind");
+            let foreign = || Fault::foreign("the runner sends a log with a context of its own kind");
             let context = match context.len() {
                 0 => Value::Null,
                 1..=MAX_CONTEXT => serde_json::from_str(&context).map_err(|_| foreign())?,

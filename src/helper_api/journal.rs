@@ -100,6 +100,11 @@ impl Journal {
         self.long.as_ref().map(|long| long.next.min(long.end))
     }
 
+    /// Whether a line has begun and not ended.
+    pub fn is_partial(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Takes the writes that were refused: key and reason, in order. The first hundred; one more
     /// entry, without a key, says how many others there were, and one that the last is incomplete.
     pub fn conflicts(&mut self) -> Vec<(String, String)> {

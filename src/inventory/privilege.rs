@@ -1,21 +1,24 @@
 //! Who a script runs as, where that is not the user who logs in.
 
+use serde::{Deserialize, Serialize};
+
 use super::Secret;
 
 /// The user to become on a host, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Privilege {
     pub method: Method,
     /// Who logs in and asks.
     pub login: String,
     /// A plain name, see [`plain_user`]: it stands in a line for the host's shell.
     pub user: String,
-    /// What the method asks for; without one it must not ask.
+    /// What the method asks for; without one it must not ask. Never written down.
+    #[serde(skip)]
     pub password: Option<Secret>,
 }
 
 /// `--become-method`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 pub enum Method {
     #[default]
     Sudo,

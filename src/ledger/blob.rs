@@ -14,6 +14,8 @@ use crate::event::Stream;
 /// stream that is being read.
 const WINDOW_LOG: u32 = 18;
 const LEVEL: i32 = 3;
+/// Of a blob that more comes behind.
+const PIECE: usize = 64 << 10;
 
 /// Appends a piece to the output of a host that runs.
 pub(super) fn append(
@@ -30,9 +32,29 @@ pub(super) fn append(
     Ok(())
 }
 
-/// Moves the pieces of a stream into a blob, unless one with the same bytes is there already.
-/// `printed` is what the host says that it printed: more than is here means truncated.
-/// Only one piece is in memory at a time, and the compressed blob.
+/// Counts what the host printed and did not keep.
+pub(super) fn cut(
+    connection: &Connection,
+    run: &str,
+    host: &str,
+    stream: Stream,
+    bytes: u64,
+) -> Result<(), Fault> {
+    let digest = hex(&Sha256::digest([]));
+    store(connection, &digest, 0, |_| Ok(()))?;
+    connection
+        .prepare_cached(
+            "INSERT INTO outputs (run_id, host, stream, blob, bytes, truncated, cut)
+             VALUES (?1, ?2, ?3, ?4, 0, 1, ?5)
+             ON CONFLICT DO UPDATE SET truncated = 1, cut = cut + excluded.cut",
+        )?
+        .execute(params![run, host, stream.as_str(), digest, bytes.cast_signed()])?;
+    Ok(())
+}
+
+/// Moves the pieces of a stream into a blob, behind what was moved there before, unless one with the
+/// same bytes is there already. `printed` is what the host says that it printed: more than is here
+/// means truncated. Only one piece is in memory at a time, and the compressed blob.
 pub(super) fn seal(
     connection: &Connection,
     run: &str,
@@ -41,28 +63,60 @@ pub(super) fn seal(
     printed: u64,
 ) -> Result<(), Fault> {
     let key = params![run, host, stream.as_str()];
+    let has_pieces = connection
+        .prepare_cached("SELECT 1 FROM chunks WHERE run_id = ?1 AND host = ?2 AND stream = ?3")?
+        .exists(key)?;
+    let sealed: Option<String> = connection
+        .prepare_cached("SELECT blob FROM outputs WHERE run_id = ?1 AND host = ?2 AND stream = ?3")?
+        .query_row(key, |row| row.get(0))
+        .optional()?;
+    if !has_pieces && sealed.is_some() {
+        connection
+            .prepare_cached(
+                "UPDATE outputs SET truncated = cut > 0 OR ?4 > bytes
+                 WHERE run_id = ?1 AND host = ?2 AND stream = ?3",
+            )?
+            .execute(params![run, host, stream.as_str(), printed.cast_signed()])?;
+        return Ok(());
+    }
+    if !has_pieces && printed == 0 {
+        return Ok(());
+    }
+    let each = |take: &mut dyn FnMut(&[u8]) -> io::Result<()>| -> Result<(), Fault> {
+        if let Some(mut before) = unseal(connection, run, host, stream)? {
+            let mut piece = vec![0; PIECE];
+            loop {
+                match before.read(&mut piece)? {
+                    0 => break,
+                    count => take(&piece[..count])?,
+                }
+            }
+        }
+        each_piece(connection, key, take)
+    };
     let (mut hash, mut bytes) = (Sha256::new(), 0u64);
-    each_piece(connection, key, |piece| {
+    each(&mut |piece| {
         hash.update(piece);
         bytes += piece.len() as u64;
         Ok(())
     })?;
-    // Output behind a host's end breaks the grammar of events; what came is kept as pieces.
-    let sealed = connection
-        .prepare_cached("SELECT 1 FROM outputs WHERE run_id = ?1 AND host = ?2 AND stream = ?3")?
-        .exists(key)?;
-    if sealed {
-        return Ok(());
-    }
-    if bytes > 0 || printed > 0 {
-        let digest = hex(&hash.finalize());
-        store(connection, key, &digest, bytes)?;
+    let digest = hex(&hash.finalize());
+    store(connection, &digest, bytes, each)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO outputs (run_id, host, stream, blob, bytes, truncated)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET
+                 blob = excluded.blob, bytes = excluded.bytes, truncated = cut > 0 OR excluded.truncated",
+        )?
+        .execute(params![run, host, stream.as_str(), digest, bytes.cast_signed(), printed > bytes])?;
+    if let Some(before) = sealed.filter(|before| *before != digest) {
         connection
             .prepare_cached(
-                "INSERT INTO outputs (run_id, host, stream, blob, bytes, truncated)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "DELETE FROM blobs WHERE digest = ?1
+                 AND NOT EXISTS (SELECT 1 FROM outputs WHERE blob = ?1)",
             )?
-            .execute(params![run, host, stream.as_str(), digest, bytes.cast_signed(), printed > bytes])?;
+            .execute([before])?;
     }
     connection
         .prepare_cached("DELETE FROM chunks WHERE run_id = ?1 AND host = ?2 AND stream = ?3")?
@@ -70,8 +124,13 @@ pub(super) fn seal(
     Ok(())
 }
 
-/// Compresses the pieces of a stream into a blob, if there is none with that digest.
-fn store(connection: &Connection, key: Key, digest: &str, bytes: u64) -> Result<(), Fault> {
+/// Compresses what `each` hands out into a blob, if there is none with that digest.
+fn store(
+    connection: &Connection,
+    digest: &str,
+    bytes: u64,
+    each: impl Fn(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     if connection.prepare_cached("SELECT 1 FROM blobs WHERE digest = ?1")?.exists([digest])? {
         return Ok(());
     }
@@ -79,7 +138,7 @@ fn store(connection: &Connection, key: Key, digest: &str, bytes: u64) -> Result<
     encoder.set_pledged_src_size(Some(bytes))?;
     encoder.include_checksum(true)?;
     encoder.window_log(WINDOW_LOG)?;
-    each_piece(connection, key, |piece| encoder.write_all(piece))?;
+    each(&mut |piece| encoder.write_all(piece))?;
     let data = encoder.finish()?;
     connection
         .prepare_cached("INSERT INTO blobs (digest, bytes, data) VALUES (?1, ?2, ?3)")?
@@ -93,7 +152,7 @@ type Key<'a> = &'a [&'a dyn rusqlite::ToSql];
 fn each_piece(
     connection: &Connection,
     key: Key,
-    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Fault> {
     let mut pieces = connection.prepare_cached(
         "SELECT data FROM chunks WHERE run_id = ?1 AND host = ?2 AND stream = ?3 ORDER BY seq",
@@ -131,6 +190,7 @@ pub struct Output<'c> {
     sealed: Option<Box<dyn Read + 'c>>,
     pieces: Pieces<'c>,
     piece: io::Cursor<Vec<u8>>,
+    cut: u64,
     _snapshot: Snapshot<'c>,
 }
 
@@ -146,8 +206,19 @@ impl<'c> Output<'c> {
     pub(super) fn open(snapshot: Snapshot<'c>, run: &str, host: &str, stream: Stream) -> Result<Self, Fault> {
         let connection = snapshot.connection();
         let sealed = unseal(connection, run, host, stream)?.map(|read| Box::new(read) as Box<dyn Read>);
+        let cut: Option<i64> = connection
+            .prepare_cached("SELECT cut FROM outputs WHERE run_id = ?1 AND host = ?2 AND stream = ?3")?
+            .query_row(params![run, host, stream.as_str()], |row| row.get(0))
+            .optional()?;
+        let cut = cut.unwrap_or(0).cast_unsigned();
         let pieces = Pieces { connection, run: run.to_owned(), host: host.to_owned(), stream, last: -1 };
-        Ok(Self { sealed, pieces, piece: io::Cursor::default(), _snapshot: snapshot })
+        Ok(Self { sealed, pieces, piece: io::Cursor::default(), cut, _snapshot: snapshot })
+    }
+
+    /// Bytes that the host printed and did not keep (`--max-output`, or its disk): they are missing
+    /// between those that are here.
+    pub fn cut(&self) -> u64 {
+        self.cut
     }
 }
 

@@ -3,17 +3,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 use std::path::{self, Path, PathBuf};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::blob::Output;
 use super::connection::open_for_reading;
 use super::fault::Fault;
+use super::record::stamp;
 use super::replay::Events;
-use super::run::{HostRow, Run, RunFilter, RunStatus};
+use super::run::{HostRow, Run, RunFilter, RunStatus, SignedPayload};
 use super::run_lock::is_abandoned;
+use super::settled::settled;
 use super::snapshot::Snapshot;
 use crate::error::{Error, OrFail as _, Result};
-use crate::event::{EventKind, HostResult, Stream};
+use crate::event::{EventKind, HostResult, Outcome, Stream};
 
 mod artifacts;
 mod variables;
@@ -30,7 +33,8 @@ pub struct Reader {
 
 const RUN: &str = "SELECT id, command, started_at, finished_at, status, exit_code, payload_digest,
     payload_name, release, signer, git_sha, operator, plan,
-    (SELECT at FROM events WHERE run_id = runs.id ORDER BY seq DESC LIMIT 1) FROM runs";
+    (SELECT at FROM events WHERE run_id = runs.id ORDER BY seq DESC LIMIT 1), duration_ms, rerun_of
+    FROM runs";
 
 /// Status, exit code and time.
 type End = (RunStatus, Option<u8>, Option<String>);
@@ -42,12 +46,12 @@ impl Reader {
         Ok(Self { connection, path, snapshots: Cell::new(0) })
     }
 
-    /// Newest first.
+    /// The last one that was begun comes first, whatever the clock said then.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {
         self.worded(|| {
             let mut rows = self.connection.prepare_cached(&format!(
                 "{RUN} WHERE ?1 IS NULL OR id IN (SELECT run_id FROM results WHERE host = ?1)
-                 ORDER BY started_at DESC, id DESC"
+                 ORDER BY rowid DESC"
             ))?;
             let mut rows = rows.query([&filter.host])?;
             let mut runs = Vec::new();
@@ -67,13 +71,12 @@ impl Reader {
     pub fn resolve_run(&self, name: &str) -> Result<String> {
         let found: Vec<String> = self.worded(|| {
             let mut ids = if name == "last" {
-                self.connection.prepare_cached(
-                    "SELECT id FROM runs WHERE ?1 = 'last' ORDER BY started_at DESC, id DESC LIMIT 1",
-                )?
+                self.connection
+                    .prepare_cached("SELECT id FROM runs WHERE ?1 = 'last' ORDER BY rowid DESC LIMIT 1")?
             } else {
                 self.connection.prepare_cached(
                     "SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1 COLLATE NOCASE
-                     ORDER BY id = ?1 COLLATE NOCASE DESC, started_at DESC, id DESC",
+                     ORDER BY id = ?1 COLLATE NOCASE DESC, rowid DESC",
                 )?
             };
             let ids = ids.query_map([name], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -116,8 +119,10 @@ impl Reader {
                 .connection
                 .prepare_cached("SELECT host, status FROM results WHERE run_id = ?1 ORDER BY rowid")?;
             let rows = rows.query_map([run], |row| {
-                let host: String = row.get(0)?;
-                Ok(HostRow { result: ends.remove(&host), status: row.get(1)?, host })
+                let (host, status): (String, String) = (row.get(0)?, row.get(1)?);
+                // One that is being asked again has an end behind it, and another to come.
+                let has_ended = Outcome::ALL.iter().any(|outcome| outcome.as_str() == status);
+                Ok(HostRow { result: ends.remove(&host).filter(|_| has_ended), status, host })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
@@ -148,6 +153,21 @@ impl Reader {
         Ok(bytes)
     }
 
+    /// What hosts of a run printed and did not keep, in bytes of each stream.
+    pub fn cuts(&self, run: &str) -> Result<Vec<(String, Stream, u64)>> {
+        self.worded(|| {
+            let mut rows = self.connection.prepare_cached(
+                "SELECT host, stream, cut FROM outputs WHERE run_id = ?1 AND cut > 0 ORDER BY host, stream DESC",
+            )?;
+            let rows = rows.query_map([run], |row| {
+                let stream: String = row.get(1)?;
+                let stream = Stream::ALL.into_iter().find(|known| known.as_str() == stream);
+                Ok((row.get(0)?, stream.unwrap_or(Stream::Stdout), row.get::<_, i64>(2)?.cast_unsigned()))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// The events of a run as they were told, in order, as of now.
     pub fn events(&self, run: &str) -> Result<Events<'_>> {
         self.worded(|| Events::open(self.snapshot()?, &self.path, run, None, None))
@@ -163,6 +183,50 @@ impl Reader {
         self.worded(|| Events::open(self.snapshot()?, &self.path, run, host, Some(kinds)))
     }
 
+    /// What went to the hosts of a run, to the byte; `None` where it was not kept.
+    pub fn signed_payload(&self, run: &str) -> Result<Option<SignedPayload>> {
+        self.worded(|| {
+            let signed = self
+                .connection
+                .prepare_cached(
+                    "SELECT data, signature, public_key FROM runs
+                     JOIN payload_bytes ON payload_bytes.digest = payload_digest
+                     JOIN signatures ON signatures.digest = payload_digest AND signatures.signer = runs.signer
+                     WHERE id = ?1",
+                )?
+                .query_row([run], |row| {
+                    let (bytes, signature, public_key) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                    Ok(SignedPayload { bytes, signature, public_key })
+                })
+                .optional()?;
+            Ok(signed)
+        })
+    }
+
+    /// Runs that were begun or resumed by a process that died and that have hosts without an end, and
+    /// how many: the last `limit` that were begun after `since`.
+    pub fn left_open(&self, since: Timestamp, limit: usize) -> Result<Vec<(String, u64)>> {
+        self.worded(|| {
+            let mut rows = self.connection.prepare_cached(
+                "SELECT id, status, (SELECT count(*) FROM results WHERE run_id = id AND finished_at IS NULL) AS open
+                 FROM runs WHERE started_at > ?1 AND status IN ('running', 'interrupted') AND finished_at IS NULL
+                   AND json_extract(plan, '$.task.deploy') IS NULL AND open > 0
+                 ORDER BY runs.rowid DESC",
+            )?;
+            let mut rows = rows.query([stamp(since)])?;
+            let mut found = Vec::new();
+            while found.len() < limit
+                && let Some(row) = rows.next()?
+            {
+                let (id, status): (String, String) = (row.get(0)?, row.get(1)?);
+                if status != RunStatus::Running.as_str() || is_abandoned(&self.path, &id) {
+                    found.push((id, row.get::<_, i64>(2)?.cast_unsigned()));
+                }
+            }
+            Ok(found)
+        })
+    }
+
     fn snapshot(&self) -> rusqlite::Result<Snapshot<'_>> {
         Snapshot::take(&self.connection, &self.snapshots)
     }
@@ -176,15 +240,19 @@ impl Reader {
     }
 
     fn ends(&self, run: &str) -> Result<HashMap<String, HostResult>, Fault> {
-        let mut rows = self
-            .connection
-            .prepare_cached("SELECT data FROM events WHERE run_id = ?1 AND kind = 'host_finished'")?;
+        let mut rows = self.connection.prepare_cached(
+            "SELECT data FROM events WHERE run_id = ?1 AND kind = 'host_finished' ORDER BY seq",
+        )?;
         let mut rows = rows.query([run])?;
-        let mut ends = HashMap::new();
+        let mut ends: HashMap<String, HostResult> = HashMap::new();
         while let Some(row) = rows.next()? {
             if let EventKind::HostFinished { host, result } = serde_json::from_str(row.get_ref(0)?.as_str()?)?
             {
-                ends.insert(host, *result);
+                let result = match ends.remove(&host) {
+                    Some(earlier) => settled(earlier, *result),
+                    None => *result,
+                };
+                ends.insert(host, result);
             }
         }
         Ok(ends)
@@ -199,6 +267,9 @@ impl Reader {
         let hosts = counts
             .query_map([&id], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?
             .collect::<Result<BTreeMap<_, _>, _>>()?;
+        let mut reruns =
+            self.connection.prepare_cached("SELECT id FROM runs WHERE rerun_of = ?1 ORDER BY rowid")?;
+        let reruns = reruns.query_map([&id], |row| row.get(0))?.collect::<Result<_, _>>()?;
         let mut run = Run {
             command: row.get(1)?,
             started_at: row.get::<_, String>(2)?.parse()?,
@@ -213,6 +284,9 @@ impl Reader {
             operator: row.get(11)?,
             plan: serde_json::from_str(&row.get::<_, String>(12)?)?,
             last_event_at: time(row.get(13)?)?,
+            measured_ms: row.get::<_, Option<i64>>(14)?.map(i64::cast_unsigned),
+            rerun_of: row.get(15)?,
+            reruns,
             hosts,
             id,
         };

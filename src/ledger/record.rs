@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::blob;
 use super::fault::Fault;
-use super::run::{NewRun, RunStatus};
+use super::orders::SealedOrder;
+use super::run::{NewRun, RunStatus, SignedPayload};
+use super::settled::settled;
 use crate::event::{Event, EventKind, HostResult, HostState, PayloadInfo, Stream, Summary};
 
 /// What `events.data` keeps of a `host_output`: where in the stream its bytes are.
@@ -30,8 +32,8 @@ pub(super) fn begin(connection: &Connection, run: &NewRun) -> Result<(), Fault> 
     let started_at = stamp(run.started_at);
     connection.execute(
         "INSERT INTO runs (id, command, started_at, status, payload_digest, payload_name, release,
-                           signer, git_sha, operator, plan)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                           signer, git_sha, operator, plan, rerun_of)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             run.id,
             run.command,
@@ -44,6 +46,7 @@ pub(super) fn begin(connection: &Connection, run: &NewRun) -> Result<(), Fault> 
             run.git_sha,
             run.operator,
             run.plan.to_string(),
+            run.rerun_of,
         ],
     )?;
     let mut host_row = connection
@@ -53,7 +56,27 @@ pub(super) fn begin(connection: &Connection, run: &NewRun) -> Result<(), Fault> 
     }
     if let Some(payload) = payload {
         use_payload(connection, payload, &started_at)?;
+        if let Some(signed) = &run.signed {
+            keep_payload(connection, payload, signed)?;
+        }
     }
+    if let Some(SealedOrder(sealed)) = &run.order {
+        connection.execute("INSERT INTO orders (run_id, sealed) VALUES (?1, ?2)", params![run.id, sealed])?;
+    }
+    Ok(())
+}
+
+/// The bytes once, however many runs use them; a signature for each who signed them.
+fn keep_payload(connection: &Connection, payload: &PayloadInfo, signed: &SignedPayload) -> Result<(), Fault> {
+    let SignedPayload { bytes, signature, public_key } = signed;
+    connection.execute(
+        "INSERT OR IGNORE INTO payload_bytes (digest, data) VALUES (?1, ?2)",
+        params![payload.digest, bytes],
+    )?;
+    connection.execute(
+        "INSERT OR IGNORE INTO signatures (digest, signer, public_key, signature) VALUES (?1, ?2, ?3, ?4)",
+        params![payload.digest, payload.signer.as_deref().unwrap_or_default(), public_key, signature],
+    )?;
     Ok(())
 }
 
@@ -107,12 +130,23 @@ pub(super) fn event(connection: &Connection, run: &str, event: &Event, offset: u
                 .execute(params![run, host, path, digest, bytes.cast_signed(), mode])?;
             Ok(())
         }
-        EventKind::HostFinished { host, result } => host_finished(connection, run, host, result),
+        EventKind::HostOutputCut { host, stream, bytes } => blob::cut(connection, run, host, *stream, *bytes),
+        EventKind::HostFinished { host, result } => host_finished(connection, run, host, result, seq),
+        EventKind::RunResumed { .. } => run_resumed(connection, run),
         EventKind::RunFinished { summary } => run_finished(connection, run, summary, event.at),
         _ => Ok(()),
     }
 }
 
+/// How far a host's own account is recorded.
+pub(super) fn mark(connection: &Connection, run: &str, host: &str, mark: u64) -> Result<(), Fault> {
+    connection
+        .prepare_cached("UPDATE results SET mark = ?3 WHERE run_id = ?1 AND host = ?2")?
+        .execute(params![run, host, mark.cast_signed()])?;
+    Ok(())
+}
+
+/// A host that was left open goes through its states once more.
 fn host_state(
     connection: &Connection,
     run: &str,
@@ -128,14 +162,25 @@ fn host_state(
     };
     connection
         .prepare_cached(
-            "UPDATE results SET status = ?3, started_at = coalesce(started_at, ?4)
-             WHERE run_id = ?1 AND host = ?2 AND finished_at IS NULL",
+            "UPDATE results SET status = ?3, started_at = coalesce(started_at, ?4), finished_at = NULL
+             WHERE run_id = ?1 AND host = ?2
+               AND (finished_at IS NULL OR status IN ('unknown', 'detached'))",
         )?
         .execute(params![run, host, state.as_str(), started_at])?;
     Ok(())
 }
 
-fn host_finished(connection: &Connection, run: &str, host: &str, result: &HostResult) -> Result<(), Fault> {
+fn host_finished(
+    connection: &Connection,
+    run: &str,
+    host: &str,
+    result: &HostResult,
+    seq: i64,
+) -> Result<(), Fault> {
+    let result = &match earlier(connection, run, host, seq)? {
+        Some(earlier) => settled(earlier, result.clone()),
+        None => result.clone(),
+    };
     blob::seal(connection, run, host, Stream::Stdout, result.stdout_bytes)?;
     blob::seal(connection, run, host, Stream::Stderr, result.stderr_bytes)?;
     let conflicts = match result.conflicts.as_slice() {
@@ -172,13 +217,13 @@ fn host_finished(connection: &Connection, run: &str, host: &str, result: &HostRe
                  started_at = ?9, finished_at = ?10, duration_ms = ?11, timings = ?12, cpu_ms = ?13,
                  max_rss_kb = ?14, helper_mode = ?15, trust = ?16, stub_digest = ?17, output = ?18,
                  helper_reason = ?19, conflicts = ?20, condition = ?21
-             WHERE run_id = ?1 AND host = ?2 AND finished_at IS NULL",
+             WHERE run_id = ?1 AND host = ?2",
         )?
         .execute(columns)?;
     if known == 0 {
         connection
             .prepare_cached(
-                "INSERT OR REPLACE INTO results
+                "INSERT INTO results
                      (run_id, host, attempt, status, exit_code, signal, phase, error, started_at,
                       finished_at, duration_ms, timings, cpu_ms, max_rss_kb, helper_mode, trust,
                       stub_digest, output, helper_reason, conflicts, condition)
@@ -206,11 +251,55 @@ fn host_finished(connection: &Connection, run: &str, host: &str, result: &HostRe
     Ok(())
 }
 
-fn run_finished(connection: &Connection, run: &str, summary: &Summary, at: Timestamp) -> Result<(), Fault> {
-    let code = summary.exit_code();
+/// How a host stood before the event `seq`, where it had ended before.
+fn earlier(connection: &Connection, run: &str, host: &str, seq: i64) -> Result<Option<HostResult>, Fault> {
+    let had_ended = connection
+        .prepare_cached("SELECT 1 FROM results WHERE run_id = ?1 AND host = ?2 AND duration_ms IS NOT NULL")?
+        .exists(params![run, host])?;
+    if !had_ended {
+        return Ok(None);
+    }
+    let mut ends = connection.prepare_cached(
+        "SELECT data FROM events WHERE run_id = ?1 AND json_extract(data, '$.host') = ?2
+         AND kind = 'host_finished' AND seq < ?3 ORDER BY seq",
+    )?;
+    let mut rows = ends.query(params![run, host, seq])?;
+    let mut known: Option<HostResult> = None;
+    while let Some(row) = rows.next()? {
+        if let EventKind::HostFinished { result, .. } = serde_json::from_str(row.get_ref(0)?.as_str()?)? {
+            known = Some(match known {
+                Some(known) => settled(known, *result),
+                None => *result,
+            });
+        }
+    }
+    Ok(known)
+}
+
+/// It goes on: whoever looks sees that, and that its end is still to come.
+fn run_resumed(connection: &Connection, run: &str) -> Result<(), Fault> {
     connection.execute(
-        "UPDATE runs SET finished_at = ?2, status = ?3, exit_code = ?4 WHERE id = ?1",
-        params![run, stamp(at), RunStatus::of(code).as_str(), code as u8],
+        "UPDATE runs SET status = ?2, finished_at = NULL, exit_code = NULL, duration_ms = NULL
+         WHERE id = ?1",
+        params![run, RunStatus::Running.as_str()],
+    )?;
+    Ok(())
+}
+
+fn run_finished(connection: &Connection, run: &str, summary: &Summary, at: Timestamp) -> Result<(), Fault> {
+    // One that was resumed took longer than its last sitting.
+    connection.execute(
+        "UPDATE runs SET finished_at = ?2, status = ?3, exit_code = ?4,
+             duration_ms = CASE WHEN EXISTS (SELECT 1 FROM events WHERE run_id = ?1 AND kind = 'run_resumed')
+                                THEN NULL ELSE ?5 END
+         WHERE id = ?1",
+        params![
+            run,
+            stamp(at),
+            RunStatus::of(summary).as_str(),
+            summary.exit_code() as u8,
+            summary.duration_ms.cast_signed(),
+        ],
     )?;
     Ok(())
 }

@@ -1,5 +1,5 @@
 use std::collections::{HashMap, VecDeque};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -125,9 +125,12 @@ impl<'c> Events<'c> {
             self.streams.insert(key.clone(), Sealed { read: Box::new(read), at: 0 });
         }
         let sealed = self.streams.get_mut(&key).expect("it was just put there");
-        if sealed.at != place.offset {
+        // A host that was resumed: what it printed before was read, and its decoder let go.
+        let behind = place.offset.checked_sub(sealed.at).ok_or_else(missing)?;
+        if io::copy(&mut (&mut sealed.read).take(behind), &mut io::sink())? != behind {
             return Err(missing().into());
         }
+        sealed.at = place.offset;
         let mut bytes = Vec::new();
         (&mut sealed.read).take(place.bytes).read_to_end(&mut bytes)?;
         if bytes.len() as u64 != place.bytes {
@@ -147,7 +150,7 @@ impl Iterator for Events<'_> {
         }
         let next = self.row().and_then(|row| row.map(|row| self.event(&row)).transpose());
         self.done = !matches!(next, Ok(Some(_)));
-        // A host prints nothing more once it has ended: its decoders can go.
+        // A host prints nothing more once it has ended, unless the run is resumed: its decoders can go.
         if let Ok(Some(Event { kind: EventKind::HostFinished { host, .. }, .. })) = &next {
             self.streams.retain(|(name, _), _| name != host);
         }

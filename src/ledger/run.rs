@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::orders::SealedOrder;
 use crate::error::ExitCode;
-use crate::event::{HostResult, PayloadInfo};
+use crate::event::{HostResult, Outcome, PayloadInfo, Summary};
 
 /// What is known of a run before any host is touched.
 #[derive(Debug, Clone)]
@@ -22,6 +23,22 @@ pub struct NewRun {
     /// Every host of the plan, in the plan's order.
     pub hosts: Vec<String>,
     pub started_at: Timestamp,
+    /// The run whose hosts this one runs on again.
+    pub rerun_of: Option<String>,
+    /// What `attach` and `rerun` need. `None` where nothing can be asked for again.
+    pub order: Option<SealedOrder>,
+    pub signed: Option<SignedPayload>,
+}
+
+/// A payload as it went to hosts, so that the very same bytes can go again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedPayload {
+    /// The tar.gz.
+    pub bytes: Vec<u8>,
+    /// DER.
+    pub signature: Vec<u8>,
+    /// PEM.
+    pub public_key: String,
 }
 
 /// The ledger's `runs.status`.
@@ -38,14 +55,23 @@ pub enum RunStatus {
     Stopped,
     /// A host's link was lost while its job ran: exit code 8.
     Unknown,
+    /// The operator has left hosts on purpose: they go on, or wait to be fetched.
+    Detached,
     /// By Ctrl-C or SIGTERM (exit code 130), or its process died (no exit code): hosts without an
     /// outcome show the state they were last seen in.
     Interrupted,
 }
 
 impl RunStatus {
-    pub const ALL: [Self; 6] =
-        [Self::Running, Self::Succeeded, Self::Failed, Self::Stopped, Self::Unknown, Self::Interrupted];
+    pub const ALL: [Self; 7] = [
+        Self::Running,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Stopped,
+        Self::Unknown,
+        Self::Detached,
+        Self::Interrupted,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,6 +80,7 @@ impl RunStatus {
             Self::Failed => "failed",
             Self::Stopped => "stopped",
             Self::Unknown => "unknown",
+            Self::Detached => "detached",
             Self::Interrupted => "interrupted",
         }
     }
@@ -63,11 +90,14 @@ impl RunStatus {
         Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
 
-    pub(super) fn of(code: ExitCode) -> Self {
-        match code {
+    /// Hosts that may have more to tell come before those that have ended.
+    pub(super) fn of(summary: &Summary) -> Self {
+        let is_detached = summary.count(Outcome::Detached) > 0;
+        match summary.exit_code() {
+            ExitCode::Unknown => Self::Unknown,
+            _ if is_detached => Self::Detached,
             ExitCode::Success => Self::Succeeded,
             ExitCode::Stopped => Self::Stopped,
-            ExitCode::Unknown => Self::Unknown,
             ExitCode::Interrupted => Self::Interrupted,
             ExitCode::Failure
             | ExitCode::Usage
@@ -98,6 +128,13 @@ pub struct Run {
     pub git_sha: Option<String>,
     pub operator: Option<String>,
     pub plan: Value,
+    /// By a clock that nobody sets; `None` where it has not ended, and where it was resumed.
+    #[serde(skip)]
+    pub measured_ms: Option<u64>,
+    /// The run whose hosts this one runs on again.
+    pub rerun_of: Option<String>,
+    /// Those that run on hosts of this one again, oldest first.
+    pub reruns: Vec<String>,
     /// How many hosts have each `results.status`.
     pub hosts: BTreeMap<String, u64>,
 }
@@ -105,9 +142,24 @@ pub struct Run {
 impl Run {
     /// Milliseconds from the start to the end, or to the last event where there is no end.
     pub fn duration_ms(&self) -> Option<u64> {
+        if self.measured_ms.is_some() {
+            return self.measured_ms;
+        }
         let end = self.finished_at.or(self.last_event_at)?;
         u64::try_from(end.duration_since(self.started_at).as_millis()).ok()
     }
+}
+
+/// How far a host's account is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    pub host: String,
+    /// The number of the first frame of its host that is not recorded.
+    pub mark: u64,
+    /// Bytes of stdout and stderr that are recorded.
+    pub bytes: [u64; 2],
+    pub attempt: u32,
+    pub started_at: Option<Timestamp>,
 }
 
 /// One host of a run.

@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 use super::Ledger;
 use super::fault::again;
+use super::run::Known;
 use super::writer::Message;
 use crate::error::Result;
-use crate::event::{Event, EventKind, Sink, Stream};
+use crate::event::{Event, EventKind, Kept, Sink, Stream};
 
 /// Records the events of one run. An event is on disk some 25 ms after it was told, and all of
 /// them once [`RunRecorder::finish`] returns. Blocks while the disk cannot follow.
@@ -19,6 +20,19 @@ pub struct RunRecorder {
 impl RunRecorder {
     pub(super) fn new(ledger: Ledger, run: &str) -> Self {
         Self { ledger, run: run.into(), offsets: HashMap::new() }
+    }
+
+    /// A run that goes on: `known` says how much of each host is there.
+    pub(super) fn go_on(&mut self, known: &[Known]) {
+        self.offsets.extend(known.iter().map(|known| (known.host.clone(), known.bytes)));
+    }
+
+    pub(super) fn run(&self) -> &str {
+        &self.run
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// Waits until every event told so far is committed.
@@ -59,6 +73,11 @@ impl Sink for RunRecorder {
         self.ledger.inner.shared.backlog.enter(weight);
         let (run, event) = (self.run.clone(), Box::new(event.clone()));
         self.ledger.send(Message::Event { run, event, offset, weight })
+    }
+
+    fn keep(&mut self, kept: Kept) {
+        // Dropped where the writer is gone: it is not kept then.
+        let _ = self.ledger.send(Message::Keep(kept));
     }
 }
 

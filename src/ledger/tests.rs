@@ -16,6 +16,7 @@ mod killed;
 mod migrated;
 mod output;
 mod replay;
+mod resumed;
 mod runs;
 mod variables;
 
@@ -76,6 +77,9 @@ fn new_run(id: &str, hosts: &[&str]) -> NewRun {
         plan: json!({"forks": 32}),
         hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
         started_at: at(0),
+        rerun_of: None,
+        order: None,
+        signed: None,
     }
 }
 
@@ -95,11 +99,32 @@ impl Teller {
         teller
     }
 
+    /// Takes the run up again and asks `hosts`; what was told before stays told.
+    fn resume(self, ledger: &Ledger, hosts: &[&str]) -> Self {
+        let Self { recorder, told } = self;
+        drop(recorder);
+        let mut teller = Self { recorder: resumed(ledger, "R1", hosts).0, told };
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        teller.tell(EventKind::RunResumed {
+            run: "R1".into(),
+            command: "cronium-run attach R1".into(),
+            version: "0.1.0".into(),
+            payload: None,
+            hosts,
+        });
+        teller
+    }
+
     fn tell(&mut self, kind: EventKind) {
+        self.tell_marked(None, kind);
+    }
+
+    /// `mark` is not told again: it is of the recording.
+    fn tell_marked(&mut self, mark: Option<u64>, kind: EventKind) {
         let seq = self.told.len() as u64;
-        let event = Event { seq, at: at(seq as i64), mark: None, kind };
+        let event = Event { seq, at: at(seq as i64), mark, kind };
         self.recorder.event(&event).unwrap();
-        self.told.push(event);
+        self.told.push(Event { mark: None, ..event });
     }
 
     fn state(&mut self, host: &str, state: HostState) {
@@ -125,6 +150,15 @@ impl Teller {
         self.recorder.finish().unwrap();
         std::mem::take(&mut self.told)
     }
+}
+
+/// Takes a run up again: where it is let go a moment ago, the writer may not know yet.
+fn resumed(ledger: &Ledger, run: &str, hosts: &[&str]) -> (RunRecorder, GoesOn) {
+    ledger.call(|_| Ok(())).unwrap();
+    let mut resumed = ledger.resume_run(run).unwrap();
+    let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+    let place = resumed.place(&hosts).unwrap();
+    (resumed.recorder, place)
 }
 
 fn ended(outcome: Outcome) -> HostResult {

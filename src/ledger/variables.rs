@@ -12,8 +12,8 @@ mod answer;
 mod bulk;
 mod key_file;
 pub(super) mod row;
-mod sealing;
-mod write;
+pub(super) mod sealing;
+pub(super) mod write;
 
 use bulk::Wanted;
 pub use bulk::{Bulk, Unread};

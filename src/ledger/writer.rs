@@ -14,7 +14,7 @@ use super::fault::{Fault, again};
 use super::record;
 use super::run_lock::RunLock;
 use crate::error::Error;
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, Kept};
 
 /// How many messages may wait; the [`Backlog`] says how many bytes of events.
 pub(super) const QUEUE: usize = 128;
@@ -35,6 +35,8 @@ pub(super) enum Message {
     },
     /// Someone waits for the answer.
     Call(Call),
+    /// Called once all events before it are committed; dropped where they are not.
+    Keep(Kept),
     /// Nobody records the run any longer.
     Release { run: Arc<str> },
 }
@@ -97,7 +99,7 @@ impl Writer {
         while let Some(message) = next {
             match &message {
                 Message::Event { weight, .. } => bytes += weight,
-                Message::Call(_) => awaited = true,
+                Message::Call(_) | Message::Keep(_) => awaited = true,
                 Message::Release { .. } => {}
             }
             batch.push(message);
@@ -116,7 +118,9 @@ impl Writer {
     /// One transaction for the batch. A call that fails is undone alone; an event that fails ends
     /// the recording of events.
     fn write(&mut self, batch: Vec<Message>) {
-        let (mut answers, mut over, mut recorded) = (Vec::new(), Vec::new(), false);
+        let (mut answers, mut over, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+        let mut marks = Marks::default();
+        let mut recorded = false;
         let shared = &self.shared;
         let mut transaction = match self.connection.transaction_with_behavior(TransactionBehavior::Immediate)
         {
@@ -134,7 +138,10 @@ impl Writer {
                         Ok(savepoint.commit()?)
                     });
                     match written {
-                        Ok(()) => recorded = true,
+                        Ok(()) => {
+                            recorded = true;
+                            marks.note(&run, &event);
+                        }
                         Err(fault) => _ = shared.fail(fault),
                     }
                     if matches!(event.kind, EventKind::RunFinished { .. }) {
@@ -155,8 +162,15 @@ impl Writer {
                         answers.push(call(Err(&error)));
                     }
                 },
+                // What an event before it left undone is not kept.
+                Message::Keep(call) if shared.failed.get().is_none() => kept.push(call),
+                Message::Keep(_) => {}
                 Message::Release { run } => over.push(run),
             }
+        }
+        if let Err(fault) = marks.write(&transaction) {
+            shared.fail(fault);
+            kept.clear();
         }
         let committed = transaction.commit().map_err(|error| Fault::from(error).on(&shared.path, "write"));
         if let Err(error) = &committed
@@ -164,10 +178,29 @@ impl Writer {
         {
             _ = shared.failed.set(again(error));
         }
+        if committed.is_ok() {
+            kept.into_iter().for_each(|call| call());
+        }
         over.iter().for_each(|run| shared.release(run));
         for answer in answers {
             (answer.tell)(committed.as_ref().copied());
         }
+    }
+}
+
+/// The last mark of each host of a batch: one row is written for it, whatever it printed.
+#[derive(Default)]
+struct Marks(HashMap<(Arc<str>, String), u64>);
+
+impl Marks {
+    fn note(&mut self, run: &Arc<str>, event: &Event) {
+        if let (Some(mark), Some(host)) = (event.mark, event.kind.host()) {
+            self.0.insert((Arc::clone(run), host.to_owned()), mark);
+        }
+    }
+
+    fn write(self, connection: &Connection) -> Result<(), Fault> {
+        self.0.into_iter().try_for_each(|((run, host), mark)| record::mark(connection, &run, &host, mark))
     }
 }
 
@@ -185,6 +218,7 @@ fn refuse(batch: Vec<Message>, shared: &Shared, fault: Fault) {
         match message {
             Message::Event { .. } => _ = shared.failed.set(again(&error)),
             Message::Call(call) => (call(Err(&error)).tell)(Err(&error)),
+            Message::Keep(_) => {}
             Message::Release { run } => shared.release(&run),
         }
     }

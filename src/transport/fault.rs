@@ -70,7 +70,18 @@ impl Fault {
         self
     }
 
+    /// The link broke or fell silent: another one may go on where it ended.
     pub fn lost(message: impl Into<String>) -> Self {
         Self::new(Phase::Lost, "lost", message)
+    }
+
+    /// The other end says what no runner of ours would say. Another link would hear no better.
+    pub fn foreign(message: impl Into<String>) -> Self {
+        Self::new(Phase::Lost, "protocol", message)
+    }
+
+    /// Whether it is the link alone that failed, after the job was on its way.
+    pub fn is_broken_link(&self) -> bool {
+        self.phase == Phase::Lost && matches!(self.kind.as_ref(), "lost" | "timeout")
     }
 }

@@ -89,7 +89,7 @@ pub async fn greet(
                     let mut link = Link::new(carrier, &behind, sent, stderr);
                     return match link.receive().await? {
                         FromStub::Hello(hello) => Ok(Answer::Stub(Box::new((link, hello)))),
-                        _ => Err(Fault::lost("the runner did not say hello")),
+                        _ => Err(Fault::foreign("the runner did not say hello")),
                     };
                 }
                 Ok(Some((Greeting::Need { machine }, _))) => {

@@ -108,16 +108,22 @@ impl Link {
         }
     }
 
+    /// Waits for the end of the stub, and hears nothing of what it may say before.
+    pub async fn ended(&mut self) {
+        while !matches!(self.carrier.read().await, Piece::Ended(_) | Piece::Lost) {}
+    }
+
     fn next_message(&mut self) -> Result<Option<FromStub>, Fault> {
-        let foreign =
-            |error: &dyn std::error::Error| Fault::lost("the runner speaks another language").because(error);
+        let foreign = |error: &dyn std::error::Error| {
+            Fault::foreign("the runner speaks another language").because(error)
+        };
         let Some(frame) = self.decoder.next().map_err(|error| foreign(&error))? else { return Ok(None) };
         let seq = frame.seq;
         let message = FromStub::decode(frame).map_err(|error| foreign(&error))?;
         let due = if message.is_numbered() { self.mark } else { UNNUMBERED };
         if seq != due {
             let message = format!("frame {seq} came where {due} was due");
-            return Err(Fault::lost("the runner's frames are out of order").cause(message));
+            return Err(Fault::foreign("the runner's frames are out of order").cause(message));
         }
         self.mark += u64::from(message.is_numbered());
         Ok(Some(message))

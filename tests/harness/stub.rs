@@ -1,15 +1,15 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding};
 use cronium_wire::digest::sha256_hex;
-use cronium_wire::frame::Decoder;
+use cronium_wire::frame::{Decoder, UNNUMBERED};
 use cronium_wire::greeting::{Greeter, Greeting};
-use cronium_wire::message::{End, FromStub, Job, Message, ToStub};
+use cronium_wire::message::{Attach, End, FromStub, Job, Message, RunState, ToStub};
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{DerSignature, SigningKey};
 use p256::pkcs8::{EncodePublicKey, LineEnding};
@@ -80,6 +80,8 @@ impl TestKey {
             grace_ms: 1_000,
             token: "not-a-token".into(),
             execution: "01JAR0M5K8Q9Z3V7C2X4B6N8D0-1".into(),
+            lease_ms: 60_000,
+            max_output: 64 << 20,
             ..Job::default()
         }
     }
@@ -88,8 +90,9 @@ impl TestKey {
 /// A stub as a child process, spoken to as the operator's program does, without its checks.
 pub struct SpokenStub {
     child: Child,
-    stdin: ChildStdin,
-    from: Receiver<FromStub>,
+    stdin: Option<ChildStdin>,
+    /// Each message with its number.
+    from: Receiver<(u64, FromStub)>,
     seq: u64,
 }
 
@@ -110,7 +113,7 @@ impl SpokenStub {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let stdin = child.stdin.take().unwrap();
+        let stdin = child.stdin.take();
         let mut stdout = child.stdout.take().unwrap();
         let (send, from) = channel();
         thread::spawn(move || {
@@ -127,43 +130,121 @@ impl SpokenStub {
                     decoder.push(&behind);
                 }
                 while let Some(frame) = decoder.next().unwrap() {
-                    let _ = send.send(FromStub::decode(frame).unwrap());
+                    let seq = frame.seq;
+                    let message = FromStub::decode(frame).unwrap();
+                    assert_eq!(message.is_numbered(), seq != UNNUMBERED, "{message:?}");
+                    if send.send((seq, message)).is_err() {
+                        return;
+                    }
                 }
             }
         });
         Self { child, stdin, from, seq: 0 }
     }
 
+    /// A fresh stub that is asked for the run of [`TestKey::job`]; what it says of it.
+    #[track_caller]
+    pub fn attach(home: &Path, from: u64, follow: bool) -> (Self, RunState) {
+        let mut stub = Self::start(home);
+        assert!(matches!(stub.next(), FromStub::Hello(_)));
+        let job = TestKey::new(1).job(b"");
+        stub.send(&ToStub::Attach(Attach { run: job.run, host: job.host, from, follow }));
+        let answer = stub.next();
+        let FromStub::Attached(state) = answer else { panic!("{answer:?}") };
+        (stub, state)
+    }
+
+    /// Of the process that was started: the relay.
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// Of its child: the supervisor.
+    #[track_caller]
+    pub fn supervisor(&self) -> i32 {
+        let children = format!("/proc/{0}/task/{0}/children", self.pid());
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            let children = std::fs::read_to_string(&children).unwrap();
+            if let Some(pid) = children.split_ascii_whitespace().next() {
+                return pid.parse().unwrap();
+            }
+            assert!(Instant::now() < until, "no supervisor");
+        }
+    }
+
     pub fn send(&mut self, message: &ToStub) {
+        let Some(stdin) = &mut self.stdin else { return };
         // A stub that refused already may have closed its end: its answer says more.
-        let _ = self.stdin.write_all(&message.to_frame(self.seq));
+        let _ = stdin.write_all(&message.to_frame(self.seq));
         self.seq += 1;
+    }
+
+    /// Sends a job and its payload.
+    pub fn send_job(&mut self, job: Job, payload: &[u8]) {
+        self.send(&ToStub::Job(Box::new(job)));
+        for piece in payload.chunks(cronium_wire::frame::CHUNK) {
+            self.send(&ToStub::Payload(piece.to_vec()));
+        }
     }
 
     /// The next message; panics when none comes.
     #[track_caller]
     pub fn next(&mut self) -> FromStub {
+        self.next_numbered().1
+    }
+
+    /// With its number.
+    #[track_caller]
+    pub fn next_numbered(&mut self) -> (u64, FromStub) {
         self.from.recv_timeout(Duration::from_secs(30)).expect("the stub answers")
     }
 
-    /// Sends a job and its payload; all that comes until its end.
+    /// All there is until the stub ends; panics where it does not.
     #[track_caller]
-    pub fn run(&mut self, job: Job, payload: &[u8]) -> Vec<FromStub> {
-        self.send(&ToStub::Job(Box::new(job)));
-        for piece in payload.chunks(cronium_wire::frame::CHUNK) {
-            self.send(&ToStub::Payload(piece.to_vec()));
+    pub fn rest(&mut self) -> Vec<FromStub> {
+        let mut seen = Vec::new();
+        loop {
+            match self.from.recv_timeout(Duration::from_secs(30)) {
+                Ok((_, message)) => seen.push(message),
+                Err(RecvTimeoutError::Disconnected) => return seen,
+                Err(RecvTimeoutError::Timeout) => panic!("the stub does not end: {seen:?}"),
+            }
         }
+    }
+
+    /// Says that everything is recorded; waits for the stub's end.
+    #[track_caller]
+    pub fn acknowledge(&mut self) {
+        self.send(&ToStub::Ack);
+        assert_eq!(self.rest(), []);
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    /// All that comes up to the run's end, with its numbers.
+    #[track_caller]
+    pub fn until_finished(&mut self) -> Vec<(u64, FromStub)> {
         let mut seen = Vec::new();
         let until = Instant::now() + Duration::from_secs(60);
-        while !matches!(seen.last(), Some(FromStub::Finished(_))) {
+        while !matches!(seen.last(), Some((_, FromStub::Finished(_)))) {
             assert!(Instant::now() < until, "no end: {seen:?}");
-            let message = self.next();
+            let (seq, message) = self.next_numbered();
             if matches!(message, FromStub::OpenTunnel { .. }) {
                 self.send(&ToStub::TunnelRefused { reason: "no tunnel in this test".into() });
             }
-            seen.push(message);
+            seen.push((seq, message));
         }
         seen
+    }
+
+    /// Sends a job and its payload, and acknowledges its end; all that comes until then.
+    #[track_caller]
+    pub fn run(&mut self, job: Job, payload: &[u8]) -> Vec<FromStub> {
+        self.send_job(job, payload);
+        let seen = self.until_finished();
+        self.send(&ToStub::Ack);
+        assert_eq!(self.rest(), []);
+        seen.into_iter().map(|(_, message)| message).collect()
     }
 
     /// As [`run`](Self::run); how it ended and what it wrote to stdout.
@@ -178,6 +259,12 @@ impl SpokenStub {
         }
         let Some(FromStub::Finished(finished)) = seen.into_iter().next_back() else { unreachable!() };
         (finished.end, stdout)
+    }
+
+    /// The operator closes the link and hears no more.
+    pub fn hang_up(mut self) {
+        self.stdin = None;
+        self.child.kill().unwrap();
     }
 }
 

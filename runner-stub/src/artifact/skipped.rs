@@ -22,6 +22,8 @@ pub enum Why {
     /// A file of `$CRONIUM_OUT` is in its way.
     Taken,
     Stopped,
+    /// The host's disk takes no more.
+    NoRoom,
 }
 
 impl Why {
@@ -39,12 +41,13 @@ impl Why {
             Self::Unreadable => "cannot be read".into(),
             Self::Taken => "a file of $CRONIUM_OUT is in its place".into(),
             Self::Stopped => "the run was cancelled".into(),
+            Self::NoRoom => "the host has no room to keep it until it is fetched".into(),
         }
     }
 }
 
 impl Why {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::TooLarge,
         Self::TooMany,
         Self::Symlink,
@@ -53,6 +56,7 @@ impl Why {
         Self::Unreadable,
         Self::Taken,
         Self::Stopped,
+        Self::NoRoom,
     ];
 }
 

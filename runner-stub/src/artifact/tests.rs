@@ -55,7 +55,9 @@ impl Folder {
             link.read_to_end(&mut bytes).unwrap();
             bytes
         });
-        send_outputs(&self.0, artifacts, &Uplink::new(OwnedFd::from(out).into()), stopped).unwrap();
+        let uplink = Uplink::over(OwnedFd::from(out).into());
+        send_outputs(&self.0, artifacts, &uplink, stopped);
+        uplink.hang_up();
         let mut decoder = Decoder::default();
         decoder.push(&operator.join().unwrap());
         let mut got = Vec::new();

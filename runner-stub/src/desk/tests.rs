@@ -19,7 +19,7 @@ fn bundled(helpers: HelperAccess, complete: bool) -> Desk {
         snapshot: Snapshot { variables, complete },
         ..Job::default()
     };
-    let uplink = || Uplink::new(File::options().write(true).open("/dev/null").unwrap());
+    let uplink = || Uplink::over(File::options().write(true).open("/dev/null").unwrap());
     let tunnel = Arc::new(Tunnel::new(&job, uplink(), "/nowhere".into()));
     tunnel.ask();
     tunnel.refused("no".into());
@@ -89,7 +89,7 @@ fn answers_without_an_operator() {
     let keys = desk.answer(Request::Variables { scope: None }).data;
     let keys: Vec<&str> = keys.as_array().unwrap().iter().map(|one| one["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["n", "new", "t", "x"]);
-    let told = desk.close().unwrap();
+    let told = desk.close().0.unwrap();
     assert_eq!(told.mode, Mode::Bundled);
     assert_eq!(told.reason.unwrap(), "no Unix socket: no; no TCP port: no");
 }
@@ -157,5 +157,5 @@ fn the_manifest_holds_here_too() {
 
 #[test]
 fn no_call_is_no_mode() {
-    assert_eq!(bundled(HelperAccess::default(), true).close(), None);
+    assert_eq!(bundled(HelperAccess::default(), true).close(), (None, None));
 }

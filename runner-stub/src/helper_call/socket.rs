@@ -64,7 +64,7 @@ pub fn listen(path: &Path, desk: Arc<Desk>) -> io::Result<()> {
 }
 
 /// The folder keeps others out already; this holds even where it was opened up.
-fn is_ours(stream: &UnixStream) -> bool {
+pub fn is_ours(stream: &UnixStream) -> bool {
     let ours = rustix::process::getuid();
     rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid == ours || peer.uid.is_root())
 }

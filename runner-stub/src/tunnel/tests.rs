@@ -10,7 +10,7 @@ use crate::run_folder::random_word;
 
 fn tunnel(path: &std::path::Path) -> Arc<Tunnel> {
     let out = File::options().write(true).open("/dev/null").unwrap();
-    Arc::new(Tunnel::new(&Job::default(), Uplink::new(out), path.to_owned()))
+    Arc::new(Tunnel::new(&Job::default(), Uplink::over(out), path.to_owned()))
 }
 
 fn call() -> Call {

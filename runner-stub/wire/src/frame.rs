@@ -21,6 +21,15 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// What the header in front of `bytes` says: how long the whole frame is, its kind and its number.
+    /// `None` where that is no whole header.
+    pub fn peek(bytes: &[u8]) -> Option<(usize, u8, u64)> {
+        let header = bytes.get(..HEADER)?;
+        let length = u32::from_le_bytes(header[..4].try_into().expect("four bytes")) as usize;
+        let seq = u64::from_le_bytes(header[5..].try_into().expect("eight bytes"));
+        Some((HEADER + length, header[4], seq))
+    }
+
     /// Appends the frame's bytes to `out`.
     ///
     /// # Panics
@@ -85,15 +94,14 @@ impl Decoder {
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         let rest = &self.buffer[self.start..];
-        let Some((header, rest)) = rest.split_at_checked(HEADER) else { return Ok(None) };
-        let length = u32::from_le_bytes(header[..4].try_into().expect("four bytes")) as usize;
+        let Some((whole, kind, seq)) = Frame::peek(rest) else { return Ok(None) };
+        let length = whole - HEADER;
         if length > self.max_body {
             return Err(FrameError::TooLong { length, max: self.max_body });
         }
-        let Some(body) = rest.get(..length) else { return Ok(None) };
-        let seq = u64::from_le_bytes(header[5..].try_into().expect("eight bytes"));
-        let frame = Frame { kind: header[4], seq, body: body.to_vec() };
-        self.start += HEADER + length;
+        let Some(body) = rest.get(HEADER..whole) else { return Ok(None) };
+        let frame = Frame { kind, seq, body: body.to_vec() };
+        self.start += whole;
         Ok(Some(frame))
     }
 

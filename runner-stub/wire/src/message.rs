@@ -102,7 +102,7 @@ pub struct Attach {
 }
 
 /// How an asked-for run stands on its host.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum RunState {
     /// Its script runs. Frames follow, if they were asked for.

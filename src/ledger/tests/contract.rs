@@ -8,20 +8,24 @@ const TABLES: &[(&str, &str)] = &[
     (
         "runs",
         "id command started_at finished_at status exit_code payload_digest payload_name release signer \
-         git_sha operator plan",
+         git_sha operator plan rerun_of duration_ms",
     ),
     (
         "results",
         "run_id host attempt status exit_code signal phase error started_at finished_at duration_ms timings \
-         cpu_ms max_rss_kb helper_mode trust stub_digest output helper_reason conflicts condition",
+         cpu_ms max_rss_kb helper_mode trust stub_digest output helper_reason conflicts condition \
+         mark",
     ),
-    ("outputs", "run_id host stream blob bytes truncated"),
+    ("outputs", "run_id host stream blob bytes truncated cut"),
     ("blobs", "digest bytes data"),
     ("events", "run_id seq at kind data"),
     ("variables", "scope key version secret updated_at updated_by value"),
     ("variable_history", "id scope key version op value at by run_id host write_id secret"),
     ("refused_writes", "run_id host write_id answer"),
     ("payloads", "digest name release bytes signer first_used_at last_used_at"),
+    ("payload_bytes", "digest data"),
+    ("signatures", "digest signer public_key signature"),
+    ("orders", "run_id sealed"),
     ("deployments", "host stub_digest arch deployed_at last_used_at"),
     ("artifacts", "run_id host path digest bytes mode"),
     ("chunks", "run_id host stream seq data"),
@@ -44,7 +48,7 @@ fn tables_and_columns() {
         assert_eq!(found, *columns, "{table}");
     }
     assert_eq!(place.sql::<String>("PRAGMA journal_mode"), "wal");
-    assert_eq!(place.sql::<i64>("PRAGMA user_version"), 3);
+    assert_eq!(place.sql::<i64>("PRAGMA user_version"), 4);
 }
 
 #[test]
@@ -82,7 +86,7 @@ fn files_that_are_no_ledger_of_ours_are_refused() {
                 drop(Ledger::open(path).unwrap());
                 sqlite("PRAGMA user_version = 99")(path);
             }),
-            "has schema 99, this cronium-run knows 3 and older",
+            "has schema 99, this cronium-run knows 4 and older",
         ),
         (Box::new(sqlite("CREATE TABLE bookmarks (url)")), "is a SQLite file of another program"),
         (Box::new(|path| fs::write(path, "a".repeat(4096)).unwrap()), "cannot open the ledger"),

@@ -39,7 +39,7 @@ fn a_ledger_of_schema_1_is_brought_up_and_keeps_what_it_has() {
             drop(place.ledger());
         }
         let reader = place.reader();
-        assert_eq!(place.sql::<i64>("PRAGMA user_version"), 3);
+        assert_eq!(place.sql::<i64>("PRAGMA user_version"), 4);
         let result = reader.results("R1").unwrap().remove(0).result.unwrap();
         assert_eq!((result.outcome, result.conflicts, result.condition), (Outcome::Succeeded, vec![], None));
         let stored = reader.variable("global", "n").unwrap().unwrap();
@@ -77,7 +77,7 @@ fn variables_of_schema_2_are_moved_whole() {
                    ORDER BY scope, key) FROM variables";
     let before = place.sql::<String>(all);
     drop(place.ledger());
-    assert_eq!(place.sql::<i64>("PRAGMA user_version"), 3);
+    assert_eq!(place.sql::<i64>("PRAGMA user_version"), 4);
     assert_eq!(place.sql::<String>(all), before);
     assert_eq!(place.sql::<i64>("SELECT count(*) FROM variables"), 3);
     assert_eq!(place.sql::<String>("PRAGMA integrity_check"), "ok");

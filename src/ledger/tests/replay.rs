@@ -11,8 +11,11 @@ enum Step {
     Warning(String),
     Told(u8, String),
     Finished(Outcome, bool),
+    Cut(Stream, u64),
     Stopping,
     Later,
+    /// The sitting ends, or its process dies, and another asks all hosts that are open.
+    Resumed(bool),
 }
 
 fn step() -> impl Strategy<Value = (usize, Step)> {
@@ -25,6 +28,9 @@ fn step() -> impl Strategy<Value = (usize, Step)> {
         2 => (0..5u8, ".*").prop_map(|(kind, text)| Step::Told(kind, text)),
         1 => (prop::sample::select(Outcome::ALL.to_vec()), any::<bool>())
             .prop_map(|(outcome, rich)| Step::Finished(outcome, rich)),
+        1 => (prop::sample::select(Stream::ALL.to_vec()), 0..1000u64)
+            .prop_map(|(stream, bytes)| Step::Cut(stream, bytes)),
+        1 => any::<bool>().prop_map(Step::Resumed),
         1 => Just(Step::Stopping),
         1 => Just(Step::Later),
     ];
@@ -38,6 +44,7 @@ fn result(outcome: Outcome, rich: bool) -> HostResult {
         return HostResult::bare(outcome, at(3));
     }
     HostResult {
+        outcome,
         attempt: 2,
         exit_code: Some(-1),
         signal: Some(9),
@@ -82,7 +89,10 @@ proptest! {
         let place = Place::new();
         let ledger = place.ledger();
         let mut teller = Teller::new(&ledger, new_run("R1", &HOSTS));
-        let mut ends = [false; HOSTS.len()];
+        let mut ends: [Option<Outcome>; HOSTS.len()] = [None; HOSTS.len()];
+        // As they stood before this sitting.
+        let mut stood = ends;
+        let mut marks = [0; HOSTS.len()];
         for (index, (host, step)) in steps.into_iter().enumerate() {
             if index == look {
                 teller.recorder.finish().unwrap();
@@ -96,13 +106,49 @@ proptest! {
                     let later = json!({"kind": "host_moved", "host": name, "to": {"rack": 3}});
                     teller.tell(EventKind::Other(later.as_object().unwrap().clone()));
                 }
-                _ if ends[host] => {}
+                Step::Resumed(is_told) => {
+                    if is_told {
+                        teller.tell(EventKind::RunFinished { summary: Summary::default() });
+                    }
+                    for (stood, end) in stood.iter_mut().zip(&mut ends) {
+                        *stood = end.or(*stood);
+                        if end.is_some_and(Outcome::is_open) {
+                            *end = None;
+                        }
+                    }
+                    let open: Vec<usize> = (0..HOSTS.len()).filter(|host| ends[*host].is_none()).collect();
+                    let names: Vec<&str> = open.iter().map(|host| HOSTS[*host]).collect();
+                    let bytes = |host: &str, stream| teller.told.iter().map(|event| match &event.kind {
+                        EventKind::HostOutput { host: name, stream: which, data }
+                            if name == host && *which == stream => data.0.len() as u64,
+                        _ => 0,
+                    }).sum::<u64>();
+                    let known: Vec<_> = open.iter().map(|host| {
+                        (marks[*host], Stream::ALL.map(|stream| bytes(HOSTS[*host], stream)))
+                    }).collect();
+                    let next = teller.told.len() as u64;
+                    teller.recorder.finish().unwrap();
+                    teller.recorder = ledger.recorder("nobody");
+                    let (recorder, place) = resumed(&ledger, "R1", &names);
+                    let found: Vec<_> = place.known.iter().map(|known| (known.mark, known.bytes)).collect();
+                    prop_assert_eq!((place.next_seq, found), (next, known));
+                    drop(recorder);
+                    teller = teller.resume(&ledger, &names);
+                }
+                _ if ends[host].is_some() => {}
+                Step::Cut(stream, bytes) => {
+                    teller.tell(EventKind::HostOutputCut { host: name.into(), stream, bytes });
+                }
                 Step::State(state) => teller.state(name, state),
-                Step::Output(stream, data) => teller.print(name, stream, &data),
+                Step::Output(stream, data) => {
+                    marks[host] += 1;
+                    let data = Bytes(data);
+                    teller.tell_marked(Some(marks[host]), EventKind::HostOutput { host: name.into(), stream, data });
+                }
                 Step::Warning(message) => teller.tell(EventKind::HostWarning { host: name.into(), message }),
                 Step::Told(kind, text) => teller.tell(script_told(name, kind, text)),
                 Step::Finished(outcome, rich) => {
-                    ends[host] = true;
+                    ends[host] = Some(outcome);
                     teller.end(name, result(outcome, rich));
                 }
             }
@@ -112,6 +158,17 @@ proptest! {
         let reader = place.reader();
         let stored: Vec<Event> = reader.events("R1").unwrap().map(Result::unwrap).collect();
         prop_assert_eq!(&stored, &told);
+        for (row, (end, stood)) in reader.results("R1").unwrap().iter().zip(ends.iter().zip(&stood)) {
+            // Open hosts that were asked and not heard of have no end but the one they had.
+            let want = match (end, stood) {
+                (Some(Outcome::Skipped), Some(before)) => Some(*before),
+                (Some(end), _) => Some(*end),
+                (None, _) => row.result.as_ref().and(*stood),
+            };
+            prop_assert_eq!(row.result.as_ref().map(|result| result.outcome), want);
+            let is_an_outcome = Outcome::ALL.iter().any(|outcome| outcome.as_str() == row.status);
+            prop_assert_eq!(is_an_outcome, want.is_some());
+        }
         for host in HOSTS {
             let about: Vec<Event> = reader.host_events("R1", host).unwrap().map(Result::unwrap).collect();
             let wanted: Vec<Event> = told.iter().filter(|event| match &event.kind {
@@ -126,6 +183,12 @@ proptest! {
                     _ => None,
                 }).flatten().collect();
                 prop_assert_eq!(reader.output_bytes("R1", host, stream).unwrap(), printed);
+                let cut: u64 = told.iter().map(|event| match &event.kind {
+                    EventKind::HostOutputCut { host: name, stream: which, bytes }
+                        if name == host && *which == stream => *bytes,
+                    _ => 0,
+                }).sum();
+                prop_assert_eq!(reader.output("R1", host, stream).unwrap().cut(), cut);
             }
         }
     }

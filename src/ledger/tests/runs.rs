@@ -88,7 +88,8 @@ fn queries() {
     let reader = place.reader();
     let run = reader.run("R1").unwrap();
     assert_eq!((run.status, run.exit_code, run.release), (RunStatus::Failed, Some(4), Some(7)));
-    assert_eq!(run.duration_ms(), Some(8000));
+    // By the clock of the one who ran it, not by when it says it began and ended.
+    assert_eq!(run.duration_ms(), Some(5));
     assert_eq!(
         run.hosts,
         [("failed", 1), ("succeeded", 1), ("unreachable", 1)].map(|(k, n)| (k.to_owned(), n)).into()
@@ -125,6 +126,26 @@ fn runs_are_listed_newest_first() {
     // Nobody records B and C any longer.
     assert_eq!(list(RunFilter { status: Some(RunStatus::Running), ..RunFilter::default() }), "A");
     assert_eq!(list(RunFilter { status: Some(RunStatus::Interrupted), ..RunFilter::default() }), "CB");
+}
+
+/// The clock went back between them: what was begun last is last.
+#[test]
+fn the_clock_does_not_say_which_run_is_the_last() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    for (second, id) in [(9, "01JB"), (0, "01JA"), (5, "01JC")] {
+        ledger.begin_run(NewRun { started_at: at(second), ..new_run(id, &["web1"]) }).unwrap();
+    }
+    let reader = place.reader();
+    let listed: Vec<String> =
+        reader.runs(&RunFilter::default()).unwrap().into_iter().map(|run| run.id).collect();
+    assert_eq!(listed, ["01JC", "01JA", "01JB"]);
+    assert_eq!(reader.resolve_run("last").unwrap(), "01JC");
+
+    let mut teller = Teller::new(&ledger, NewRun { started_at: at(100), ..new_run("01JD", &["web1"]) });
+    teller.end("web1", ended(Outcome::Succeeded));
+    teller.end_run(&[Outcome::Succeeded]);
+    assert_eq!(reader.run("01JD").unwrap().duration_ms(), Some(5), "it ended before it began, by its times");
 }
 
 #[test]

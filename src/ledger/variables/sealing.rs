@@ -1,8 +1,9 @@
-//! Secret variables: a box for each value, with a key of its own for each name.
+//! Secrets: a box for each, with a key of its own for each name.
 //!
-//! In the ledger stands `{"sealed": B}`, B being base64 of a nonce of 24 bytes and
-//! XSalsa20-Poly1305 over the value's JSON. The box's key is HMAC-SHA256, by the key of the file,
-//! over scope and key: a sealed value that somebody moves to another name does not open there.
+//! A box is a nonce of 24 bytes and XSalsa20-Poly1305 over the secret. Its key is HMAC-SHA256, by the
+//! key of the file, over what it is for and its names: one that somebody moves to another name does
+//! not open there. For a secret variable `{"sealed": B}` stands in the ledger, B being base64 of the
+//! box over the value's JSON; the names are scope and key.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -23,8 +24,23 @@ use crate::error::{Error, OrFail as _, Result};
 const NONCE_BYTES: usize = 24;
 /// Poly1305 adds it to each box.
 const TAG_BYTES: usize = 16;
-/// Keeps these keys apart from any other use of the file's key.
-const PURPOSE: &[u8] = b"cronium-run variable v1\0";
+
+/// What a box is for: keeps their keys apart.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::ledger) enum Purpose {
+    Variable,
+    /// What a run was asked for; the first name is the run's.
+    Order,
+}
+
+impl Purpose {
+    fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Variable => b"cronium-run variable v1\0",
+            Self::Order => b"cronium-run order v1\0",
+        }
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 struct Sealed {
@@ -40,18 +56,18 @@ pub(super) fn bytes_inside(text_bytes: usize, end: &str) -> usize {
 }
 
 /// The key file, read when it is first needed.
-pub(super) struct Keyring {
+pub(in crate::ledger) struct Keyring {
     path: PathBuf,
     key: OnceLock<Zeroizing<[u8; key_file::BYTES]>>,
 }
 
 impl Keyring {
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(in crate::ledger) fn new(path: PathBuf) -> Self {
         Self { path, key: OnceLock::new() }
     }
 
     /// Whether there is a key to seal with.
-    pub(super) fn has_key(&self) -> Result<bool> {
+    pub(in crate::ledger) fn has_key(&self) -> Result<bool> {
         if self.key.get().is_none()
             && let Some(key) = key_file::read(&self.path)?
         {
@@ -61,7 +77,7 @@ impl Keyring {
     }
 
     /// Makes the key file where there is none.
-    pub(super) fn make_key(&self) -> Result<()> {
+    pub(in crate::ledger) fn make_key(&self) -> Result<()> {
         if self.key.get().is_none() {
             _ = self.key.set(key_file::read_or_make(&self.path)?);
         }
@@ -70,7 +86,7 @@ impl Keyring {
 
     /// Why nothing can be sealed: another key would part what is written from now on from what is
     /// there.
-    pub(super) fn lost(&self) -> Error {
+    pub(in crate::ledger) fn lost(&self) -> Error {
         let path = shlex::try_quote(&self.path.to_string_lossy()).unwrap_or_default().into_owned();
         Error::failure(format!("the key of secret variables {} is not there", self.path.display()))
             .cause("the ledger holds secrets that no other key opens")
@@ -91,10 +107,7 @@ impl Keyring {
             return Err(self.lost());
         }
         let text = Zeroizing::new(value.to_string());
-        let mut bytes = vec![0; NONCE_BYTES];
-        OsRng.fill_bytes(&mut bytes);
-        let boxed = self.secretbox(scope, key)?.encrypt(Nonce::from_slice(&bytes), text.as_bytes());
-        bytes.extend(boxed.map_err(|_| Error::failure(format!("cannot seal the variable {scope} {key}")))?);
+        let bytes = self.shut(Purpose::Variable, [scope, key], text.as_bytes())?;
         serde_json::to_string(&Sealed { sealed: Base64::encode_string(&bytes) })
             .or_fail(|| "cannot write JSON".to_owned())
     }
@@ -111,21 +124,50 @@ impl Keyring {
         let broken = || fail().cause("what is in the ledger is no sealed value");
         let sealed: Sealed = serde_json::from_str(text).map_err(|_| broken())?;
         let bytes = Base64::decode_vec(&sealed.sealed).map_err(|_| broken())?;
-        let (nonce, boxed) = bytes.split_at_checked(NONCE_BYTES).ok_or_else(broken)?;
-        let opened = self.secretbox(scope, key)?.decrypt(Nonce::from_slice(nonce), boxed).map_err(|_| {
+        if bytes.len() < NONCE_BYTES {
+            return Err(broken());
+        }
+        let opened = self.reopen(Purpose::Variable, [scope, key], &bytes)?.ok_or_else(|| {
             fail().cause(format!(
                 "it was sealed for another name, or by another key than {}",
                 self.path.display()
             ))
         })?;
-        serde_json::from_slice(&Zeroizing::new(opened)).map_err(|_| broken())
+        serde_json::from_slice(&opened).map_err(|_| broken())
     }
 
-    fn secretbox(&self, scope: &str, key: &str) -> Result<XSalsa20Poly1305> {
+    /// Nonce and box. There must be a key.
+    pub(in crate::ledger) fn shut(
+        &self,
+        purpose: Purpose,
+        names: [&str; 2],
+        secret: &[u8],
+    ) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; NONCE_BYTES];
+        OsRng.fill_bytes(&mut bytes);
+        let boxed = self.secretbox(purpose, names)?.encrypt(Nonce::from_slice(&bytes), secret);
+        bytes.extend(boxed.map_err(|_| Error::failure(format!("cannot seal {}", names.join(" "))))?);
+        Ok(bytes)
+    }
+
+    /// What [`Keyring::shut`] shut for the same names; `None` where it does not open with this key,
+    /// which must be there.
+    pub(in crate::ledger) fn reopen(
+        &self,
+        purpose: Purpose,
+        names: [&str; 2],
+        bytes: &[u8],
+    ) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let Some((nonce, boxed)) = bytes.split_at_checked(NONCE_BYTES) else { return Ok(None) };
+        let opened = self.secretbox(purpose, names)?.decrypt(Nonce::from_slice(nonce), boxed);
+        Ok(opened.ok().map(Zeroizing::new))
+    }
+
+    fn secretbox(&self, purpose: Purpose, [scope, key]: [&str; 2]) -> Result<XSalsa20Poly1305> {
         let file_key = self.key.get().ok_or_else(|| Error::failure("the key of secrets was not read"))?;
         let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&**file_key)
             .or_fail(|| "the key of secrets has no length that HMAC takes")?;
-        mac.update(PURPOSE);
+        mac.update(purpose.bytes());
         // Its length first, so that no two pairs of names give the same bytes.
         mac.update(&(scope.len() as u64).to_le_bytes());
         mac.update(scope.as_bytes());

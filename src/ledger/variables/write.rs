@@ -95,6 +95,17 @@ fn left_by(connection: &Connection, by: &Author, id: &str, key: &str) -> Result<
     }
 }
 
+/// Whether there are secrets that another key would not open. Orders do not count: what they are
+/// worth ends with their runs.
+pub(in crate::ledger) fn holds_secrets(connection: &Connection) -> Result<bool, Fault> {
+    Ok(connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM variables WHERE secret)
+             OR EXISTS (SELECT 1 FROM variable_history WHERE secret AND value IS NOT NULL)",
+        [],
+        |row| row.get(0),
+    )?)
+}
+
 /// The error is in the words of the stub, which may have to say it in our place.
 fn sum(current: Option<Value>, by: &Number, key: &str) -> Result<Number, String> {
     let Value::Number(current) = current.unwrap_or(0.into()) else {
@@ -148,13 +159,7 @@ impl Place<'_> {
         if keyring.has_key()? {
             return Ok(());
         }
-        let holds_secrets = self.connection.query_row(
-            "SELECT EXISTS (SELECT 1 FROM variables WHERE secret)
-                 OR EXISTS (SELECT 1 FROM variable_history WHERE secret AND value IS NOT NULL)",
-            [],
-            |row| row.get(0),
-        )?;
-        match (self.by, holds_secrets) {
+        match (self.by, holds_secrets(self.connection)?) {
             (Author::Operator(_), false) => Ok(keyring.make_key()?),
             _ => Err(keyring.lost().into()),
         }

@@ -1,0 +1,104 @@
+//! The conversation about a run that has begun: who is told of it, and until when.
+//!
+//! - Everything numbered stands in the spool before it is sent, so that a link that is lost loses
+//!   nothing: the next one asks for it from the frame that it wants.
+//! - The newest link counts. What comes over an older one is not heeded, and it is told
+//!   [`FromStub::Superseded`].
+//! - [`ToStub::Ack`] over the newest link, to which everything up to
+//!   [`FromStub::Finished`] was given: the run is forgotten. Nothing else removes it but age
+//!   ([`crate::stale`]).
+//! - A run that is over and has no link, or one that takes nothing for [`ACK_WITHIN`], is left to
+//!   who asks for it later.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::thread;
+use std::time::Duration;
+
+use cronium_wire::frame::UNNUMBERED;
+use cronium_wire::message::{Attach, FromStub, Message, RunState, ToStub};
+
+use crate::downlink::Downlink;
+use crate::helper_call::socket::is_ours;
+use crate::session::{Event, spawn};
+use crate::uplink::Uplink;
+
+/// The longest time in which a link takes nothing, or the operator does not acknowledge what it has.
+const ACK_WITHIN: Duration = Duration::from_secs(120);
+/// Who comes to the control socket says at once what it wants.
+const ATTACH_WITHIN: Duration = Duration::from_secs(10);
+/// After a failure to accept: no more files, say.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Passes on what the operator says over the link of this number, until it is closed.
+pub fn hear(mut downlink: Downlink, number: u64, sender: &SyncSender<Event>) {
+    while let Ok(Some(message)) = downlink.receive() {
+        if sender.send(Event::Down(number, message)).is_err() {
+            return;
+        }
+    }
+    let _ = sender.send(Event::Gone(number));
+}
+
+/// Takes links for this run on its control socket.
+pub fn admit(listener: UnixListener, uplink: Uplink, sender: SyncSender<Event>) -> io::Result<()> {
+    spawn(move || {
+        for stream in listener.incoming() {
+            match stream {
+                Ok(stream) if is_ours(&stream) => {
+                    let (uplink, sender) = (uplink.clone(), sender.clone());
+                    // Where there is no thread for it, the stream is closed.
+                    let _ = spawn(move || drop(converse(stream, &uplink, &sender)));
+                }
+                Ok(_) => {}
+                Err(_) => thread::sleep(PAUSE),
+            }
+        }
+    })
+}
+
+fn converse(stream: UnixStream, uplink: &Uplink, sender: &SyncSender<Event>) -> io::Result<()> {
+    stream.set_read_timeout(Some(ATTACH_WITHIN))?;
+    let link = File::from(OwnedFd::from(stream.try_clone()?));
+    let mut downlink = Downlink::new(link.try_clone()?);
+    let Some(ToStub::Attach(attach)) = downlink.receive()? else { return Ok(()) };
+    stream.set_read_timeout(None)?;
+    let state = if uplink.is_over() { RunState::Ended } else { RunState::Running };
+    let answer = FromStub::Attached(state).to_frame(UNNUMBERED);
+    if !is_told(&attach, state) {
+        return io::Write::write_all(&mut &stream, &answer);
+    }
+    let number = uplink.connect(link, answer, attach.from)?;
+    let _ = sender.send(Event::Linked);
+    hear(downlink, number, sender);
+    Ok(())
+}
+
+/// Whether frames follow the answer to `attach`.
+fn is_told(attach: &Attach, state: RunState) -> bool {
+    attach.follow || state == RunState::Ended
+}
+
+/// Waits until the operator has acknowledged all there is of a run that is over. Whether it has;
+/// otherwise it is to be had later.
+pub fn until_acknowledged(events: &Receiver<Event>, uplink: &Uplink) -> bool {
+    let mut progress = 0;
+    loop {
+        let is_linked = uplink.is_linked();
+        // What was said before the link was lost still counts.
+        match events.recv_timeout(if is_linked { ACK_WITHIN } else { Duration::ZERO }) {
+            Ok(Event::Down(number, ToStub::Ack)) if uplink.is_newest(number) && uplink.is_told() => {
+                return true;
+            }
+            Ok(Event::Gone(number)) => _ = uplink.lose(number),
+            Ok(_) => {}
+            Err(RecvTimeoutError::Timeout) if is_linked && uplink.progress() != progress => {
+                progress = uplink.progress();
+            }
+            Err(_) => return false,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What a run tells, kept on the host until the operator has acknowledged it: `runs/RUN/spool`.
+//!
+//! The file is the bytes of the run's numbered frames as they go over the wire
+//! ([`FromStub::is_numbered`]), one behind the other, in the order of their numbers, and nothing
+//! else. It is made just before the script starts, so that a folder without one is that of a script
+//! that never did. It only grows; the last frame of one that is over is `Finished`. Bytes of an
+//! unfinished frame at its end were being written when the supervisor, or the host, went down.
+//! Numbers have no gap but one: behind a crash of the host they go on where the operator has seen
+//! them end.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use cronium_wire::frame::Frame;
+use cronium_wire::message::{FromStub, Message};
+
+/// What is read at once: holds the longest frame that this build makes.
+const PIECE: u64 = 128 << 10;
+/// Bytes that are kept in memory where the disk takes no more.
+const MAX_BEHIND: usize = 8 << 20;
+/// [`FromStub::Finished`] on the wire.
+const FINISHED: u8 = 108;
+
+/// Neither the disk nor memory has room for more, or there is nobody to send it to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unsent;
+
+#[derive(Default)]
+pub struct Spool {
+    file: Option<Arc<File>>,
+    /// Bytes in the file.
+    length: u64,
+    /// What stands behind the file's bytes: what the disk had no room for, and all there is before
+    /// there is a file.
+    behind: Vec<u8>,
+    /// The number of the next frame.
+    next: u64,
+    is_over: bool,
+}
+
+impl Spool {
+    /// Keeps what comes from now on in a new file.
+    pub fn create(&mut self, path: &Path) -> io::Result<()> {
+        let file = File::options().read(true).write(true).create_new(true).open(path)?;
+        self.file = Some(Arc::new(file));
+        Ok(())
+    }
+
+    /// One that a dead supervisor left. An unfinished frame is cut off.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::options().read(true).write(true).open(path)?;
+        let mut spool = Self { length: file.metadata()?.len(), ..Self::default() };
+        let file = Arc::new(file);
+        spool.file = Some(Arc::clone(&file));
+        let (mut end, mut last) = (0, None);
+        spool.walk(|at, length, kind, seq| {
+            (end, last) = (at + length, Some((kind, seq)));
+            true
+        });
+        spool.next = last.map_or(0, |(_, seq)| seq + 1);
+        spool.is_over = last.is_some_and(|(kind, _)| kind == FINISHED);
+        if end < spool.length {
+            file.set_len(end)?;
+            spool.length = end;
+        }
+        Ok(spool)
+    }
+
+    /// Where the bytes of all frames end.
+    pub fn end(&self) -> u64 {
+        self.length + self.behind.len() as u64
+    }
+
+    /// Whether [`FromStub::Finished`] is in it.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// All of `messages`, one right behind the other, or none.
+    pub fn append(&mut self, messages: &[FromStub]) -> Result<(), Unsent> {
+        let (mut bytes, mut next, mut must, mut is_over) = (Vec::new(), self.next, false, self.is_over);
+        for message in messages {
+            let (kind, body) = message.encode();
+            Frame::write(kind, next, &body, &mut bytes);
+            next += 1;
+            must |= !is_bulk(message);
+            is_over |= kind == FINISHED;
+        }
+        self.flush();
+        if self.behind.is_empty() && self.write(&bytes).is_ok() {
+            self.length += bytes.len() as u64;
+        } else if must || self.behind.len() + bytes.len() <= MAX_BEHIND {
+            self.behind.extend_from_slice(&bytes);
+        } else {
+            return Err(Unsent);
+        }
+        (self.next, self.is_over) = (next, is_over);
+        Ok(())
+    }
+
+    /// Tries to move what is in memory to the disk. Whether all is there.
+    pub fn flush(&mut self) -> bool {
+        if self.file.is_some() && !self.behind.is_empty() && self.write(&self.behind).is_ok() {
+            self.length += self.behind.len() as u64;
+            self.behind = Vec::new();
+        }
+        self.behind.is_empty()
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        // A part of it would stand behind the end.
+        file.write_all_at(bytes, self.length).inspect_err(|_| drop(file.set_len(self.length)))
+    }
+
+    /// Whole frames from `at` on, which is where one begins; none at the end.
+    pub fn piece(&self, at: u64) -> Piece {
+        match &self.file {
+            Some(file) if at < self.length => Piece::File(Arc::clone(file), at, self.length),
+            _ => {
+                let rest = &self.behind[(at - self.length) as usize..];
+                Piece::Memory(rest[..whole(rest, PIECE as usize)].to_vec())
+            }
+        }
+    }
+
+    /// Where the first frame begins whose number is `from` or more.
+    pub fn seek(&self, from: u64) -> u64 {
+        let mut found = self.end();
+        self.walk(|at, _, _, seq| {
+            if seq >= from {
+                found = at;
+            }
+            seq < from
+        });
+        found
+    }
+
+    /// Calls with where each frame begins, its length, kind and number, until it is told to stop.
+    fn walk(&self, mut next: impl FnMut(u64, u64, u8, u64) -> bool) {
+        let mut at = 0;
+        while at < self.end() {
+            let Ok(bytes) = self.piece(at).read() else { return };
+            let mut rest = &bytes[..];
+            while let Some((length, kind, seq)) = Frame::peek(rest) {
+                if !next(at, length as u64, kind, seq) {
+                    return;
+                }
+                at += length as u64;
+                rest = &rest[length..];
+            }
+            if bytes.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Numbers the last frame, `Finished`, anew: behind a crash of the host the operator may have seen
+    /// frames that did not come to the disk, and waits for the one behind them.
+    pub fn finish_at(&mut self, from: u64) {
+        let mut last = 0;
+        self.walk(|at, _, _, _| {
+            last = at;
+            true
+        });
+        if self.is_over
+            && self.next <= from
+            && let Some(file) = &self.file
+        {
+            let _ = file.write_all_at(&from.to_le_bytes(), last + 5);
+            self.next = from + 1;
+        }
+    }
+
+    pub fn file(&self) -> Option<Arc<File>> {
+        self.file.clone()
+    }
+}
+
+/// What may be told to be missing, where there is no room for it.
+fn is_bulk(message: &FromStub) -> bool {
+    matches!(
+        message,
+        FromStub::Stdout(_)
+            | FromStub::Stderr(_)
+            | FromStub::Told(_)
+            | FromStub::Journal(_)
+            | FromStub::Artifact(_)
+            | FromStub::ArtifactPiece(_)
+    )
+}
+
+/// The bytes of some frames, to be read without holding the spool.
+pub enum Piece {
+    Memory(Vec<u8>),
+    File(Arc<File>, u64, u64),
+}
+
+impl Piece {
+    pub fn read(self) -> io::Result<Vec<u8>> {
+        let (file, at, end) = match self {
+            Self::Memory(bytes) => return Ok(bytes),
+            Self::File(file, at, end) => (file, at, end),
+        };
+        let mut wanted = PIECE;
+        loop {
+            let mut bytes = vec![0; (end - at).min(wanted) as usize];
+            file.read_exact_at(&mut bytes, at)?;
+            match (whole(&bytes, bytes.len()), Frame::peek(&bytes)) {
+                // One frame of another build, longer than any of ours.
+                (0, Some((length, ..))) if length as u64 > wanted && length as u64 <= end - at => {
+                    wanted = length as u64;
+                }
+                (count, _) => {
+                    bytes.truncate(count);
+                    return Ok(bytes);
+                }
+            }
+        }
+    }
+}
+
+/// How many of the first bytes are whole frames: the first, and what else there is within `most`.
+fn whole(bytes: &[u8], most: usize) -> usize {
+    let mut count = 0;
+    while let Some((length, ..)) = Frame::peek(&bytes[count..]) {
+        let end = count + length;
+        if end > bytes.len() || (count > 0 && end > most) {
+            break;
+        }
+        count = end;
+    }
+    count
+}

@@ -1,0 +1,88 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Context;
+use super::connect::{HostArgs, KeepArgs};
+use super::hooks::HookArgs;
+use super::launch::{Launch, Telling};
+use super::listing::Format;
+use super::resume::{self, Asking};
+use super::settled::Settled;
+use super::supervision::reconnect;
+use crate::error::{ExitCode, Result};
+use crate::ledger::{Ledger, RunFilter, RunStatus};
+use crate::plan::Act;
+
+/// Nothing is left on a host of a run that is older: 14 days of a lease, and 14 for its result.
+const OLDEST: Duration = Duration::from_secs(28 * 24 * 3600);
+
+/// Fetch what hosts have finished since nobody listened, and settle what is unknown
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cronium-run collect
+  cronium-run collect last
+  cronium-run collect 01JD2 -o json | jq '.[].results[] | {host, status}'
+
+Asks each host whose end is not known: detached ones, unknown ones, and those that a cronium-run that was \
+killed left open. What is over is fetched with all its output (cronium-run logs RUN) and acknowledged; what \
+still runs is left running. Without RUN, every such run of the last 28 days is asked for, newest first.
+
+Exit codes: 0 nothing is open any more, however it ended; 8 a host is still unknown; else, where scripts \
+still run, as in `exec`.")]
+pub struct Args {
+    /// The run's id, an unambiguous beginning of it, or `last`; all that are open where none is named
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+    #[command(flatten)]
+    hosts: HostArgs,
+    #[command(flatten)]
+    keep: KeepArgs,
+    /// How long a lost connection is tried to be made again; 0 never [default: as the run did, else 5m]
+    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_RECONNECT", value_parser = reconnect, help_heading = "Losing the connection")]
+    reconnect: Option<Duration>,
+    /// What to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Telling")]
+    output: Format,
+    #[command(flatten)]
+    hooks: HookArgs,
+}
+
+pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
+    let Args { run, hosts, keep, reconnect, output, hooks } = args;
+    let path = context.ledger_path()?;
+    let reader = Ledger::open_read(&path)?;
+    let runs = match run {
+        Some(run) => vec![reader.resolve_run(&run)?],
+        None => open(&reader)?,
+    };
+    drop(reader);
+    let telling = Telling::silent();
+    let launch = Launch { telling: &telling, hooks: &hooks, context };
+    let asking = Asking { act: Act::Collect, targets: None, hosts: &hosts, keep: &keep, reconnect, launch };
+    let mut settled = Settled::new(output, context);
+    for run in runs {
+        match asking.ask(&run, &path) {
+            Ok(asked) => settled.add(&run, &asked, &path)?,
+            Err(error) => settled.failed(error),
+        }
+    }
+    settled.finish()
+}
+
+/// Runs with a host that may have more to tell, newest first; not those that are at work.
+fn open(reader: &crate::ledger::Reader) -> Result<Vec<String>> {
+    let since = Timestamp::now().checked_sub(OLDEST).unwrap_or(Timestamp::UNIX_EPOCH);
+    let mut open = Vec::new();
+    for run in reader.runs(&RunFilter::default())? {
+        let is_deploy = run.plan.pointer("/task/deploy").is_some();
+        if run.status == RunStatus::Running || run.started_at < since || is_deploy {
+            continue;
+        }
+        if reader.results(&run.id)?.iter().any(resume::is_open) {
+            open.push(run.id);
+        }
+    }
+    Ok(open)
+}

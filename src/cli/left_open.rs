@@ -1,0 +1,26 @@
+//! Hosts whose end nobody recorded, as the process that ran them died.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::ledger::Reader;
+use crate::report::units;
+use crate::term::Term;
+
+/// A host keeps what nobody fetches for so long.
+const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Runs that are named.
+const NAMED: usize = 3;
+
+/// Names the newest such runs, except the one that a command is about, with what settles them. Of no
+/// weight to the command: what cannot be read is not told.
+pub fn tell(reader: &Reader, except: Option<&str>, term: &Term) {
+    let now = Timestamp::now();
+    let since = now.checked_sub(KEPT).unwrap_or(Timestamp::UNIX_EPOCH);
+    let Ok(left) = reader.left_open(since, NAMED + 1) else { return };
+    for (run, hosts) in left.iter().filter(|(run, _)| Some(run.as_str()) != except).take(NAMED) {
+        let hosts = units::hosts(*hosts as usize);
+        term.note(&format!("note: run {run} was left with {hosts} unsettled: cronium-run collect {run}"));
+    }
+}

@@ -1,0 +1,192 @@
+//! What a host's runner has told of its run, whichever connection brought it.
+
+use std::sync::Arc;
+
+use cronium_wire::message::{Finished, FromStub, Told};
+
+use super::artifacts::Receiver;
+use super::{Fleet, Reports, told};
+use crate::event::{Bytes, EventKind, Stream, Trust};
+use crate::helper_api::{Journal, JournalFault};
+use crate::plan::{Standing, Task};
+use crate::transport::Fault;
+
+/// Bytes of all warnings of a runner: they are kept until the run's end.
+const WARNINGS: usize = 1 << 20;
+/// What a stream may hold beyond what is kept of it: what was under way when it was cut.
+const OUTPUT_OVER: u64 = 1 << 20;
+
+/// Takes the numbered frames of one host, each once and in order, and reports them.
+pub struct Account {
+    index: usize,
+    name: String,
+    reports: Reports,
+    /// The number of the next frame.
+    next: u64,
+    /// What is told now may say how far the account is known.
+    is_marked: bool,
+    /// The host keeps it until it is acknowledged.
+    is_spooled: bool,
+    warned: usize,
+    /// Bytes of each stream that may come.
+    max_output: u64,
+    /// Its frame has come.
+    saw_start: bool,
+    /// Its script has.
+    pub started: bool,
+    pub bytes: [u64; 2],
+    pub trust: Option<Trust>,
+    pub condition: Option<bool>,
+    pub journal: Journal,
+    artifacts: Receiver,
+    pub finished: Option<Finished>,
+}
+
+/// What a frame says of the work of a host that is later than its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing, as far as we know.
+    None,
+    Started,
+    /// There is an end to it: the rest of the output, or of the journal.
+    Rest,
+    /// The script has ended, and its files come.
+    Files,
+    Finished,
+}
+
+impl Account {
+    pub fn new(fleet: &Fleet, index: usize, reports: Reports, standing: Option<&Standing>) -> Self {
+        let name = fleet.plan.targets[index].name.clone();
+        let kept = fleet.plan.run().map_or(u64::MAX, |run| run.max_output);
+        Self {
+            index,
+            artifacts: Receiver::new(fleet, &name),
+            name,
+            reports,
+            next: standing.map_or(0, |standing| standing.mark),
+            is_marked: standing.is_some(),
+            is_spooled: !matches!(fleet.plan.task, Task::Deploy { .. }),
+            warned: 0,
+            max_output: kept.saturating_add(OUTPUT_OVER),
+            saw_start: false,
+            started: false,
+            bytes: standing.map_or([0; 2], |standing| standing.bytes),
+            trust: None,
+            condition: None,
+            journal: Journal::default(),
+            finished: None,
+        }
+    }
+
+    /// Another conversation begins, of which the host keeps nothing: `deploy` has several.
+    pub fn begin(&mut self) {
+        (self.saw_start, self.started) = (false, false);
+    }
+
+    /// The number of the next frame: a new connection is to begin with it.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The number of the first frame that is not known whole: what another process would go on with.
+    /// `None` in the middle of something that takes several frames, and before the first.
+    pub fn mark(&self) -> Option<u64> {
+        let is_partial = self.journal.is_partial() || self.artifacts.is_partial();
+        (self.is_marked && !is_partial).then_some(self.next)
+    }
+
+    /// Takes the frame, which brings the account up to `next`. An error where no runner of ours says
+    /// such a thing.
+    pub async fn take(
+        &mut self,
+        fleet: &Arc<Fleet>,
+        message: FromStub,
+        next: u64,
+    ) -> Result<Progress, Fault> {
+        self.next = next;
+        self.is_marked = self.is_spooled;
+        match message {
+            FromStub::Started(_) if self.saw_start => return Err(Fault::foreign("the runner started twice")),
+            FromStub::Started(word) => {
+                (self.saw_start, self.started) = (true, true);
+                self.trust = Some(if word.pinned { Trust::Pinned } else { Trust::Session });
+                return Ok(Progress::Started);
+            }
+            FromStub::Stdout(data) => return self.output(Stream::Stdout, data).await,
+            FromStub::Stderr(data) => return self.output(Stream::Stderr, data).await,
+            FromStub::Cut { stderr, bytes } => {
+                let stream = if stderr { Stream::Stderr } else { Stream::Stdout };
+                let host = self.name.clone();
+                self.report(EventKind::HostOutputCut { host, stream, bytes }).await;
+            }
+            FromStub::Warning { message } => self.warn(message).await?,
+            FromStub::Told(told) => {
+                if let Told::Condition { condition } = told {
+                    self.condition = Some(condition);
+                }
+                self.report(told::event(&self.name, told)?).await;
+            }
+            FromStub::Journal(bytes) => {
+                let merged = self.journal.push(&fleet.api, &self.name, &bytes).await;
+                merged.map_err(cut_off)?;
+                return Ok(Progress::Rest);
+            }
+            message @ (FromStub::Artifact(_) | FromStub::ArtifactPiece(_) | FromStub::ArtifactEnd { .. }) => {
+                if !self.started {
+                    return Err(Fault::foreign("the runner sent artifacts of no script"));
+                }
+                if let Some(told) = self.artifacts.take(message).await? {
+                    self.report(told).await;
+                }
+                return Ok(Progress::Files);
+            }
+            FromStub::Finished(finished) => {
+                // Only the host's end may say that this frame is known: it would never come again.
+                self.is_marked = false;
+                if let Some(told) = self.artifacts.close() {
+                    self.report(told).await;
+                }
+                self.condition = self.condition.or(finished.condition);
+                self.finished = Some(finished);
+                return Ok(Progress::Finished);
+            }
+            FromStub::Hello(_)
+            | FromStub::NeedPayload
+            | FromStub::NeedFile { .. }
+            | FromStub::OpenTunnel { .. }
+            | FromStub::Attached(_)
+            | FromStub::Superseded => return Err(Fault::foreign("the runner numbers what has no number")),
+        }
+        Ok(Progress::None)
+    }
+
+    async fn output(&mut self, stream: Stream, data: Vec<u8>) -> Result<Progress, Fault> {
+        let bytes = &mut self.bytes[stream as usize];
+        *bytes += data.len() as u64;
+        if *bytes > self.max_output {
+            return Err(Fault::foreign("the runner sent more output than it was to keep"));
+        }
+        self.report(EventKind::HostOutput { host: self.name.clone(), stream, data: Bytes(data) }).await;
+        Ok(Progress::Rest)
+    }
+
+    /// Something a person should know; not without end.
+    pub async fn warn(&mut self, message: String) -> Result<(), Fault> {
+        self.warned += message.len();
+        if self.warned > WARNINGS {
+            return Err(Fault::foreign("the runner sent warnings without end"));
+        }
+        self.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
+        Ok(())
+    }
+
+    /// Tells of the host, with how far its account is known.
+    pub async fn report(&mut self, kind: EventKind) {
+        self.reports.host(self.index, kind, self.mark()).await;
+    }
+}
+
+pub fn cut_off(fault: JournalFault) -> Fault {
+    Fault::foreign("the runner's journal of helper calls is no journal").because(&fault)
+}

@@ -1,0 +1,100 @@
+//! What is known of a host that has been asked more than once.
+
+use crate::event::{HostResult, Outcome};
+
+/// `later` is what was told last. What it says less of stays as it was known: a host that has ended
+/// does not become unknown again, and one that was not even asked stays as it was.
+pub(super) fn settled(earlier: HostResult, later: HostResult) -> HostResult {
+    let is_news = !later.outcome.is_open() && later.outcome != Outcome::Skipped;
+    match (earlier.outcome.is_open(), is_news) {
+        (false, false) => earlier,
+        (false, true) => later,
+        (true, false) if later.outcome == Outcome::Skipped => earlier,
+        (true, _) => filled(later, earlier),
+    }
+}
+
+/// `result` with what `earlier`, which was left open, knows and it does not.
+fn filled(mut result: HostResult, earlier: HostResult) -> HostResult {
+    let new = std::mem::take(&mut result.conflicts);
+    let mut conflicts = earlier.conflicts;
+    conflicts.extend(new);
+    let mut seen = Vec::new();
+    conflicts.retain(|conflict| {
+        let is_new = !seen.contains(conflict);
+        seen.push(conflict.clone());
+        is_new
+    });
+    HostResult {
+        conflicts,
+        started_at: result.started_at.or(earlier.started_at),
+        cpu_ms: result.cpu_ms.or(earlier.cpu_ms),
+        max_rss_kb: result.max_rss_kb.or(earlier.max_rss_kb),
+        helper_mode: result.helper_mode.or(earlier.helper_mode),
+        helper_reason: result.helper_reason.or(earlier.helper_reason),
+        condition: result.condition.or(earlier.condition),
+        trust: result.trust.or(earlier.trust),
+        stub_digest: result.stub_digest.or(earlier.stub_digest),
+        arch: result.arch.or(earlier.arch),
+        output: result.output.or(earlier.output),
+        stdout_bytes: result.stdout_bytes.max(earlier.stdout_bytes),
+        stderr_bytes: result.stderr_bytes.max(earlier.stderr_bytes),
+        ..result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::event::{Conflict, Trust};
+
+    #[test]
+    fn what_was_known_is_not_lost() {
+        use Outcome::*;
+        let result = |outcome| HostResult::bare(outcome, Timestamp::UNIX_EPOCH);
+        // how it stood, what came, how it stands
+        for (earlier, later, want) in [
+            (Unknown, Succeeded, Succeeded),
+            (Unknown, Unknown, Unknown),
+            (Unknown, Unreachable, Unreachable),
+            (Unknown, Skipped, Unknown),
+            (Detached, Skipped, Detached),
+            (Detached, Unknown, Unknown),
+            (Unknown, Detached, Detached),
+            (Failed, Unknown, Failed),
+            (Succeeded, Skipped, Succeeded),
+            (Failed, Succeeded, Succeeded),
+        ] {
+            assert_eq!(settled(result(earlier), result(later)).outcome, want, "{earlier:?} {later:?}");
+        }
+    }
+
+    #[test]
+    fn a_late_result_is_filled_from_the_one_that_was_left_open() {
+        let at = Timestamp::from_second;
+        let conflict = |key: &str| Conflict { key: key.into(), reason: "gone".into() };
+        let earlier = HostResult {
+            attempt: 1,
+            started_at: Some(at(1).unwrap()),
+            trust: Some(Trust::Pinned),
+            conflicts: vec![conflict("a"), conflict("b")],
+            stdout_bytes: 7,
+            ..HostResult::bare(Outcome::Unknown, at(2).unwrap())
+        };
+        let later = HostResult {
+            exit_code: Some(0),
+            conflicts: vec![conflict("b"), conflict("c")],
+            stdout_bytes: 9,
+            ..HostResult::bare(Outcome::Succeeded, at(3).unwrap())
+        };
+        let want = HostResult {
+            started_at: Some(at(1).unwrap()),
+            trust: Some(Trust::Pinned),
+            conflicts: vec![conflict("a"), conflict("b"), conflict("c")],
+            ..later.clone()
+        };
+        assert_eq!(settled(earlier, later), want);
+    }
+}
