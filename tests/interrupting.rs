@@ -89,6 +89,8 @@ fn a_third_ctrl_c_leaves_at_once() {
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert_eq!(outcome.code, 130, "{outcome:?}");
     assert_eq!(status(&environment), "unknown", "{outcome:?}");
+    let hint = format!("cronium-run attach {}", environment.ledger().last_run());
+    assert!(lines(&outcome).contains(&hint), "{hint}: {outcome:?}");
     environment.write("end", "");
 }
 
@@ -172,6 +174,104 @@ fn enter_tells_who_is_pending_and_what_is_typed_ahead_is_the_shells() {
         assert!(outcome.out().contains("got <ls -l>"), "{outcome:?}");
         assert_eq!(outcome.out().matches("host pending").count(), 2, "{outcome:?}");
     }
+}
+
+/// What a later `attach` prints of the run's only host.
+#[track_caller]
+fn attached(environment: &Environment) -> String {
+    environment.write("end", "");
+    let outcome = environment.run(["attach", "last"]).succeeds();
+    assert_eq!(status(environment), "succeeded", "{outcome:?}");
+    outcome.out()
+}
+
+#[test]
+fn a_run_that_is_detached_goes_on_and_is_attached_to() {
+    let environment = Environment::new();
+    let mut running = exec(&environment, &[], SCRIPT).on_a_terminal(&environment).start();
+    is_running(&environment, &running);
+    running.types("", "\x03");
+    running.types(QUESTION, "d\n");
+    let outcome = running.wait();
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert_eq!(status(&environment), "detached", "{outcome:?}");
+    let (shown, run) = (lines(&outcome), environment.ledger().last_run());
+    for told in [
+        "detached: no further host is started, scripts that run go on without us\n".to_owned(),
+        "1 left running".to_owned(),
+        format!("cronium-run attach {run}  follows those that were left\n"),
+        format!("cronium-run collect {run}  fetches what is over\n"),
+    ] {
+        assert!(shown.contains(&told), "{told}: {shown}");
+    }
+    assert_eq!(attached(&environment), "done\n");
+    assert_eq!(environment.run(["logs", "last"]).succeeds().out(), "begun\ndone\n");
+}
+
+#[test]
+fn exec_with_detach_leaves_once_scripts_have_started() {
+    let environment = Environment::new();
+    let outcome = exec(&environment, &["--detach"], SCRIPT).run().succeeds();
+    assert!(outcome.err().contains("1 left running in "), "{outcome:?}");
+    assert!(outcome.err().contains("  follows those that were left\n"), "{outcome:?}");
+    assert_eq!(status(&environment), "detached");
+    begun(&environment);
+    attached(&environment);
+    assert_eq!(environment.run(["logs", "last"]).succeeds().out(), "begun\ndone\n");
+    // What waits for the end of hosts does not go with it.
+    let outcome = exec(&environment, &["--detach", "--canary", "1"], SCRIPT).run().exits(2);
+    assert!(outcome.err().contains("--canary waits for that"), "{outcome:?}");
+}
+
+/// A lid that is closed loses nothing.
+#[test]
+fn sighup_detaches() {
+    let environment = Environment::new();
+    let running = exec(&environment, &[], SCRIPT).start();
+    is_running(&environment, &running);
+    running.signal(Signal::HUP);
+    running.wait().succeeds().ignore();
+    assert_eq!(status(&environment), "detached");
+    attached(&environment);
+}
+
+/// The terminal is gone with all that could be written to it.
+#[test]
+fn a_terminal_that_goes_away_takes_nothing_with_it() {
+    for flags in [&["-o", "stream"][..], &["-v"], &["-o", "jsonl"]] {
+        for term in ["dumb", "xterm"] {
+            let environment = Environment::new();
+            let exec = exec(&environment, flags, SCRIPT).on_a_terminal(&environment).env("TERM", term);
+            let mut running = exec.start();
+            is_running(&environment, &running);
+            if term == "xterm" {
+                running.types("", "\x03");
+                running.types(QUESTION, "");
+            }
+            // The program that is the terminal.
+            running.signal(Signal::KILL);
+            running.wait().ignore();
+            let is_over = || environment.ledger().end_of(&environment.ledger().last_run()).1.is_some();
+            assert!(until(20, is_over), "{flags:?} {term}");
+            assert_eq!(status(&environment), "detached", "{flags:?} {term}");
+            assert_eq!(environment.ledger().end_of(&environment.ledger().last_run()).1, Some(0));
+            attached(&environment);
+        }
+    }
+}
+
+#[test]
+fn whoever_ignores_sighup_goes_on() {
+    let environment = Environment::new();
+    let line = "trap '' HUP; exec cronium-run exec local --env D=\"$1\" -- \"$2\"";
+    let folder = environment.path("").display().to_string();
+    let running = environment.program("sh", ["-c", line, "sh", &folder, SCRIPT]).start();
+    is_running(&environment, &running);
+    running.signal(Signal::HUP);
+    std::thread::sleep(Duration::from_millis(500));
+    environment.write("end", "");
+    running.wait().succeeds().ignore();
+    assert_eq!(status(&environment), "succeeded");
 }
 
 /// One who is asked about a key and presses Ctrl-C is asked what he means by that first.
