@@ -119,7 +119,7 @@ fn all() -> impl Iterator<Item = u8> {
 #[track_caller]
 fn exec(environment: &Environment, fleet: &Fleet, numbers: impl Iterator<Item = u8>, mode: &str) -> Outcome {
     let targets = fleet.names(numbers);
-    environment.exec(fleet, &targets).args(["-o", mode, "--", SCRIPT]).run()
+    environment.exec(fleet, &targets).args(["-o", mode, "--reconnect", "1s", "--", SCRIPT]).run()
 }
 
 /// The whole table in one mode; the ledger is checked on the way.

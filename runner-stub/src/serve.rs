@@ -14,7 +14,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::Duration;
 
@@ -22,36 +21,37 @@ use cronium_wire::frame::UNNUMBERED;
 use cronium_wire::message::{Attach, FromStub, Message, RunState, ToStub};
 
 use crate::downlink::Downlink;
+use crate::events::{Event, Events};
 use crate::helper_call::socket::is_ours;
-use crate::session::{Event, spawn};
+use crate::session::spawn;
 use crate::uplink::Uplink;
 
 /// The longest time in which a link takes nothing, or the operator does not acknowledge what it has.
 const ACK_WITHIN: Duration = Duration::from_secs(120);
 /// Who comes to the control socket says at once what it wants.
 const ATTACH_WITHIN: Duration = Duration::from_secs(10);
+/// Between two looks at whether the disk has room again.
+const ROOM_PAUSE: Duration = Duration::from_millis(500);
 /// After a failure to accept: no more files, say.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Passes on what the operator says over the link of this number, until it is closed.
-pub fn hear(mut downlink: Downlink, number: u64, sender: &SyncSender<Event>) {
+pub fn hear(mut downlink: Downlink, number: u64, events: &Events) {
     while let Ok(Some(message)) = downlink.receive() {
-        if sender.send(Event::Down(number, message)).is_err() {
-            return;
-        }
+        events.push(Event::Down(number, message));
     }
-    let _ = sender.send(Event::Gone(number));
+    events.push(Event::Gone(number));
 }
 
 /// Takes links for this run on its control socket.
-pub fn admit(listener: UnixListener, uplink: Uplink, sender: SyncSender<Event>) -> io::Result<()> {
+pub fn admit(listener: UnixListener, uplink: Uplink, events: Events) -> io::Result<()> {
     spawn(move || {
         for stream in listener.incoming() {
             match stream {
                 Ok(stream) if is_ours(&stream) => {
-                    let (uplink, sender) = (uplink.clone(), sender.clone());
+                    let (uplink, events) = (uplink.clone(), events.clone());
                     // Where there is no thread for it, the stream is closed.
-                    let _ = spawn(move || drop(converse(stream, &uplink, &sender)));
+                    let _ = spawn(move || drop(converse(stream, &uplink, &events)));
                 }
                 Ok(_) => {}
                 Err(_) => thread::sleep(PAUSE),
@@ -60,7 +60,7 @@ pub fn admit(listener: UnixListener, uplink: Uplink, sender: SyncSender<Event>) 
     })
 }
 
-fn converse(stream: UnixStream, uplink: &Uplink, sender: &SyncSender<Event>) -> io::Result<()> {
+fn converse(stream: UnixStream, uplink: &Uplink, events: &Events) -> io::Result<()> {
     stream.set_read_timeout(Some(ATTACH_WITHIN))?;
     let link = File::from(OwnedFd::from(stream.try_clone()?));
     let mut downlink = Downlink::new(link.try_clone()?);
@@ -72,8 +72,8 @@ fn converse(stream: UnixStream, uplink: &Uplink, sender: &SyncSender<Event>) -> 
         return io::Write::write_all(&mut &stream, &answer);
     }
     let number = uplink.connect(link, answer, attach.from)?;
-    let _ = sender.send(Event::Linked);
-    hear(downlink, number, sender);
+    events.push(Event::Linked);
+    hear(downlink, number, events);
     Ok(())
 }
 
@@ -84,21 +84,21 @@ fn is_told(attach: &Attach, state: RunState) -> bool {
 
 /// Waits until the operator has acknowledged all there is of a run that is over. Whether it has;
 /// otherwise it is to be had later.
-pub fn until_acknowledged(events: &Receiver<Event>, uplink: &Uplink) -> bool {
+pub fn until_acknowledged(events: &Events, uplink: &Uplink) -> bool {
     let mut progress = 0;
     loop {
         let is_linked = uplink.is_linked();
         // What was said before the link was lost still counts.
-        match events.recv_timeout(if is_linked { ACK_WITHIN } else { Duration::ZERO }) {
-            Ok(Event::Down(number, ToStub::Ack)) if uplink.is_newest(number) && uplink.is_told() => {
+        match events.next(if is_linked { ACK_WITHIN } else { Duration::ZERO }) {
+            Some(Event::Down(number, ToStub::Ack)) if uplink.is_newest(number) && uplink.is_told() => {
                 return true;
             }
-            Ok(Event::Gone(number)) => _ = uplink.lose(number),
-            Ok(_) => {}
-            Err(RecvTimeoutError::Timeout) if is_linked && uplink.progress() != progress => {
-                progress = uplink.progress();
-            }
-            Err(_) => return false,
+            Some(Event::Gone(number)) => _ = uplink.lose(number),
+            Some(_) => {}
+            None if is_linked && uplink.progress() != progress => progress = uplink.progress(),
+            // Where the disk has no room for all of it, we stay: it is here alone.
+            None if !uplink.sync() => thread::sleep(ROOM_PAUSE),
+            None => return false,
         }
     }
 }

@@ -2,13 +2,13 @@
 //! a trusted key or a folder on a dead network disk, say.
 
 use std::fs::File;
-use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{process, thread};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
+use crate::aside::Aside;
 use crate::session::spawn;
 
 /// What is under way may come to its own end first.
@@ -53,15 +53,7 @@ impl Watch {
         // Held to the last, so that no script starts meanwhile.
         let mut state = self.0.lock().expect("no holder panics");
         let Some(removals) = state.take() else { return };
-        let (removed, all) = channel::<()>();
-        let removing = spawn(move || {
-            let _removed = removed;
-            removals.into_iter().for_each(|removal| removal());
-        });
-        if removing.is_ok() {
-            // Ends with an error either way: nothing is sent.
-            let _ = all.recv_timeout(REMOVE_WITHIN);
-        }
+        Aside::start(move || removals.into_iter().for_each(|removal| removal())).wait(REMOVE_WITHIN);
         process::exit(1);
     }
 }

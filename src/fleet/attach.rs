@@ -47,7 +47,7 @@ impl Host {
         if act == Act::Collect && state == RunState::Running {
             return Ok(Verdict::detached());
         }
-        match self.stands(fleet, &mut talk, &state).await {
+        match self.stands(fleet, &mut talk, &state, None).await {
             Some(verdict) => Ok(verdict),
             None => Ok(self.hear(fleet, talk, &[]).await),
         }
@@ -68,7 +68,7 @@ impl Host {
             self.enter(HostState::Reconnecting).await;
         }
         let (mut talk, state) = self.make_again(fleet, &lost, since).await?;
-        if let Some(verdict) = self.stands(fleet, &mut talk, &state).await {
+        if let Some(verdict) = self.stands(fleet, &mut talk, &state, Some(&lost)).await {
             return Err(verdict);
         }
         let causes: String = lost.causes.iter().map(|cause| format!(": {cause}")).collect();
@@ -147,7 +147,13 @@ impl Host {
     }
 
     /// What follows from the answer: the host's end, or its account goes on.
-    async fn stands(&mut self, fleet: &Fleet, talk: &mut Talk, state: &RunState) -> Option<Verdict> {
+    async fn stands(
+        &mut self,
+        fleet: &Fleet,
+        talk: &mut Talk,
+        state: &RunState,
+        lost: Option<&Fault>,
+    ) -> Option<Verdict> {
         match state {
             RunState::Running => self.due = Due::of_script(fleet),
             RunState::Ended => {
@@ -157,7 +163,13 @@ impl Host {
             // Nothing ran, as was wanted.
             RunState::Barred if self.cancel_by.is_some() => return Some(Verdict::cancelled()),
             RunState::Barred | RunState::Absent | RunState::Dropped => {
-                return Some(Verdict::from(end(state, &fleet.plan.run)));
+                let end = end(state, &fleet.plan.run);
+                return Some(Verdict::from(match lost {
+                    Some(Fault { message, causes, .. }) => causes
+                        .iter()
+                        .fold(end.cause(message.as_str()), |end, cause| end.cause(cause.as_str())),
+                    None => end,
+                }));
             }
         }
         self.account.started = true;

@@ -161,7 +161,8 @@ impl Invocation {
     pub fn on_a_terminal(self, environment: &Environment) -> Self {
         let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
         let words: Vec<String> = words.map(|word| word.to_str().unwrap().to_owned()).collect();
-        let line = shlex::try_join(words.iter().map(String::as_str)).unwrap();
+        // No shell stays above it: it would take a Ctrl-C for its own.
+        let line = format!("exec {}", shlex::try_join(words.iter().map(String::as_str)).unwrap());
         let mut outer = environment.program("script", ["-E", "never", "-qec", &line, "/dev/null"]);
         outer.command.env("SHELL", "/bin/sh");
         for (name, value) in self.command.get_envs() {
@@ -170,6 +171,21 @@ impl Invocation {
             }
         }
         Self { command: outer.command, replace: self.replace, limit: self.limit, ..outer }.typing()
+    }
+
+    /// The same command where process `pid` stands: with its mounts.
+    pub fn beside(self, environment: &Environment, pid: u32) -> Self {
+        let folder = environment.path("");
+        let mut outer = Command::new("nsenter");
+        outer.args(["-t", &pid.to_string(), "-m", "--wd=.", "--"]);
+        outer.arg(self.command.get_program()).args(self.command.get_args()).env_clear().current_dir(folder);
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value {
+                outer.env(name, value);
+            }
+        }
+        outer.process_group(0);
+        Self { command: outer, ..self }
     }
 
     /// How long it may take before it is killed and the test fails. 90 s unless told.

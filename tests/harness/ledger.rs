@@ -66,6 +66,26 @@ impl Ledger {
         self.column("SELECT id FROM runs ORDER BY started_at, id", [])
     }
 
+    /// Whether anything has been run.
+    pub fn has_runs(&self) -> bool {
+        let sql = "SELECT EXISTS (SELECT 1 FROM runs)";
+        self.connection.query_row(sql, [], |row| row.get(0)).unwrap_or(false)
+    }
+
+    /// The id and the command line of each run.
+    pub fn runs_by_command(&self) -> Vec<(String, String)> {
+        let mut statement = self.connection.prepare("SELECT id, command FROM runs").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    /// How many hosts of all runs have not ended as far as is known.
+    pub fn open_results(&self) -> usize {
+        let ended = "'succeeded', 'failed', 'timed_out', 'unreachable', 'rejected', 'cancelled', 'skipped'";
+        let sql = format!("SELECT host FROM results WHERE status NOT IN ({ended})");
+        self.column(&sql, []).len()
+    }
+
     pub fn last_run(&self) -> String {
         self.runs().pop().expect("the ledger holds a run")
     }

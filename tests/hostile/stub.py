@@ -17,6 +17,9 @@ import time
 SHORTEST, LONGEST = 1.5, 30.0
 HELLO, STARTED, STDOUT, STDERR, OPEN_TUNNEL, FINISHED = 101, 103, 104, 105, 106, 108
 TOLD, JOURNAL, ARTIFACT, PIECE, ARTIFACT_END = 109, 110, 112, 113, 114
+JOB, ATTACH, ATTACHED = 1, 8, 115
+# Of one connection, and not of the run.
+UNNUMBERED = (1 << 64) - 1
 MIB = 1 << 20
 
 
@@ -35,8 +38,9 @@ class Wire:
     def send(self, kind, body):
         if not isinstance(body, bytes):
             body = json.dumps(body).encode()
-        self.raw(struct.pack("<IBQ", len(body), kind, self.number) + body)
-        self.number += 1
+        of_run = kind not in (HELLO, OPEN_TUNNEL, ATTACHED)
+        self.raw(struct.pack("<IBQ", len(body), kind, self.number if of_run else UNNUMBERED) + body)
+        self.number += of_run
 
     def receive(self):
         def exactly(count):
@@ -57,7 +61,11 @@ class Attack:
         self.wire = Wire()
         self.wire.send(HELLO, {"stub_digest": "0" * 64, "arch": "linux/amd64"})
         kind, body = self.wire.receive()
-        assert kind == 1, kind
+        if kind == ATTACH:
+            # Its connection broke: it knows of no run.
+            self.wire.send(ATTACHED, {"state": "absent"})
+            raise SystemExit
+        assert kind == JOB, kind
         self.job = json.loads(body)
         self.arena = self.job["environment"]["ARENA"]
         self.name = self.job["environment"]["ATTACK"]

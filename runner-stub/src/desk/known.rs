@@ -28,7 +28,7 @@ pub struct Held {
 
 impl Held {
     pub fn value(&self) -> Value {
-        serde_json::from_str(&self.text).expect("it was written from a value")
+        serde_json::from_slice(self.text.as_bytes()).expect("it was written from a value")
     }
 }
 

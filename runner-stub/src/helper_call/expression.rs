@@ -45,7 +45,7 @@ enum Step {
 /// The step in front of the closing bracket, and what stands behind that.
 fn bracket(inside: &str) -> Option<(Step, &str)> {
     if inside.starts_with('"') {
-        let mut values = serde_json::Deserializer::from_str(inside).into_iter::<String>();
+        let mut values = serde_json::Deserializer::from_slice(inside.as_bytes()).into_iter::<String>();
         let name = values.next()?.ok()?;
         let behind = inside[values.byte_offset()..].strip_prefix(']')?;
         return Some((Step::Name(name), behind));

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::manifest::Manifest;
 
 mod error;
+mod gzip;
 mod header;
 mod limit;
 mod name;

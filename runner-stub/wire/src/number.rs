@@ -44,7 +44,7 @@ pub fn parse(text: &str) -> Option<Number> {
     // make it less exact.
     let whole = or_zero(whole.trim_start_matches(['+', '-', '0']));
     let fraction = or_zero(fraction.trim_end_matches('0'));
-    format!("{sign}{whole}.{fraction}e{exponent}").parse().ok()
+    serde_json::from_slice(format!("{sign}{whole}.{fraction}e{exponent}").as_bytes()).ok()
 }
 
 fn or_zero(digits: &str) -> &str {

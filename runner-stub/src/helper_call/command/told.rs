@@ -26,8 +26,10 @@ pub fn log(args: Vec<String>) -> Outcome<()> {
         return Err(usage("a LEVEL and a MESSAGE are needed"));
     };
     let level = level_of(&level)?.to_owned();
-    let parse =
-        |text| serde_json::from_str(text).map_err(|error| usage(format!("--context is no JSON: {error}")));
+    let parse = |text: &str| {
+        serde_json::from_slice(text.as_bytes())
+            .map_err(|error| usage(format!("--context is no JSON: {error}")))
+    };
     let context = words.option("--context").map(parse).transpose()?.unwrap_or(Value::Null);
     done(&Request::Log { level, message, context })
 }

@@ -30,7 +30,7 @@ pub fn set(args: Vec<String>) -> Outcome<()> {
     }
     let text = value.map_or_else(stdin, Ok)?;
     let value = if words.has("--json") {
-        serde_json::from_str(&text).map_err(|error| usage(format!("not JSON: {error}")))?
+        serde_json::from_slice(text.as_bytes()).map_err(|error| usage(format!("not JSON: {error}")))?
     } else if words.has("--string") {
         Value::String(text)
     } else {
@@ -44,7 +44,8 @@ pub fn incr(args: Vec<String>) -> Outcome<()> {
     let [key, by] = words.positional::<2>()?;
     let key = needed(key)?;
     let by = by.as_deref().unwrap_or("1");
-    let by: Number = by.parse().map_err(|_| usage(format!("N is a number, not '{by}'")))?;
+    let by: Number =
+        serde_json::from_slice(by.as_bytes()).map_err(|_| usage(format!("N is a number, not '{by}'")))?;
     let variable = expect(call(&Request::Increment { key, by, scope: words.scope()? })?)?;
     print_line(&variable["value"].to_string())
 }

@@ -91,7 +91,7 @@ pub fn print_line(text: &str) -> Outcome<()> {
 }
 
 pub fn json_or_text(text: String) -> Value {
-    serde_json::from_str(&text).unwrap_or(Value::String(text))
+    serde_json::from_slice(text.as_bytes()).unwrap_or(Value::String(text))
 }
 
 /// All of stdin, without its last line end, as `$(…)` in a shell does.

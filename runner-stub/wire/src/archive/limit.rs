@@ -3,17 +3,15 @@
 use std::fmt;
 use std::io::{self, BufReader, Read};
 
-use flate2::bufread::MultiGzDecoder;
-
+use super::gzip::Gunzip;
 use super::{ArchiveError, MAX_RATIO, MAX_UNPACKED, RATIO_FROM};
 
 /// Headers, padding and long names of the largest archive: 10,000 entries with some KiB each.
 const MAX_OVERHEAD: u64 = 64 << 20;
 
-/// Reads the tar stream of a tar.gz. Gzip members that follow each other are one stream, as
-/// RFC 1952 has it; anything else behind a member is an error.
+/// Reads the tar stream of a tar.gz.
 pub struct Unzipped<'a> {
-    gz: MultiGzDecoder<BufReader<&'a mut dyn Read>>,
+    gz: Gunzip<BufReader<&'a mut dyn Read>>,
     packed: u64,
     unpacked: u64,
     /// Kept: the tar reader passes errors on as text only.
@@ -29,7 +27,7 @@ pub enum Limit {
 impl<'a> Unzipped<'a> {
     /// `packed`: the size of the whole tar.gz, in bytes.
     pub fn new(reader: &'a mut dyn Read, packed: u64) -> Self {
-        Self { gz: MultiGzDecoder::new(BufReader::new(reader)), packed, unpacked: 0, passed: None }
+        Self { gz: Gunzip::new(BufReader::new(reader)), packed, unpacked: 0, passed: None }
     }
 
     /// What an error that came through the tar reader really was.
