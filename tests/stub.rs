@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cronium_wire::message::{End, FromStub, Job, RunState, ToStub};
+use cronium_wire::message::{Attach, End, FromStub, Job, RunState, ToStub};
 
 mod harness;
 
@@ -291,19 +291,36 @@ fn the_newest_link_counts() {
 #[test]
 fn a_run_that_never_came_never_will() {
     let home = tempfile::tempdir().unwrap();
-    let (mut stub, state) = SpokenStub::attach(home.path(), 0, true);
-    assert_eq!((state, stub.rest()), (RunState::Barred, vec![]));
     let (job, payload) = shell("touch ~/began");
+    // Of a time to come: younger than the machine.
+    let job = Job { run: "7Z000000000000000000000000".into(), ..job };
+    let asked = |from| {
+        let (run, host) = (job.run.clone(), job.host.clone());
+        let (mut stub, state) = SpokenStub::attach_to(home.path(), Attach { run, host, from, follow: true });
+        assert_eq!(stub.rest(), []);
+        state
+    };
+    assert_eq!(asked(0), RunState::Barred);
     let (refused, _) = SpokenStub::start(home.path()).end_of(job.clone(), &payload);
     let End::Refused { phase, kind, .. } = refused else { panic!("{refused:?}") };
     assert_eq!((phase.as_str(), kind.as_str()), ("exec", "begun"));
     assert!(!home.path().join("began").exists());
-    let (_, state) = SpokenStub::attach(home.path(), 0, true);
-    assert_eq!(state, RunState::Barred);
+    assert_eq!(asked(0), RunState::Barred);
+    assert_eq!(asked(3), RunState::Absent, "whoever has seen frames of it knows that it began");
     // Another host that shares the home is none of it.
     let other = Job { host: "other".into(), ..job };
     assert_eq!(SpokenStub::start(home.path()).end_of(other, &payload).0, End::Exited { code: 0 });
     assert!(home.path().join("began").exists());
+}
+
+/// What it did before the machine was started anew, nobody knows.
+#[test]
+fn a_run_from_before_the_boot_is_not_said_to_have_never_begun() {
+    let home = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let (mut stub, state) = SpokenStub::attach(home.path(), 0, true);
+        assert_eq!((state, stub.rest()), (RunState::Absent, vec![]));
+    }
 }
 
 #[test]
@@ -321,6 +338,193 @@ fn nobody_comes_within_the_lease() {
     let seen = stub.until_finished();
     assert_eq!(stdout(&seen, 0), "here\n");
     assert!(matches!(end(&seen), End::LeaseEnded { after_ms: 300..3000 }), "{seen:?}");
+    stub.acknowledge();
+}
+
+#[test]
+fn a_silent_script_is_killed() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell("for i in 1 2 3 4; do sleep 0.2; echo $i; done; sleep 1000");
+    let (end, out) = SpokenStub::start(home.path()).end_of(Job { idle_ms: Some(500), ..job }, &payload);
+    assert_eq!(String::from_utf8(out).unwrap(), "1\n2\n3\n4\n");
+    assert!(matches!(end, End::Idle { after_ms: 500..3000 }), "{end:?}");
+}
+
+/// Half from the beginning, half from the end, and how much there was between them.
+#[test]
+fn output_is_cut_in_the_middle() {
+    let home = tempfile::tempdir().unwrap();
+    let all: String = (0..20_000).map(|number| format!("{number}\n")).collect();
+    for most in [0u64, 1, 2, 1001, 100_000, 108_889, 108_890, 1 << 20] {
+        let (job, payload) = shell("seq 0 19999; seq 0 19999 >&2");
+        let mut stub = SpokenStub::start(home.path());
+        let seen = stub.run(Job { max_output: most, ..job }, &payload);
+        let (tail, total) = (most / 2, all.len() as u64);
+        let head = most - tail;
+        let want = match total <= most {
+            true => all.clone(),
+            false => {
+                format!("{}[{}]{}", &all[..head as usize], total - most, &all[(total - tail) as usize..])
+            }
+        };
+        for is_stderr in [false, true] {
+            let mut got = String::new();
+            for message in &seen {
+                match message {
+                    FromStub::Stdout(bytes) if !is_stderr => got += std::str::from_utf8(bytes).unwrap(),
+                    FromStub::Stderr(bytes) if is_stderr => got += std::str::from_utf8(bytes).unwrap(),
+                    FromStub::Cut { stderr, bytes } if *stderr == is_stderr => got += &format!("[{bytes}]"),
+                    _ => {}
+                }
+            }
+            assert!(got == want, "{most} {is_stderr}");
+        }
+    }
+}
+
+/// Everything that a script leaves is gone with it: at its end, when it is cancelled, and when its time
+/// is over.
+#[test]
+fn nothing_escapes() {
+    for (how, rest) in [("its end", "exit 3"), ("cancelled", "sleep 1000"), ("its time", "sleep 1000")] {
+        let home = tempfile::tempdir().unwrap();
+        let (job, payload) = shell(&format!("{ESCAPED} cp pids ~/pids; {rest}"));
+        let timeout_ms = Some(if how == "its time" { 1500 } else { 30_000 });
+        let mut stub = SpokenStub::start(home.path());
+        stub.send_job(Job { timeout_ms, grace_ms: 300, ..job }, &payload);
+        while !matches!(stub.next(), FromStub::Stdout(_)) {}
+        if how == "cancelled" {
+            stub.send(&ToStub::Cancel);
+        }
+        let seen = stub.until_finished();
+        match how {
+            "its end" => assert_eq!(*end(&seen), End::Exited { code: 3 }),
+            "cancelled" => assert_eq!(*end(&seen), End::Cancelled),
+            _ => assert!(matches!(end(&seen), End::TimedOut { after_ms: 1500..5000 }), "{seen:?}"),
+        }
+        let pids = fs::read_to_string(home.path().join("pids")).unwrap();
+        for pid in pids.lines() {
+            assert!(!is_alive(pid.parse().unwrap()), "{how}: {pid} of {pids}");
+        }
+        stub.acknowledge();
+    }
+}
+
+/// The host has no room for what a script prints: it runs to its end, what there is no room for is
+/// counted, and a result that nobody hears now is there for who asks later.
+#[test]
+fn the_disk_is_full() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    for stays in [true, false] {
+        let home = tempfile::tempdir().unwrap();
+        let mount = |arguments: &[&str]| Command::new(arguments[0]).args(&arguments[1..]).status().unwrap();
+        let path = home.path().to_str().unwrap();
+        assert!(mount(&["mount", "-t", "tmpfs", "-o", "size=16m", "none", path]).success());
+        let (job, payload) = shell(
+            "head -c 3000000 /dev/zero; while dd if=/dev/zero bs=65536 count=100 >>~/full 2>/dev/null; do :; done
+             echo full; sleep 0.5; head -c 20000000 /dev/zero | tr '\\0' 1; sleep 0.5; rm ~/full; sleep 1.2; echo end",
+        );
+        let mut stub = SpokenStub::start(home.path());
+        stub.send_job(job, &payload);
+        if !stays {
+            while !matches!(stub.next(), FromStub::Stdout(_)) {}
+            let supervisor = stub.supervisor();
+            stub.hang_up();
+            wait_until("it ends", || !is_alive(supervisor));
+            stub = SpokenStub::attach(home.path(), 0, true).0;
+        }
+        let seen = stub.until_finished();
+        assert_eq!(*end(&seen), End::Exited { code: 0 });
+        let out = stdout(&seen, 0);
+        let cut: u64 = seen
+            .iter()
+            .map(|(_, message)| if let FromStub::Cut { bytes, .. } = message { *bytes } else { 0 })
+            .sum();
+        assert_eq!(out.len() as u64 + cut, 3_000_000 + 5 + 20_000_000 + 4);
+        assert!(cut > 5_000_000 && out.ends_with("end\n"), "{cut}");
+        stub.acknowledge();
+        assert_eq!(runs(home.path()), [] as [&str; 0]);
+        assert!(mount(&["umount", path]).success());
+    }
+}
+
+/// Nobody came: what is too old or too much is dropped, and said so at the next contact.
+#[test]
+fn what_nobody_fetches_is_dropped() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell("echo here");
+    let mut stub = SpokenStub::start(home.path());
+    stub.send_job(job.clone(), &payload);
+    stub.until_finished();
+    let supervisor = stub.supervisor();
+    stub.hang_up();
+    wait_until("it ends", || !is_alive(supervisor));
+    let about = home.path().join(".local/state/cronium-run/runs").join(&job.run).join("about");
+    let mut text: serde_json::Value = serde_json::from_slice(&fs::read(&about).unwrap()).unwrap();
+    assert_eq!(
+        (&text["state"], &text["run"], &text["host"]),
+        (&"over".into(), &job.run.clone().into(), &"pipe".into())
+    );
+    text["at"] = (text["at"].as_u64().unwrap() - 15 * 24 * 3600).into();
+    fs::write(&about, text.to_string()).unwrap();
+    let next = |run: &str| {
+        let seen = SpokenStub::start(home.path()).run(Job { run: run.into(), ..job.clone() }, &payload);
+        seen.into_iter().find_map(|message| match message {
+            FromStub::Warning { message } => Some(message),
+            _ => None,
+        })
+    };
+    assert_eq!(next("A"), None);
+    let (mut stub, state) = SpokenStub::attach(home.path(), 0, true);
+    assert_eq!((state, stub.rest()), (RunState::Dropped, vec![]));
+    let warning = next("B").unwrap();
+    assert!(warning.starts_with("1 results") && warning.ends_with(&job.run), "{warning}");
+    assert_eq!(next("C"), None);
+}
+
+/// A runner that was started for a job to come takes one, or is asked for a run.
+#[test]
+fn one_that_waits() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell("sleep 0.5; echo here");
+    let waiting = || {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec \"$0\" run waiting"]).arg(stub_path(Arch::here()));
+        let stub = SpokenStub::start_with(command, home.path());
+        std::thread::sleep(Duration::from_millis(300));
+        stub
+    };
+    let mut stub = waiting();
+    stub.send_job(job.clone(), &payload);
+    while !matches!(stub.next(), FromStub::Started(_)) {}
+    let mut other = waiting();
+    assert!(matches!(other.next(), FromStub::Hello(_)));
+    let Job { run, host, .. } = job;
+    other.send(&ToStub::Attach(Attach { run, host, from: 1, follow: true }));
+    assert_eq!(other.next(), FromStub::Attached(RunState::Running));
+    assert_eq!(stdout(&other.until_finished(), 1), "here\n");
+    other.acknowledge();
+}
+
+/// An operator that leaves on purpose says how long the script may go on.
+#[test]
+fn detached() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell("echo here; sleep 1000");
+    let mut stub = SpokenStub::start(home.path());
+    stub.send_job(job, &payload);
+    while !matches!(stub.next(), FromStub::Stdout(_)) {}
+    let supervisor = stub.supervisor();
+    stub.send(&ToStub::Detach { lease_ms: 700 });
+    std::thread::sleep(Duration::from_millis(900));
+    assert!(is_alive(supervisor), "the clock runs while nobody is there");
+    stub.close();
+    assert_eq!(stub.rest(), []);
+    wait_until("its lease ends", || !is_alive(supervisor));
+    let (mut stub, _) = SpokenStub::attach(home.path(), 0, true);
+    assert!(matches!(end(&stub.until_finished()), End::LeaseEnded { after_ms: 700..3000 }));
     stub.acknowledge();
 }
 

@@ -1,40 +1,40 @@
-//! Whose a run folder is: the file `about` in it, one JSON object.
+//! Whose a run folder is, and what became of it: the file `about` in it, one JSON object.
 
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 /// The file's name.
 pub const ABOUT: &str = "about";
 
-/// `{"run", "host", "created"}`, and `"state"` where there is no run in the folder (any more).
+/// `{"run", "host", "node", "at"}`: the run, its host's name at the operator, the machine's own name,
+/// and when this was written, in s since 1970; `"state"`, where it is not that of a run that lives.
 pub struct About(Value);
 
-/// Why there is no run in a folder.
+/// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closed {
+pub enum State {
+    /// Its supervisor lives, or died without a word.
+    Open,
+    /// It ended and waits to be fetched.
+    Over,
     /// It never began here, and will not: the operator was told so.
     Barred,
-    /// It was over, and dropped for want of room or of an operator.
+    /// It ended, and was dropped for want of room or of an operator.
     Dropped,
 }
 
-impl Closed {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Barred => "barred",
-            Self::Dropped => "dropped",
-        }
-    }
+impl State {
+    const NAMED: [(Self, &str); 3] =
+        [(Self::Over, "over"), (Self::Barred, "barred"), (Self::Dropped, "dropped")];
 }
 
 impl About {
     pub fn new(run: &str, host: &str) -> Self {
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self(json!({"run": run, "host": host, "created": created}))
+        Self(json!({"run": run, "host": host, "node": node(), "at": now()}))
     }
 
     /// `None` where the folder has none, or it is damaged.
@@ -55,20 +55,78 @@ impl About {
     }
 
     pub fn run(&self) -> &str {
-        self.0["run"].as_str().unwrap_or_default()
+        self.text("run")
     }
 
     pub fn host(&self) -> &str {
-        self.0["host"].as_str().unwrap_or_default()
+        self.text("host")
     }
 
-    pub fn closed(&self) -> Option<Closed> {
-        let state = self.0["state"].as_str()?;
-        [Closed::Barred, Closed::Dropped].into_iter().find(|closed| closed.name() == state)
+    /// Whether it is of this machine: one that shares the folder's disk looks after its own.
+    pub fn is_here(&self) -> bool {
+        self.text("node") == node()
     }
 
-    pub fn close(mut self, closed: Closed) -> Self {
-        self.0["state"] = closed.name().into();
+    fn text(&self, name: &str) -> &str {
+        self.0[name].as_str().unwrap_or_default()
+    }
+
+    /// How long ago this was written.
+    pub fn age(&self) -> Duration {
+        Duration::from_secs(now().saturating_sub(self.0["at"].as_u64().unwrap_or(0)))
+    }
+
+    pub fn state(&self) -> State {
+        let state = self.text("state");
+        State::NAMED.iter().find(|(_, name)| *name == state).map_or(State::Open, |(state, _)| *state)
+    }
+
+    pub fn with(mut self, state: State) -> Self {
+        let name = State::NAMED.iter().find(|(named, _)| *named == state);
+        self.0["state"] = name.map_or(Value::Null, |(_, name)| (*name).into());
+        self.0["at"] = now().into();
         self
+    }
+}
+
+#[cfg(test)]
+impl About {
+    pub fn aged(mut self, age: Duration) -> Self {
+        self.0["at"] = (now() - age.as_secs()).into();
+        self
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn node() -> String {
+    let mut name = [0u8; 256];
+    // SAFETY: the buffer is as long as we say.
+    unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
+    let length = name.iter().position(|byte| *byte == 0).unwrap_or(0);
+    String::from_utf8_lossy(&name[..length]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run_folder::{private, random_word};
+
+    #[test]
+    fn there_and_back() {
+        let folder = std::env::temp_dir().join(random_word().unwrap());
+        private(&folder).unwrap();
+        assert!(About::read(&folder).is_none());
+        for state in [State::Open, State::Over, State::Barred, State::Dropped] {
+            About::new("R", "web1").with(state).write(&folder).unwrap();
+            let about = About::read(&folder).unwrap();
+            assert_eq!((about.run(), about.host(), about.state()), ("R", "web1", state));
+            assert!(about.is_of("R", "web1") && about.is_here() && about.age() < Duration::from_secs(9));
+        }
+        fs::write(folder.join(ABOUT), "{").unwrap();
+        assert!(About::read(&folder).is_none());
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -6,17 +6,19 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cronium_wire::message::{Attach, End, FromStub, Message, RunState, ToStub};
 
-use crate::about::{About, Closed};
+use crate::about::{About, State};
+use crate::cgroup::Cgroup;
 use crate::events::Event;
 use crate::helper_call::socket::short;
 use crate::run_folder::{self, CONTROL, RunFolder, SPOOL, WORK, bar, find, listen};
 use crate::session::{Lost, Session, finished, plain_name, spawn};
 use crate::spool::Spool;
-use crate::{process_tree, serve, stale};
+use crate::uplink::Uplink;
+use crate::{kept, process_tree, serve, stale};
 
 /// A run on its way to its script, or to its end, is waited for.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -45,17 +47,15 @@ impl Session {
     fn try_attach(&mut self, attach: &Attach, until: Instant) -> Result<Tried, Lost> {
         let Some((path, about)) = find(&attach.run, &attach.host) else {
             return match bar(&attach.run, &attach.host) {
-                // Whoever has seen frames of the run knows that it began.
-                Ok(()) if attach.from == 0 => self.answer(RunState::Barred),
-                Ok(()) => self.answer(RunState::Absent),
+                Ok(()) => self.answer(barred(attach)),
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(Tried::Again),
                 Err(_) => self.answer(RunState::Absent),
             };
         };
-        match about.closed() {
-            Some(Closed::Barred) => return self.answer(RunState::Barred),
-            Some(Closed::Dropped) => return self.answer(RunState::Dropped),
-            None => {}
+        match about.state() {
+            State::Barred => return self.answer(barred(attach)),
+            State::Dropped => return self.answer(RunState::Dropped),
+            State::Open | State::Over => {}
         }
         match stale::lease(&path) {
             Ok(Some(lease)) => self.stand_in(&path, about, lease, attach),
@@ -121,7 +121,7 @@ impl Session {
     /// In the place of a supervisor that is dead.
     fn stand_in(&mut self, path: &Path, about: About, lease: File, attach: &Attach) -> Result<Tried, Lost> {
         let Some(mut spool) = settle(path)? else {
-            about.close(Closed::Barred).write(path)?;
+            about.with(State::Barred).write(path)?;
             return self.answer(RunState::Barred);
         };
         spool.finish_at(attach.from);
@@ -136,6 +136,37 @@ impl Session {
     }
 }
 
+/// What is said of a run whose name is taken by our word that it will never begin. Whoever has seen
+/// frames of it knows that it did.
+fn barred(attach: &Attach) -> RunState {
+    match attach.from == 0 && !is_older_than_us(&attach.run) {
+        true => RunState::Barred,
+        false => RunState::Absent,
+    }
+}
+
+/// Whether the host has booted since the run was made: what it knew of it then may be lost. Clocks may
+/// differ a little.
+fn is_older_than_us(run: &str) -> bool {
+    const SKEW_MS: u64 = 10 * 60 * 1000;
+    // SAFETY: filled before it is read.
+    let up = unsafe {
+        let mut up: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut up);
+        Duration::new(up.tv_sec as u64, 0)
+    };
+    let booted = SystemTime::now().checked_sub(up).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    made_at(run) < booted.map_or(0, |at| at.as_millis() as u64) + SKEW_MS
+}
+
+/// When a run was made, in ms since 1970: the first ten characters of a ULID.
+fn made_at(run: &str) -> u64 {
+    const DIGITS: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    run.bytes()
+        .take(10)
+        .fold(0, |ms, byte| ms * 32 + DIGITS.iter().position(|digit| *digit == byte).unwrap_or(0) as u64)
+}
+
 /// Brings what a dead supervisor left to an end; the caller holds its lease. `None` where no script
 /// was started.
 pub fn settle(folder: &Path) -> io::Result<Option<Spool>> {
@@ -144,11 +175,14 @@ pub fn settle(folder: &Path) -> io::Result<Option<Spool>> {
         run_folder::clear(folder)?;
         return Ok(None);
     }
-    let mut spool = Spool::open(&spool)?;
-    if !spool.is_over() {
+    let uplink = Uplink::new(Spool::open(&spool)?);
+    if !uplink.is_over() {
+        // Which also removes it.
+        let _ = Cgroup::of(folder).inspect(Cgroup::kill);
         process_tree::end_of(&folder.join(WORK));
-        let _ = spool.append(&[FromStub::Finished(finished(End::RunnerKilled))]);
+        kept::settle(folder, &uplink);
+        let _ = uplink.send(&FromStub::Finished(finished(End::RunnerKilled)));
     }
     let _ = run_folder::clear(folder);
-    Ok(Some(spool))
+    Ok(Some(uplink.into_spool()))
 }

@@ -157,7 +157,7 @@ impl Drop for Incoming {
 
 /// Removes what was not used for the longest time until at most `files` of together `bytes` are
 /// left; `new` is among them. A run that reads one of those removed still has it open.
-fn shrink(dir: &Path, new: &Path, files: usize, bytes: u64) {
+pub fn shrink(dir: &Path, new: &Path, files: usize, bytes: u64) {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let is_part = entry.file_name().as_encoded_bytes().starts_with(b".");

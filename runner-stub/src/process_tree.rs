@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 
+use crate::cgroup::Cgroup;
+
 const PAUSE: Duration = Duration::from_millis(10);
 /// A process that the kernel cannot end sooner (a dead disk, NFS) is given up.
 const KILL_WITHIN: Duration = Duration::from_secs(5);
 
 /// TERM, then KILL after `grace`, until no descendant of ours is left. Blocks at most a moment
-/// longer than `grace`.
-pub fn end(grace: Duration) {
+/// longer than `grace`. `group` holds them, too.
+pub fn end(grace: Duration, group: Option<&Cgroup>) {
     let begun = Instant::now();
     let mut told = Vec::new();
     while begun.elapsed() < grace {
@@ -37,6 +39,9 @@ pub fn end(grace: Duration) {
     // A process that forks faster than we look loses, as each round kills all there are.
     let begun = Instant::now();
     while begun.elapsed() < KILL_WITHIN {
+        if let Some(group) = group {
+            group.kill();
+        }
         let alive = descendants();
         if alive.is_empty() {
             return;

@@ -1,14 +1,14 @@
-//! Carries one output stream of the script to the operator.
+//! Carries one output stream of the script to where it is kept.
 
 use std::io::{PipeReader, Read};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cronium_wire::frame::CHUNK;
-use cronium_wire::message::FromStub;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::uplink::Uplink;
+use crate::kept::Kept;
 
 /// How long a pipe that a background process still holds is watched after the script's end.
 const QUIET: Duration = Duration::from_millis(200);
@@ -22,14 +22,36 @@ pub enum PumpEnd {
     Held,
 }
 
-/// Sends what comes on `pipe` until its end, or until a moment after `ended` is closed: when the
-/// script has ended, what stands in the pipe is all sent, however long the operator takes.
-pub fn pump(
-    mut pipe: PipeReader,
-    ended: &PipeReader,
-    uplink: &Uplink,
-    wrap: fn(Vec<u8>) -> FromStub,
-) -> PumpEnd {
+/// When the script printed something last.
+pub struct Pulse {
+    begun: Instant,
+    /// In ms since then.
+    last: AtomicU64,
+}
+
+impl Pulse {
+    pub fn start() -> Self {
+        Self { begun: Instant::now(), last: AtomicU64::new(0) }
+    }
+
+    pub fn last(&self) -> Instant {
+        self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed))
+    }
+
+    fn beat(&self) {
+        self.last.store(self.begun.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+}
+
+/// Keeps what comes on `pipe` until its end, or until a moment after `ended` is closed: when the
+/// script has ended, what stands in the pipe is all kept.
+pub fn pump(pipe: PipeReader, ended: &PipeReader, mut kept: Kept, pulse: &Pulse) -> PumpEnd {
+    let end = carry(pipe, ended, &mut kept, pulse);
+    kept.finish();
+    end
+}
+
+fn carry(mut pipe: PipeReader, ended: &PipeReader, kept: &mut Kept, pulse: &Pulse) -> PumpEnd {
     let mut buffer = vec![0; CHUNK];
     let mut deadline = None;
     let mut owed = 0;
@@ -50,7 +72,8 @@ pub fn pump(
             Ok(0) => return PumpEnd::Whole,
             Ok(count) => {
                 owed = owed.saturating_sub(count as u64);
-                let _ = uplink.send(&wrap(buffer[..count].to_vec()));
+                kept.take(&buffer[..count]);
+                pulse.beat();
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(_) => return PumpEnd::Whole,
@@ -90,6 +113,7 @@ mod tests {
     use cronium_wire::frame::Decoder;
 
     use super::*;
+    use crate::uplink::Uplink;
 
     /// What the operator gets, who starts to read after `patience`.
     fn pumped(pipe: PipeReader, ended: PipeReader, patience: Duration) -> (PumpEnd, usize) {
@@ -103,7 +127,8 @@ mod tests {
             std::iter::from_fn(|| decoder.next().unwrap()).map(|frame| frame.body.len()).sum()
         });
         let uplink = Uplink::over(OwnedFd::from(out).into());
-        let end = pump(pipe, &ended, &uplink, FromStub::Stdout);
+        let kept = Kept::new(false, u64::MAX, "/nowhere".as_ref(), uplink.clone());
+        let end = pump(pipe, &ended, kept, &Pulse::start());
         uplink.hang_up();
         (end, operator.join().unwrap())
     }

@@ -68,7 +68,7 @@ fn child_code(child: Pid) -> i32 {
         }
     };
     if process_tree::has_children() {
-        process_tree::end(Duration::ZERO);
+        process_tree::end(Duration::ZERO, None);
     }
     status.exit_status().unwrap_or(1)
 }

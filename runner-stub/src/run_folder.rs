@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
-use crate::about::{ABOUT, About, Closed};
+use crate::about::{ABOUT, About, State};
 use crate::fnv::{BASIS, fnv};
 use crate::helper_call::socket::short;
 use crate::identity;
@@ -97,7 +97,7 @@ pub fn find(run: &str, host: &str) -> Option<(PathBuf, About)> {
 /// is so now; an error where something else has the name.
 pub fn bar(run: &str, host: &str) -> io::Result<()> {
     let draft = draft(run)?;
-    let about = About::new(run, host).close(Closed::Barred);
+    let about = About::new(run, host).with(State::Barred);
     let placed = about.write(&draft).and_then(|()| place(&draft, run, host));
     placed.map(drop).inspect_err(|_| drop(remove_all(&draft)))
 }
@@ -240,6 +240,11 @@ impl RunFolder {
             remove_all(&self.sockets)?;
         }
         clear(&self.path)
+    }
+
+    /// Notes that the result waits to be fetched.
+    pub fn is_over(&self) {
+        let _ = About::read(&self.path).map(|about| about.with(State::Over).write(&self.path));
     }
 
     /// Removes what is left, under another name: one of the run's own is there as a whole or not.

@@ -30,6 +30,8 @@ use crate::uplink::Uplink;
 const ACK_WITHIN: Duration = Duration::from_secs(120);
 /// Who comes to the control socket says at once what it wants.
 const ATTACH_WITHIN: Duration = Duration::from_secs(10);
+/// Between two looks at whether the disk has room again.
+const ROOM_PAUSE: Duration = Duration::from_millis(500);
 /// After a failure to accept: no more files, say.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -94,6 +96,8 @@ pub fn until_acknowledged(events: &Events, uplink: &Uplink) -> bool {
             Some(Event::Gone(number)) => _ = uplink.lose(number),
             Some(_) => {}
             None if is_linked && uplink.progress() != progress => progress = uplink.progress(),
+            // Where the disk has no room for all of it, we stay: it is here alone.
+            None if !uplink.sync() => thread::sleep(ROOM_PAUSE),
             None => return false,
         }
     }

@@ -11,6 +11,8 @@ use std::time::Duration;
 use cronium_wire::archive::{self, ArchiveError};
 use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Job, Started, ToStub};
 
+use crate::aside::Aside;
+use crate::cgroup::Cgroup;
 use crate::desk::Desk;
 use crate::downlink::Downlink;
 use crate::events::{Event, Events};
@@ -31,10 +33,17 @@ use crate::{
 mod inputs;
 mod supervise;
 
+use supervise::Limits;
+
 /// An operator that connects must say what it wants.
 const JOB_WITHIN: Duration = Duration::from_secs(60);
 /// One that was started for a job to come waits for it this long, unless the connection ends.
 const WAITING: Duration = Duration::from_secs(24 * 3600);
+/// For the removal of all that the script left, on a disk that may be slow, or dead.
+const CLEAN_UP_WITHIN: Duration = Duration::from_secs(60);
+/// For looking after what others left: where nobody waits for our end, and where the operator does.
+const COLLECT_WITHIN: Duration = Duration::from_secs(10);
+const COLLECT_MORE: Duration = Duration::from_millis(300);
 /// The longest pause between two pieces of a payload.
 const PIECE_WITHIN: Duration = Duration::from_secs(120);
 
@@ -154,6 +163,7 @@ impl Session {
         };
         self.uplink.send(&FromStub::Finished(finished))?;
         self.uplink.finish();
+        Aside::start(stale::collect).wait(COLLECT_MORE);
         Ok(())
     }
 
@@ -188,7 +198,9 @@ impl Session {
         let (mut folder, control) = RunFolder::create(&job.run, &job.host)?;
         self.watch.leaves(folder.removal());
         let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
-        stale::collect(&folder);
+        if let Some(message) = stale::warning() {
+            self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;
+        }
         let manifest = archive::unpack_reader(&mut payload, job.size, &folder.work()).map_err(broken)?;
         self.stage_inputs(job, &manifest.artifacts, &folder)?;
         let word = random_word().map_err(|error| Refusal::folder("fill", folder.path(), &error))?;
@@ -214,7 +226,8 @@ impl Session {
         self.uplink.spool_to(&spool).map_err(|error| Refusal::folder("write", &spool, &error))?;
         // From here on the operator may go and come back.
         self.watch.over();
-        let script = Script::start(&manifest, &sdk, &job.args, &environment, &folder.work())?;
+        let group = Cgroup::make(folder.path());
+        let script = Script::start(&manifest, &sdk, &job.args, &environment, &folder.work(), group.as_ref())?;
         folder.stay();
         // The session that brought us here may end.
         inherited::silence(&[2]);
@@ -223,18 +236,29 @@ impl Session {
         let grace = Duration::from_millis(job.grace_ms);
         self.uplink.send(&FromStub::Started(started)).map_err(Lost::from)?;
         // What fails here leaves a spool without an end: whoever asks for it is told so.
-        let supervised = serve::admit(control, self.uplink.clone(), self.events.clone())
-            .map_err(Lost::from)
-            .and_then(|()| self.supervise(script, &tunnel, job, timeout, grace));
-        let end = supervised.inspect_err(|Lost| process_tree::end(grace))?;
+        let supervised =
+            serve::admit(control, self.uplink.clone(), self.events.clone()).map_err(Lost::from).and_then(
+                |()| self.supervise(script, Limits { job, timeout, grace, group, tunnel, folder: &folder }),
+            );
+        let end = supervised.inspect_err(|Lost| process_tree::end(grace, None))?;
         let (cpu_ms, max_rss_kb) = usage::of_children().unzip();
         let (helpers, condition) = desk.close();
         if end != End::Cancelled {
             let stopped = self.cancellation();
             artifact::send_outputs(&folder, &manifest.artifacts, &self.uplink, stopped);
         }
-        if let Err(error) = folder.clear() {
-            let message = format!("the run folder could not be removed: {error}");
+        let folder = Arc::new(folder);
+        let removing = Aside::start({
+            let folder = Arc::clone(&folder);
+            move || folder.clear()
+        });
+        let fault = match removing.wait(CLEAN_UP_WITHIN) {
+            Some(Ok(())) => None,
+            Some(Err(error)) => Some(error.to_string()),
+            None => Some(format!("it took more than {} s", CLEAN_UP_WITHIN.as_secs())),
+        };
+        if let Some(fault) = fault {
+            let message = format!("the run folder could not be removed: {fault}");
             self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;
         }
         let finished = Finished { end, cpu_ms, max_rss_kb, helpers, condition };
@@ -259,12 +283,16 @@ impl Session {
         }
     }
 
-    /// The run is over: it is there until the operator has all of it.
+    /// The run is over: it is there until the operator has all of it. Meanwhile we look after what
+    /// others left.
     pub(crate) fn until_acknowledged(&self, folder: &RunFolder) {
-        match serve::until_acknowledged(&self.events, &self.uplink) {
+        let collecting = Aside::start(stale::collect);
+        let is_acknowledged = serve::until_acknowledged(&self.events, &self.uplink);
+        match is_acknowledged {
             true => folder.forget(),
-            false => _ = self.uplink.sync(),
+            false => folder.is_over(),
         }
+        collecting.wait(if is_acknowledged { COLLECT_MORE } else { COLLECT_WITHIN });
     }
 
     /// The run's input as JSON; empty where there is none.

@@ -13,6 +13,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cronium_wire::frame::Frame;
 use cronium_wire::message::{FromStub, Message};
@@ -21,6 +22,8 @@ use cronium_wire::message::{FromStub, Message};
 const PIECE: u64 = 128 << 10;
 /// Bytes that are kept in memory where the disk takes no more.
 const MAX_BEHIND: usize = 8 << 20;
+/// How soon the disk is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 /// [`FromStub::Finished`] on the wire.
 const FINISHED: u8 = 108;
 
@@ -36,6 +39,8 @@ pub struct Spool {
     /// What stands behind the file's bytes: what the disk had no room for, and all there is before
     /// there is a file.
     behind: Vec<u8>,
+    /// When that was tried to bring to the disk.
+    tried: Option<Instant>,
     /// The number of the next frame.
     next: u64,
     is_over: bool,
@@ -81,12 +86,12 @@ impl Spool {
 
     /// All of `messages`, one right behind the other, or none.
     pub fn append(&mut self, messages: &[FromStub]) -> Result<(), Unsent> {
-        let (mut bytes, mut next, mut must, mut is_over) = (Vec::new(), self.next, false, self.is_over);
+        let (mut bytes, mut next, mut must, mut is_over) = (Vec::new(), self.next, true, self.is_over);
         for message in messages {
             let (kind, body) = message.encode();
             Frame::write(kind, next, &body, &mut bytes);
             next += 1;
-            must |= !is_bulk(message);
+            must &= !is_bulk(message);
             is_over |= kind == FINISHED;
         }
         self.flush();
@@ -101,11 +106,15 @@ impl Spool {
         Ok(())
     }
 
-    /// Tries to move what is in memory to the disk. Whether all is there.
+    /// Tries to move what is in memory to the disk, now and then. Whether all is there.
     pub fn flush(&mut self) -> bool {
-        if self.file.is_some() && !self.behind.is_empty() && self.write(&self.behind).is_ok() {
-            self.length += self.behind.len() as u64;
-            self.behind = Vec::new();
+        let is_due = self.tried.is_none_or(|tried| tried.elapsed() > RETRY);
+        if self.file.is_some() && !self.behind.is_empty() && is_due {
+            self.tried = Some(Instant::now());
+            if self.write(&self.behind).is_ok() {
+                self.length += self.behind.len() as u64;
+                self.behind = Vec::new();
+            }
         }
         self.behind.is_empty()
     }

@@ -168,13 +168,19 @@ impl Uplink {
         drop(self.0.changed.wait_while(self.state(), is_busy));
     }
 
-    /// Brings what is told to the disk for good. Whether it is.
+    /// Brings what is told to the disk for good. Whether all of it is on the disk.
     pub fn sync(&self) -> bool {
         let mut state = self.state();
         let is_whole = state.spool.flush();
         let file = state.spool.file();
         drop(state);
-        is_whole && file.is_some_and(|file| file.sync_data().is_ok())
+        let _ = file.map(|file| file.sync_data());
+        is_whole
+    }
+
+    /// Takes what was told out again.
+    pub fn into_spool(self) -> Spool {
+        std::mem::take(&mut self.state().spool)
     }
 
     fn serve(&self, number: u64, mut out: &File) {

@@ -2,13 +2,13 @@
 //! a trusted key or a folder on a dead network disk, say.
 
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{process, thread};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
+use crate::aside::Aside;
 use crate::session::spawn;
 
 /// What is under way may come to its own end first.
@@ -53,25 +53,9 @@ impl Watch {
         // Held to the last, so that no script starts meanwhile.
         let mut state = self.0.lock().expect("no holder panics");
         let Some(removals) = state.take() else { return };
-        within(REMOVE_WITHIN, move || removals.into_iter().for_each(|removal| removal()));
+        Aside::start(move || removals.into_iter().for_each(|removal| removal())).wait(REMOVE_WITHIN);
         process::exit(1);
     }
-}
-
-/// Whether the work was done in this time. It may hang on a dead disk.
-pub fn within(time: Duration, work: impl FnOnce() + Send + 'static) -> bool {
-    let (until, done) = (Instant::now() + time, Arc::new(AtomicBool::new(false)));
-    let is_done = Arc::clone(&done);
-    let started = spawn(move || {
-        work();
-        done.store(true, Ordering::Release);
-    });
-    let mut pause = Duration::from_micros(100);
-    while started.is_ok() && Instant::now() < until && !is_done.load(Ordering::Acquire) {
-        thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(20));
-    }
-    is_done.load(Ordering::Acquire)
 }
 
 /// Waits until the other end of the link is closed, even where much is still to be read from it.

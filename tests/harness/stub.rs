@@ -145,10 +145,16 @@ impl SpokenStub {
     /// A fresh stub that is asked for the run of [`TestKey::job`]; what it says of it.
     #[track_caller]
     pub fn attach(home: &Path, from: u64, follow: bool) -> (Self, RunState) {
+        let Job { run, host, .. } = TestKey::new(1).job(b"");
+        Self::attach_to(home, Attach { run, host, from, follow })
+    }
+
+    /// As [`attach`](Self::attach), for any run.
+    #[track_caller]
+    pub fn attach_to(home: &Path, attach: Attach) -> (Self, RunState) {
         let mut stub = Self::start(home);
         assert!(matches!(stub.next(), FromStub::Hello(_)));
-        let job = TestKey::new(1).job(b"");
-        stub.send(&ToStub::Attach(Attach { run: job.run, host: job.host, from, follow }));
+        stub.send(&ToStub::Attach(attach));
         let answer = stub.next();
         let FromStub::Attached(state) = answer else { panic!("{answer:?}") };
         (stub, state)
@@ -259,6 +265,11 @@ impl SpokenStub {
         }
         let Some(FromStub::Finished(finished)) = seen.into_iter().next_back() else { unreachable!() };
         (finished.end, stdout)
+    }
+
+    /// The operator says no more.
+    pub fn close(&mut self) {
+        self.stdin = None;
     }
 
     /// The operator closes the link and hears no more.

@@ -8,9 +8,12 @@ use cronium_wire::message::{End, FromStub, Job, ToStub};
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
 use super::{Lost, Session, spawn};
+use crate::cgroup::Cgroup;
 use crate::events::{Event, Events};
+use crate::kept::Kept;
 use crate::process_tree;
-use crate::pump::{PumpEnd, pump};
+use crate::pump::{Pulse, PumpEnd, pump};
+use crate::run_folder::RunFolder;
 use crate::script::Script;
 use crate::tunnel::Tunnel;
 
@@ -21,6 +24,18 @@ const WAIT: Duration = Duration::from_secs(3600);
 /// A script that is over sooner costs its host no write to the disk.
 const SYNC_AFTER: Duration = Duration::from_millis(500);
 
+/// What a script is held to.
+pub(super) struct Limits<'a> {
+    pub job: &'a Job,
+    /// Of its whole time.
+    pub timeout: Option<Duration>,
+    /// Between TERM and KILL.
+    pub grace: Duration,
+    pub group: Option<Cgroup>,
+    pub tunnel: Arc<Tunnel>,
+    pub folder: &'a RunFolder,
+}
+
 /// Why the script is killed before its own end, and when: a clock that does not run has no time.
 struct Clocks {
     begun: Instant,
@@ -30,12 +45,15 @@ struct Clocks {
     alone: Option<Instant>,
     /// When what was told so far is brought to the disk for good.
     sync: Option<Instant>,
+    idle: Option<Duration>,
+    pulse: Arc<Pulse>,
 }
 
 /// What a clock says.
 enum Due {
     Wall,
     Lease,
+    Idle,
     Sync,
 }
 
@@ -43,7 +61,8 @@ impl Clocks {
     fn next(&self) -> Option<(Instant, Due)> {
         // One beyond the reach of the clock is none.
         let lease = self.alone.and_then(|since| since.checked_add(self.lease));
-        let all = [(self.wall, Due::Wall), (lease, Due::Lease), (self.sync, Due::Sync)];
+        let idle = self.idle.and_then(|idle| self.pulse.last().checked_add(idle));
+        let all = [(self.wall, Due::Wall), (lease, Due::Lease), (idle, Due::Idle), (self.sync, Due::Sync)];
         let running = all.into_iter().filter_map(|(at, due)| Some((at?, due)));
         running.min_by_key(|(at, _)| *at)
     }
@@ -51,24 +70,16 @@ impl Clocks {
 
 impl Session {
     /// Waits for the script's end, one of its deadlines, or the operator's word.
-    pub(super) fn supervise(
-        &mut self,
-        script: Script,
-        tunnel: &Arc<Tunnel>,
-        job: &Job,
-        timeout: Option<Duration>,
-        grace: Duration,
-    ) -> Result<End, Lost> {
+    pub(super) fn supervise(&mut self, script: Script, limits: Limits<'_>) -> Result<End, Lost> {
+        let Limits { job, timeout, grace, group, tunnel, folder } = limits;
         let begun = Instant::now();
+        let pulse = Arc::new(Pulse::start());
         let (ended, ended_writer) = io::pipe()?;
         let mut ended_writer = Some(ended_writer);
-        for (pipe, wrap) in
-            [(script.stdout, FromStub::Stdout as fn(Vec<u8>) -> FromStub), (script.stderr, FromStub::Stderr)]
-        {
-            let (ended, uplink, events) = (ended.try_clone()?, self.uplink.clone(), self.events.clone());
-            spawn(move || {
-                events.push(Event::Pumped(pump(pipe, &ended, &uplink, wrap)));
-            })?;
+        for (pipe, is_stderr) in [(script.stdout, false), (script.stderr, true)] {
+            let kept = Kept::new(is_stderr, job.max_output, folder.path(), self.uplink.clone());
+            let (ended, events, pulse) = (ended.try_clone()?, self.events.clone(), Arc::clone(&pulse));
+            spawn(move || events.push(Event::Pumped(pump(pipe, &ended, kept, &pulse))))?;
         }
         reap(script.pid, self.events.clone())?;
 
@@ -78,6 +89,8 @@ impl Session {
             lease: Duration::from_millis(job.lease_ms),
             alone: None,
             sync: Some(begun + SYNC_AFTER),
+            idle: job.idle_ms.map(Duration::from_millis),
+            pulse,
         };
         let (mut end, mut exit, mut pumping, mut held) = (None, None, 2, false);
         while exit.is_none() || pumping > 0 {
@@ -86,7 +99,7 @@ impl Session {
                 Ok(Event::Exited(status, has_leftovers)) => {
                     // A finished run leaves nothing behind: services are for the host's own manager.
                     if has_leftovers {
-                        process_tree::end(grace.min(LEFTOVERS_GRACE));
+                        process_tree::end(grace.min(LEFTOVERS_GRACE), group.as_ref());
                     }
                     exit = Some(exit_of(status));
                     ended_writer = None;
@@ -124,6 +137,14 @@ impl Session {
                     clocks.wall = None;
                     kill = Some(End::TimedOut { after_ms: clocks.begun.elapsed().as_millis() as u64 });
                 }
+                Err(Due::Idle) => {
+                    let silent = clocks.pulse.last().elapsed();
+                    // It may have printed something meanwhile.
+                    if clocks.idle.is_some_and(|idle| silent >= idle) {
+                        clocks.idle = None;
+                        kill = Some(End::Idle { after_ms: silent.as_millis() as u64 });
+                    }
+                }
                 Err(Due::Lease) => {
                     let after = clocks.alone.take().unwrap_or(begun).elapsed();
                     kill = Some(End::LeaseEnded { after_ms: after.as_millis() as u64 });
@@ -131,7 +152,7 @@ impl Session {
             }
             if let Some(why) = kill.filter(|_| exit.is_none()) {
                 end.get_or_insert(why);
-                process_tree::end(grace);
+                process_tree::end(grace, group.as_ref());
             }
         }
         drop(ended_writer);

@@ -1,0 +1,64 @@
+//! A control group of the script's own, where one can be made: it holds everything the script starts,
+//! whatever that does, and the kernel ends it at once (cgroup v2, Linux 5.14).
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use crate::run_folder::random_word;
+
+/// Where cgroup v2 is mounted: alone, or beside the first version.
+const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+/// The name in a run's folder that leads to it.
+const LINK: &str = "cgroup";
+
+pub struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// Below our own group. `None` where there is none, or it is not ours to divide.
+    pub fn make(run_folder: &Path) -> Option<Self> {
+        let ours = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let ours = ours.lines().find_map(|line| line.strip_prefix("0::/"))?;
+        let word = random_word().ok()?;
+        let path = MOUNTS.iter().find_map(|mount| {
+            let path = Path::new(mount).join(ours).join(format!("cronium-run.{word}"));
+            fs::create_dir(&path).ok().map(|()| path)
+        })?;
+        let group = Self(path);
+        // For whoever finds the folder without its supervisor. An older kernel has no such file.
+        let is_usable =
+            group.0.join("cgroup.kill").exists() && symlink(&group.0, run_folder.join(LINK)).is_ok();
+        is_usable.then_some(group)
+    }
+
+    /// That of a dead supervisor.
+    pub fn of(run_folder: &Path) -> Option<Self> {
+        let path = fs::read_link(run_folder.join(LINK)).ok()?;
+        // The script could have put another there.
+        let is_ours = path.file_name()?.as_encoded_bytes().starts_with(b"cronium-run.");
+        (is_ours && MOUNTS.iter().any(|mount| path.starts_with(mount))).then_some(Self(path))
+    }
+
+    pub fn open(&self) -> Option<File> {
+        File::open(&self.0).ok()
+    }
+
+    /// Ends all that is in it.
+    pub fn kill(&self) {
+        let _ = fs::write(self.0.join("cgroup.kill"), "1");
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // What was just killed may take a moment.
+        for _ in 0..20 {
+            if fs::remove_dir(&self.0).is_ok() || !self.0.exists() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}

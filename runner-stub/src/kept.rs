@@ -1,0 +1,115 @@
+//! How much of an output stream is told: its first half at once, the second half from its end, and
+//! how much there was between them (`--max-output`).
+
+use std::path::{Path, PathBuf};
+
+use cronium_wire::frame::CHUNK;
+use cronium_wire::message::FromStub;
+
+use crate::ring::Ring;
+use crate::uplink::Uplink;
+
+/// The names of the files in the run's folder that hold ends of streams.
+pub const TAILS: [&str; 2] = ["stdout.tail", "stderr.tail"];
+
+/// One stream on its way into the spool.
+pub struct Kept {
+    is_stderr: bool,
+    uplink: Uplink,
+    /// Bytes that still belong to the first half.
+    head: u64,
+    /// Bytes of the second half.
+    tail: u64,
+    path: PathBuf,
+    ring: Option<Ring>,
+    /// Bytes before the next that are missing: untold so far.
+    missing: u64,
+    /// Bytes behind those in the ring, which are missing, too.
+    behind: u64,
+}
+
+impl Kept {
+    /// `most`: [`Job::max_output`](cronium_wire::message::Job::max_output).
+    pub fn new(is_stderr: bool, most: u64, folder: &Path, uplink: Uplink) -> Self {
+        let path = folder.join(TAILS[usize::from(is_stderr)]);
+        let tail = most / 2;
+        Self { is_stderr, uplink, head: most - tail, tail, path, ring: None, missing: 0, behind: 0 }
+    }
+
+    /// The next bytes of the stream, at most [`CHUNK`].
+    pub fn take(&mut self, bytes: &[u8]) {
+        let (now, later) = bytes.split_at(self.head.min(bytes.len() as u64) as usize);
+        self.head -= now.len() as u64;
+        if !now.is_empty() {
+            self.tell(now);
+        }
+        if later.is_empty() {
+            return;
+        }
+        if self.ring.is_none() && self.behind == 0 && self.tail > 0 {
+            self.ring = Ring::create(&self.path, self.tail).ok();
+        }
+        // Behind the first that is missing there are no more, so that there is one gap.
+        let taken = match &mut self.ring {
+            Some(ring) if self.behind == 0 => ring.push(later),
+            _ => 0,
+        };
+        self.behind += later.len() as u64 - taken;
+    }
+
+    /// The stream has ended.
+    pub fn finish(mut self) {
+        if let Some(ring) = self.ring.take() {
+            self.tell_ring(&ring);
+        }
+        self.missing += self.behind;
+        if let Some(cut) = self.cut() {
+            // Kept in any case.
+            let _ = self.uplink.send(&cut);
+        }
+    }
+
+    fn tell_ring(&mut self, ring: &Ring) {
+        self.missing += ring.overwritten();
+        let mut told = 0;
+        let read = ring.read(|piece| {
+            told += piece.len() as u64;
+            self.tell(piece);
+        });
+        if read.is_err() {
+            self.missing += ring.held() - told;
+        }
+    }
+
+    fn tell(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(CHUNK) {
+            let output = match self.is_stderr {
+                true => FromStub::Stderr(piece.to_vec()),
+                false => FromStub::Stdout(piece.to_vec()),
+            };
+            let told = match self.cut() {
+                Some(cut) => self.uplink.send_all(&[cut, output]),
+                None => self.uplink.send(&output),
+            };
+            match told {
+                Ok(()) => self.missing = 0,
+                Err(_) => self.missing += piece.len() as u64,
+            }
+        }
+    }
+
+    fn cut(&self) -> Option<FromStub> {
+        (self.missing > 0).then_some(FromStub::Cut { stderr: self.is_stderr, bytes: self.missing })
+    }
+}
+
+/// Tells what the supervisor of a run that is dead kept of the ends of its streams.
+pub fn settle(folder: &Path, uplink: &Uplink) {
+    for (name, is_stderr) in TAILS.into_iter().zip([false, true]) {
+        if let Ok(ring) = Ring::open(&folder.join(name)) {
+            let mut kept = Kept::new(is_stderr, 0, folder, uplink.clone());
+            kept.tell_ring(&ring);
+            kept.finish();
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The last bytes of a stream, in a file of their size: what is older is written over.
+//!
+//! The file: how many bytes came, how many it holds (u64 LE each), and behind that the bytes; that of
+//! number N of all stands at N modulo the size.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+const HEADER: u64 = 16;
+/// What is read at once.
+const PIECE: u64 = 64 << 10;
+
+pub struct Ring {
+    file: File,
+    size: u64,
+    total: u64,
+}
+
+impl Ring {
+    /// For `size` bytes, which is not 0.
+    pub fn create(path: &Path, size: u64) -> io::Result<Self> {
+        let file = File::options().read(true).write(true).create_new(true).open(path)?;
+        let ring = Self { file, size, total: 0 };
+        ring.write_header()?;
+        Ok(ring)
+    }
+
+    /// One that a dead supervisor left.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let mut header = [[0; 8]; 2];
+        file.read_exact_at(header.as_flattened_mut(), 0)?;
+        let [total, size] = header.map(u64::from_le_bytes);
+        if size == 0 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(Self { file, size, total })
+    }
+
+    /// How many of the bytes were taken: fewer than all only where the disk takes no more.
+    pub fn push(&mut self, bytes: &[u8]) -> u64 {
+        let mut taken = 0;
+        while taken < bytes.len() {
+            let at = self.total % self.size;
+            let rest = &bytes[taken..];
+            let piece = &rest[..rest.len().min((self.size - at) as usize)];
+            if self.file.write_all_at(piece, HEADER + at).is_err() {
+                break;
+            }
+            taken += piece.len();
+            self.total += piece.len() as u64;
+        }
+        let _ = self.write_header();
+        taken as u64
+    }
+
+    fn write_header(&self) -> io::Result<()> {
+        self.file.write_all_at([self.total.to_le_bytes(), self.size.to_le_bytes()].as_flattened(), 0)
+    }
+
+    /// How many bytes were written over.
+    pub fn overwritten(&self) -> u64 {
+        self.total.saturating_sub(self.size)
+    }
+
+    /// How many are left.
+    pub fn held(&self) -> u64 {
+        self.total.min(self.size)
+    }
+
+    /// Calls with what is left, in order, a piece at a time.
+    pub fn read(&self, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+        let mut buffer = vec![0; PIECE.min(self.size) as usize];
+        let mut next = self.overwritten();
+        while next < self.total {
+            let at = next % self.size;
+            let count = (self.total - next).min(self.size - at).min(PIECE);
+            let piece = &mut buffer[..count as usize];
+            self.file.read_exact_at(piece, HEADER + at)?;
+            take(piece);
+            next += count;
+        }
+        Ok(())
+    }
+}
