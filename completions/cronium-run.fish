@@ -89,6 +89,10 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l gate -d
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l gate-timeout -d 'The gate is killed after this time, and the run stops' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l pause -d 'Wait between batches, before the gate: 30s, 5m' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l timeout -d 'Kill the script with all it started after this time: 90s, 15m, 1h30m [default: the manifest\'s]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l reconnect -d 'How long a lost connection is tried to be made again, while the script runs on; 0 never [default: 5m]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l lease -d 'How long a script may go on without us before it is killed, 14d at most [default: 1d; 14d with --detach]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l idle-timeout -d 'Kill the script with all it started where it prints nothing for this time: 5m' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l max-output -d 'How much of stdout and of stderr each is kept, half of it from the beginning, half from the end: 500K, 2G [default: 64M]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l input -d 'What `cronium input` gives: JSON, @FILE, or - for stdin' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l env -d 'A variable of the script\'s environment (repeat)' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l project -d 'The project whose variables the script sees, those in scope project:NAME' -r
@@ -114,6 +118,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s k -l as
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s K -l ask-become-pass -d 'Ask once for the password that the hosts\' sudo, doas or su wants'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l list-hosts -d 'Print the hosts and stop'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s C -l check -d 'Print what would be done and touch nothing'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -l detach -d 'Leave each host once its script has started; attach RUN or collect RUN fetches the results'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s q -l quiet -d 'No progress and no summary: only data and errors'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -199,7 +204,7 @@ doas\t'With a password, over a terminal of its own'
 su\t'Always with a password: that of the user to become'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l become-password-file -d 'The first line of a file in place of the password that --ask-become-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l reconnect -d 'How long a lost connection is tried to be made again: 30s, 5m; 0 not at all [default: as the run did, else 5m]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l reconnect -d 'How long a lost connection is tried to be made again; 0 never [default: as the run did, else 5m]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s o -l output -d 'What to print' -r -f -a "auto\t'Progress while the run goes on, then `grouped`'
 stream\t'Lines as they come, each behind the name of its host'
 grouped\t'At the end: identical output once, under the set of its hosts'
@@ -247,7 +252,7 @@ doas\t'With a password, over a terminal of its own'
 su\t'Always with a password: that of the user to become'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l become-password-file -d 'The first line of a file in place of the password that --ask-become-pass asks for' -r -F
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l persist -d 'Keep connections this long for commands to come: 10m; 0 keeps none. What a file says does not hold where CI is set' -r
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l reconnect -d 'How long a lost connection is tried to be made again: 30s, 5m; 0 not at all [default: as the run did, else 5m]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l reconnect -d 'How long a lost connection is tried to be made again; 0 never [default: as the run did, else 5m]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -s o -l output -d 'What to print' -r -f -a "text\t'Text for people'
 json\t'One JSON document'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand collect" -l on-condition -d 'Run a shell command here for each host whose script told `condition true` last' -r
@@ -330,6 +335,10 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l retrie
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l gate -d 'A shell command run here between batches: unless it exits 0, the run stops with exit code 7' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l gate-timeout -d 'The gate is killed after this time, and the run stops' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l pause -d 'Wait between batches, before the gate: 30s, 5m' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l reconnect -d 'How long a lost connection is tried to be made again, while the script runs on; 0 never [default: 5m]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l lease -d 'How long a script may go on without us before it is killed, 14d at most [default: 1d; 14d with --detach]' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l idle-timeout -d 'Kill the script with all it started where it prints nothing for this time: 5m' -r
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l max-output -d 'How much of stdout and of stderr each is kept, half of it from the beginning, half from the end: 500K, 2G [default: 64M]' -r
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s o -l output -d 'What to print' -r -f -a "auto\t'Progress while the run goes on, then `grouped`'
 stream\t'Lines as they come, each behind the name of its host'
 grouped\t'At the end: identical output once, under the set of its hosts'
@@ -355,6 +364,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s k -l a
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s K -l ask-become-pass -d 'Ask once for the password that the hosts\' sudo, doas or su wants'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l list-hosts -d 'Print the hosts and stop'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s C -l check -d 'Print what would be done and touch nothing'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -l detach -d 'Leave each host once its script has started; attach RUN or collect RUN fetches the results'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s q -l quiet -d 'No progress and no summary: only data and errors'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand rerun" -s h -l help -d 'Print help (see more with \'--help\')'

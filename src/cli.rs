@@ -40,6 +40,7 @@ mod left_open;
 mod listing;
 mod logging;
 mod logs;
+mod operator;
 mod order;
 mod pack;
 mod privilege;

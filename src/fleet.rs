@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::error::{OrFail, Result};
 use crate::event::{EventKind, Kept, Sink, StopReason, Summary};
 use crate::helper_api::{Api, ArtifactStore};
-use crate::plan::Plan;
+use crate::plan::{Plan, Task};
 use crate::transport::{Flight, Transport};
 
 mod account;
@@ -23,6 +23,7 @@ mod interrupt;
 mod job;
 mod listening;
 mod opening;
+mod operator;
 mod outcome;
 mod parting;
 mod reconnect;
@@ -33,6 +34,7 @@ mod told;
 use dispatcher::Dispatcher;
 use driver::Driver;
 pub use gate::{Checkpoint, Ended, Gate};
+pub use operator::{Choice, Operator};
 pub use outcome::Verdict;
 pub use stranger::{Stranger, Vouch};
 
@@ -68,6 +70,8 @@ pub struct Means {
     pub gate: Option<Box<dyn Gate>>,
     /// Says whether unknown host keys are right; without it, such hosts are refused.
     pub vouch: Option<Arc<dyn Vouch>>,
+    /// Is told who is pending, and asked what becomes of an interrupted run.
+    pub operator: Arc<dyn Operator>,
 }
 
 /// Does what the plan says on all its hosts and tells `sink` of it, in order and from one thread.
@@ -75,7 +79,7 @@ pub struct Means {
 /// `started` is the run's first event. Returns once every host has ended. What happens on a host
 /// is data; an error means that we could not even begin.
 pub fn run(plan: &Arc<Plan>, means: Means, started: EventKind, sink: &mut dyn Sink) -> Result<Summary> {
-    let Means { transport, api, artifacts, gate, vouch } = means;
+    let Means { transport, api, artifacts, gate, vouch, operator } = means;
     let transport = Arc::new(transport);
     tracing::info!(run = plan.run, hosts = plan.targets.len(), forks = plan.forks, "run begins");
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -97,10 +101,13 @@ pub fn run(plan: &Arc<Plan>, means: Means, started: EventKind, sink: &mut dyn Si
         stopped,
     };
     let dispatcher = Dispatcher::new(plan, Arc::clone(&stop), sink);
+    let may_detach = !matches!(plan.task, Task::Deploy { .. });
+    let (ended, over) = oneshot::channel();
     let summary = std::thread::scope(|scope| {
         let telling = scope.spawn(|| dispatcher.run(started, inbox));
-        runtime.spawn(interrupt::watch(stop, to_interrupt));
+        runtime.spawn(interrupt::watch(stop, to_interrupt, operator, may_detach, over));
         let partings = runtime.block_on(Driver::new(fleet, reports, gate, vouch).run());
+        drop(ended);
         let summary = telling.join().expect("the dispatcher does not panic");
         runtime.block_on(async {
             tokio::select! {

@@ -19,6 +19,7 @@ mod jsonl;
 mod junit;
 mod one_sitting;
 mod output_dir;
+mod pending;
 #[cfg(test)]
 mod pretend;
 mod progress;
@@ -36,6 +37,7 @@ mod utf8;
 pub use failures::Failures;
 pub use folded::Folded;
 pub use one_sitting::OneSitting;
+pub use pending::Pending;
 pub use remark::Remark;
 pub use reporters::Reporters;
 

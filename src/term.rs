@@ -5,20 +5,27 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indicatif::ProgressBar;
+use tokio::sync::watch;
 
 use crate::error::Error;
 
 mod captured;
+mod enter;
 mod live;
 mod question;
 mod tone;
 mod visible;
 
 pub use captured::Captured;
+pub use enter::Enter;
 pub use live::Live;
+use question::Asked;
 pub use question::Question;
 pub use tone::Tone;
 pub use visible::{Visible, is_steering, visible, visible_line};
+
+/// What a terminal that is gone says: EIO.
+const HUNG_UP: i32 = rustix::io::Errno::IO.raw_os_error();
 
 /// `--color`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -68,6 +75,7 @@ struct Shared {
     target: Target,
     /// What other output must not tear.
     screen: Mutex<Screen>,
+    asked: watch::Sender<Asked>,
 }
 
 /// The bottom of the terminal.
@@ -75,8 +83,8 @@ struct Shared {
 struct Screen {
     /// The live display, while there is one.
     bar: Option<ProgressBar>,
-    /// Someone is being asked something there, and nothing else is drawn.
-    is_asking: bool,
+    /// What an answer is typed behind, while it is waited for.
+    prompt: Option<String>,
 }
 
 #[derive(Debug)]
@@ -114,7 +122,8 @@ impl Term {
     }
 
     fn with(out: Side, err: Side, target: Target) -> Self {
-        Self { out, err, shared: Arc::new(Shared { target, screen: Mutex::default() }) }
+        let (asked, _) = watch::channel(Asked::default());
+        Self { out, err, shared: Arc::new(Shared { target, screen: Mutex::default(), asked }) }
     }
 
     /// Writes data to stdout, unchanged, at once. An error is most often a broken pipe.
@@ -131,10 +140,7 @@ impl Term {
 
     /// Writes what hosts wrote to their stderr to ours, unchanged, at once.
     pub fn data_err(&self, bytes: &[u8]) -> io::Result<()> {
-        self.beside_live(self.err, || match &self.shared.target {
-            Target::Process => io::stderr().lock().write_all(bytes),
-            Target::Captured(captured) => captured.write_err(bytes),
-        })
+        self.beside_live(self.err, || self.put_err(bytes))
     }
 
     /// Writes a line for people to stderr. A closed stderr is no reason to stop.
@@ -177,9 +183,8 @@ impl Term {
     /// A live display at the bottom of stderr, where that is a terminal that can
     /// move its cursor. There is at most one.
     pub fn live(&self) -> Option<Live> {
-        let able = self.err.tty && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         match self.shared.target {
-            Target::Process if able => Some(Live::new(self.clone())),
+            Target::Process if self.can_move() => Some(Live::new(self.clone())),
             _ => None,
         }
     }
@@ -188,6 +193,11 @@ impl Term {
     /// question is dropped.
     pub fn question(&self) -> io::Result<Question> {
         Question::new(self.clone())
+    }
+
+    /// Enter, pressed while nothing is asked. An error means that there is no terminal.
+    pub fn enter(&self) -> io::Result<Enter> {
+        Enter::new(self.clone())
     }
 
     /// Columns of the terminal behind stderr; 80 where there is none.
@@ -222,15 +232,69 @@ impl Term {
         self.shared.screen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the live display away while `write` writes to the same screen.
-    fn beside_live<T>(&self, side: Side, write: impl FnOnce() -> T) -> T {
+    /// Whether somebody is being asked something: nothing else is drawn then.
+    fn is_asking(&self) -> bool {
+        self.shared.asked.borrow().is_any()
+    }
+
+    /// Shows what an answer is to be typed behind; `None` takes it away.
+    fn prompt(&self, prompt: Option<&str>) {
+        let mut screen = self.screen();
+        if screen.prompt.take().is_some() {
+            let _ = self.put_err(self.line_away());
+        }
+        if let Some(prompt) = prompt {
+            let _ = self.put_err(prompt.as_bytes());
+            screen.prompt = Some(prompt.to_owned());
+        }
+    }
+
+    /// Enter was pressed, and the terminal has gone to the next line: back to where the live display is.
+    fn entered(&self) {
+        if self.screen().bar.is_some() {
+            let _ = self.put_err(b"\x1b[A");
+        }
+    }
+
+    /// What takes an unfinished line away, or leaves it where the terminal cannot.
+    fn line_away(&self) -> &'static [u8] {
+        if self.can_move() { b"\r\x1b[K" } else { b"\n" }
+    }
+
+    /// Whether stderr is a terminal that can move its cursor.
+    fn can_move(&self) -> bool {
+        self.err.tty && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    }
+
+    fn put_err(&self, bytes: &[u8]) -> io::Result<()> {
+        match &self.shared.target {
+            Target::Process => io::stderr().lock().write_all(bytes),
+            Target::Captured(captured) => captured.write_err(bytes),
+        }
+    }
+
+    /// Takes the live display, or the prompt of a question, away while `write` writes to the same
+    /// screen.
+    fn beside_live(&self, side: Side, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         if !side.tty {
             return write();
         }
-        match &self.screen().bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
+        let screen = self.screen();
+        let written = match (&screen.bar, &screen.prompt) {
+            (Some(bar), _) => bar.suspend(write),
+            (None, None) => write(),
+            (None, Some(prompt)) => {
+                let _ = self.put_err(self.line_away());
+                let written = write();
+                let _ = self.put_err(prompt.as_bytes());
+                written
+            }
+        };
+        // A terminal that was closed is a reader who has left.
+        written.map_err(|error| match error.raw_os_error() {
+            Some(HUNG_UP) => io::ErrorKind::BrokenPipe.into(),
+            _ => error,
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use super::artifact_store::LedgerArtifacts;
 use super::gate::ShellGate;
 use super::hooks::{HookArgs, Hooks};
 use super::left_open;
+use super::operator::Operator;
 use super::order::{self, Order};
 use super::strangers::AskOperator;
 use super::variables::LedgerVariables;
@@ -125,7 +126,7 @@ impl Launch<'_> {
         if self.telling.is_for_people() {
             left_open::tell(&ledger.reader()?, rerun_of.as_deref(), &self.context.term);
         }
-        let means = Ready::of(self, &plan, &ledger)?;
+        let means = Ready::of(self, &plan, &ledger, &reporters)?;
         let payload = payload(&plan);
         let order = order.and_then(|order| order.seal(&plan.run, &ledger, self.context));
         ledger.begin_run(NewRun {
@@ -155,7 +156,7 @@ impl Launch<'_> {
     /// A run that goes on: what its hosts tell goes behind what is recorded.
     pub fn resume(self, plan: Plan, ledger: &Ledger, resumed: Resumed) -> Result<(Summary, ExitCode)> {
         let reporters = self.telling.reporters(self.context)?;
-        let means = Ready::of(self, &plan, ledger)?;
+        let means = Ready::of(self, &plan, ledger, &reporters)?;
         let first = resuming(&plan);
         self.carry_out(plan, means, first, resumed.recorder, reporters)
     }
@@ -223,7 +224,7 @@ struct Ready {
 }
 
 impl Ready {
-    fn of(launch: Launch<'_>, plan: &Plan, ledger: &Ledger) -> Result<Self> {
+    fn of(launch: Launch<'_>, plan: &Plan, ledger: &Ledger, reporters: &Reporters) -> Result<Self> {
         let term = &launch.context.term;
         let hooks = Hooks::start(launch.hooks, &plan.run, term)?;
         let variables = Arc::new(LedgerVariables::new(ledger)?);
@@ -237,6 +238,7 @@ impl Ready {
             artifacts: Arc::new(LedgerArtifacts(ledger.artifacts())),
             gate: gate.map(|gate| Box::new(ShellGate::new(gate, term)) as Box<dyn fleet::Gate>),
             vouch: ask.map(|ask| Arc::new(ask) as Arc<dyn fleet::Vouch>),
+            operator: Arc::new(Operator::new(term, reporters.pending())),
         };
         Ok(Self { hooks, means })
     }

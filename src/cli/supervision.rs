@@ -79,8 +79,8 @@ fn leaves_nobody_waiting(strategy: &Strategy, telling: &Telling, hooks: &HookArg
         (in_batches, "--serial", "--serial 100%"),
         (!matches!(strategy.max_fail, None | Some(Share::Percent(100))), "--max-fail", "--max-fail 100%"),
         (telling.junit.is_some(), "--junit", "cronium-run attach RUN --junit FILE  when they have ended"),
-        (hooks.on_condition.is_some(), "--on-condition", "cronium-run attach RUN  stays to their end"),
-        (hooks.on_notify.is_some(), "--on-notify", "cronium-run attach RUN  stays to their end"),
+        (hooks.on_condition.is_some(), "--on-condition", "cronium-run attach RUN --on-condition CMD"),
+        (hooks.on_notify.is_some(), "--on-notify", "cronium-run attach RUN --on-notify CMD"),
     ];
     match waiting.into_iter().find(|(is_set, ..)| *is_set) {
         None => Ok(()),

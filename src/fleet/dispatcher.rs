@@ -102,12 +102,16 @@ impl<'a> Dispatcher<'a> {
         let is_asked = matches!(self.plan.task, Task::Resume(_));
         if is_asked || self.begun_hosts.contains(&index) {
             result.outcome = Outcome::Unknown;
+            let hint = match self.plan.task {
+                Task::Deploy { .. } => "run the same command again".to_owned(),
+                Task::Run(_) | Task::Resume(_) => format!("cronium-run attach {}", self.plan.run),
+            };
             result.failure = Some(Failure {
                 phase: Phase::Lost,
                 kind: "left".into(),
                 message: "cronium-run left before the host had ended".into(),
                 causes: Vec::new(),
-                hint: Some(format!("cronium-run attach {}", self.plan.run)),
+                hint: Some(hint),
             });
         }
         self.summary.add(result.outcome);

@@ -293,8 +293,8 @@ impl Driver {
 
     /// Takes leave of a host, once its end that was told just now is kept.
     async fn part(&mut self, parting: Option<Parting>) {
-        let kept = parting.and_then(|parting| self.partings.begin(parting));
-        if let Some(kept) = kept {
+        if let Some(parting) = parting {
+            let kept = self.partings.begin(parting);
             self.reports.send(Report::Keep { kept }).await;
         }
     }

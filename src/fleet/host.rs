@@ -160,9 +160,7 @@ impl Host {
             };
             self.enter(HostState::Collecting).await;
             if self.is_spooled(fleet) && self.account.finished.is_some() {
-                self.parting = Some(Parting::acknowledging(link, connection));
-            } else if verdict.outcome == Outcome::Detached {
-                self.parting = Some(Parting::leaving(link, connection));
+                self.parting = Some(Parting { link, connection });
             } else {
                 drop(link);
                 connection.close().await;

@@ -125,6 +125,7 @@ impl Host {
                     continue;
                 }
                 () = detaching(&mut stopped.detached, fleet), if is_leaving => {
+                    // Its job had the same lease, so it is well where it does not hear this.
                     tell(link, &fleet.detach(), &mut stopped.left).await?;
                     return Ok(Verdict::detached());
                 }

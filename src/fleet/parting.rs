@@ -14,24 +14,11 @@ use crate::transport::{Connection, Link};
 /// How long a host may take to end once it is told to.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
-/// An open way to a runner that has nothing more to tell.
+/// An open way to a runner that has nothing more to tell, and keeps its account until it hears that we
+/// have it.
 pub struct Parting {
-    link: Link,
-    connection: Arc<Connection>,
-    /// It waits for word that its result is kept.
-    acknowledging: bool,
-}
-
-impl Parting {
-    /// From a host that keeps its account until it hears that we have it.
-    pub fn acknowledging(link: Link, connection: Arc<Connection>) -> Self {
-        Self { link, connection, acknowledging: true }
-    }
-
-    /// From a host that goes on alone, and knows it.
-    pub fn leaving(link: Link, connection: Arc<Connection>) -> Self {
-        Self { link, connection, acknowledging: false }
-    }
+    pub link: Link,
+    pub connection: Arc<Connection>,
 }
 
 /// The hosts of a run that are taken leave of. None of them holds a place that another host waits for.
@@ -39,18 +26,16 @@ impl Parting {
 pub struct Partings(JoinSet<()>);
 
 impl Partings {
-    /// Begins to. Where word is waited for, it comes by calling what is returned; where that is dropped
-    /// instead, the host keeps its account.
-    pub fn begin(&mut self, parting: Parting) -> Option<Kept> {
+    /// Acknowledges once what is returned is called; where it is dropped instead, the host keeps its
+    /// account.
+    pub fn begin(&mut self, parting: Parting) -> Kept {
         while self.0.try_join_next().is_some() {}
-        let Parting { mut link, connection, acknowledging } = parting;
+        let Parting { mut link, connection } = parting;
         let (kept, keeping) = oneshot::channel();
         self.0.spawn(async move {
-            if !acknowledging || keeping.await.is_ok() {
+            if keeping.await.is_ok() {
                 let ending = async {
-                    if acknowledging {
-                        link.send(&ToStub::Ack).await;
-                    }
+                    link.send(&ToStub::Ack).await;
                     link.ended().await;
                 };
                 // One that does not hear it keeps its account, and nothing is lost but its room.
@@ -59,10 +44,8 @@ impl Partings {
             drop(link);
             connection.close().await;
         });
-        acknowledging.then(|| -> Kept {
-            Box::new(move || {
-                let _ = kept.send(());
-            })
+        Box::new(move || {
+            let _ = kept.send(());
         })
     }
 

@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::Path;
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::Fault;
@@ -51,13 +52,44 @@ pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Fault> {
     if !path.exists() {
         return Err(missing().into());
     }
-    let mut connection = open(path)?;
-    match schema::inspect(&connection, path)? {
+    let opened = open(path).and_then(|connection| {
+        let contents = schema::inspect(&connection, path)?;
+        Ok((connection, contents))
+    });
+    let (mut connection, contents) = match opened {
+        Err(fault) if fault.is_read_only() && is_at_rest(path) => {
+            let connection = open_at_rest(path)?;
+            let contents = schema::inspect(&connection, path)?;
+            (connection, contents)
+        }
+        opened => opened?,
+    };
+    match contents {
         Contents::Empty => return Err(missing().into()),
         Contents::Old => schema::migrate(&mut connection, path)?,
         Contents::Current => {}
     }
     connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// Whether nobody has it open, and nothing of it stands beside it.
+fn is_at_rest(path: &Path) -> bool {
+    ["-wal", "-shm", "-journal"].iter().all(|ending| {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(ending);
+        !Path::new(&beside).exists()
+    })
+}
+
+/// Where nothing can be written, as on a read-only file system: SQLite must not even try.
+fn open_at_rest(path: &Path) -> Result<Connection, Fault> {
+    let path = path.to_str().ok_or_else(|| Error::failure("its path is not UTF-8"))?;
+    let encoded = utf8_percent_encode(path, NON_ALPHANUMERIC).to_string().replace("%2F", "/");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(format!("file:{encoded}?immutable=1"), flags)?;
+    connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 

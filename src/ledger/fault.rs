@@ -20,30 +20,54 @@ impl Fault {
     /// The error for people; `doing` is `open`, `read` or `write`.
     pub(super) fn on(self, path: &Path, doing: &str) -> Error {
         let error = Error::failure(format!("cannot {doing} the ledger {}", path.display()));
-        match self {
+        let (error, code) = match self {
             Self::Sql(cause) => {
                 let code = cause.sqlite_error_code();
                 // The causes beneath repeat it with SQLite's number.
-                error.cause(cause.to_string()).hint(hint(code, path))
+                (error.cause(cause.to_string()), code)
             }
-            Self::Io(cause) => error.because(cause).hint(hint(None, path)),
-            Self::Json(cause) => error.because(cause).hint(hint(Some(ErrorCode::DatabaseCorrupt), path)),
-            Self::Time(cause) => error.because(cause).hint(hint(Some(ErrorCode::DatabaseCorrupt), path)),
-            Self::Worded(error) => error,
-        }
+            Self::Io(cause) => (error.because(cause), None),
+            Self::Json(cause) => (error.because(cause), Some(ErrorCode::DatabaseCorrupt)),
+            Self::Time(cause) => (error.because(cause), Some(ErrorCode::DatabaseCorrupt)),
+            Self::Worded(error) => return error,
+        };
+        hints(code, path).into_iter().fold(error, Error::hint)
+    }
+
+    /// Whether SQLite would have to write where it cannot, only to read.
+    pub(super) fn is_read_only(&self) -> bool {
+        let Self::Sql(error) = self else { return false };
+        matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
     }
 }
 
-fn hint(code: Option<ErrorCode>, path: &Path) -> String {
-    let (file, folder) = (path.display(), path.parent().unwrap_or(Path::new(".")).display());
+fn hints(code: Option<ErrorCode>, path: &Path) -> Vec<String> {
+    let quoted = |path: &Path| {
+        let text = path.to_string_lossy();
+        shlex::try_quote(&text).map_or_else(|_| text.to_string(), |quoted| quoted.into_owned())
+    };
+    let (file, folder) = (quoted(path), quoted(path.parent().unwrap_or(Path::new("."))));
+    // With what stands beside it: it is worth nothing without that, and in the way of the next one.
+    let aside = |name: &str| {
+        format!("mkdir {folder}/{name} && mv {file}* {folder}/{name}/  and the next run begins a new one")
+    };
     match code {
-        Some(ErrorCode::DiskFull) => format!("df -h {folder}"),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            format!("see who holds it: fuser -v {file}")
+        Some(ErrorCode::DiskFull) => vec![format!("df -h {folder}")],
+        // Also what SQLite says where there is no room for its -shm.
+        Some(ErrorCode::SystemIoFailure) => {
+            vec![format!("df -h {folder}"), format!("ls -ld {folder} {file}")]
         }
-        Some(ErrorCode::DatabaseCorrupt) => format!("sqlite3 {file} 'PRAGMA integrity_check'"),
-        Some(ErrorCode::NotADatabase) => "name another file with --ledger FILE".to_owned(),
-        _ => format!("ls -ld {folder} {file}"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            vec![format!("see who holds it: fuser -v {file}")]
+        }
+        Some(ErrorCode::DatabaseCorrupt) => vec![
+            format!("sqlite3 {file} .recover | sqlite3 {file}.saved  saves what can be read"),
+            aside("damaged"),
+        ],
+        Some(ErrorCode::NotADatabase) => {
+            vec!["name another file with --ledger FILE".to_owned(), aside("damaged")]
+        }
+        _ => vec![format!("ls -ld {folder} {file}")],
     }
 }
 

@@ -37,6 +37,7 @@ impl RunRecorder {
 
     /// Waits until every event told so far is committed.
     pub fn finish(&mut self) -> Result<()> {
+        self.healthy()?;
         self.ledger.call(|_| Ok(()))?;
         self.healthy()
     }

@@ -7,12 +7,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::backlog::Backlog;
 use super::fault::{Fault, again};
 use super::record;
 use super::run_lock::RunLock;
+use super::schema::BUSY;
 use crate::error::Error;
 use crate::event::{Event, EventKind, Kept};
 
@@ -23,6 +24,9 @@ const WINDOW: Duration = Duration::from_millis(25);
 /// A transaction is closed once it holds this many messages or bytes of events.
 const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 1 << 20;
+
+/// In place of [`BUSY`] once another process has held the file for that long.
+const BUSY_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) enum Message {
     Event {
@@ -118,14 +122,23 @@ impl Writer {
     /// One transaction for the batch. A call that fails is undone alone; an event that fails ends
     /// the recording of events.
     fn write(&mut self, batch: Vec<Message>) {
+        let is_awaited = batch.iter().any(|message| matches!(message, Message::Call(_)));
+        if let Some(error) = self.shared.failed.get().filter(|_| !is_awaited) {
+            return refuse(batch, &self.shared, error);
+        }
         let (mut answers, mut over, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         let mut marks = Marks::default();
         let mut recorded = false;
         let shared = &self.shared;
-        let mut transaction = match self.connection.transaction_with_behavior(TransactionBehavior::Immediate)
-        {
+        // Nobody else has this connection.
+        let begun = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate);
+        let mut transaction = match begun {
             Ok(transaction) => transaction,
-            Err(error) => return refuse(batch, shared, error.into()),
+            Err(error) => {
+                // Whoever holds it that long is not waited for as long by each who comes next.
+                let _ = self.connection.busy_timeout(BUSY_AGAIN);
+                return refuse(batch, shared, &Fault::from(error).on(&shared.path, "write"));
+            }
         };
         for message in batch {
             match message {
@@ -179,6 +192,7 @@ impl Writer {
             _ = shared.failed.set(again(error));
         }
         if committed.is_ok() {
+            let _ = self.connection.busy_timeout(BUSY);
             kept.into_iter().for_each(|call| call());
         }
         over.iter().for_each(|run| shared.release(run));
@@ -212,12 +226,11 @@ impl Drop for Writer {
 }
 
 /// Nothing could be written: whoever waits is told, and recording ends if there was an event.
-fn refuse(batch: Vec<Message>, shared: &Shared, fault: Fault) {
-    let error = fault.on(&shared.path, "write");
+fn refuse(batch: Vec<Message>, shared: &Shared, error: &Error) {
     for message in batch {
         match message {
-            Message::Event { .. } => _ = shared.failed.set(again(&error)),
-            Message::Call(call) => (call(Err(&error)).tell)(Err(&error)),
+            Message::Event { .. } => _ = shared.failed.set(again(error)),
+            Message::Call(call) => (call(Err(error)).tell)(Err(error)),
             Message::Keep(_) => {}
             Message::Release { run } => shared.release(&run),
         }

@@ -6,7 +6,7 @@ use super::jsonl::EventsFile;
 use super::junit::Junit;
 use super::output_dir::OutputDir;
 use super::progress::Progress;
-use super::{Output, Reporter, reporter};
+use super::{Output, Pending, Reporter, reporter};
 use crate::error::{Error, Result};
 use crate::event::{Event, Sink};
 use crate::term::Term;
@@ -16,6 +16,7 @@ use crate::term::Term;
 #[derive(Default)]
 pub struct Reporters {
     speaking: Vec<Speaker>,
+    pending: Pending,
     failure: Option<Error>,
 }
 
@@ -31,7 +32,8 @@ impl Reporters {
         let mut all = Self::default();
         // It goes first: its display must be gone before the end is told.
         if !matches!(output, Output::Jsonl | Output::Quiet) {
-            all.add("stderr", Box::new(Progress::new(term)));
+            let progress = Progress::new(term, &all.pending);
+            all.add("stderr", Box::new(progress));
         }
         all.telling(output, term)
     }
@@ -89,6 +91,11 @@ impl Reporters {
         self.speaking.push(Speaker { place: place.into(), reporter });
     }
 
+    /// Who is pending, for whoever asks while the run goes on.
+    pub fn pending(&self) -> Pending {
+        self.pending.clone()
+    }
+
     /// The first failure of a reporter. A reader who has seen enough and closed the pipe
     /// (`| head`) is none.
     pub fn failure(&self) -> Option<&Error> {
@@ -98,6 +105,7 @@ impl Reporters {
 
 impl Reporter for Reporters {
     fn event(&mut self, event: &Event) -> io::Result<()> {
+        self.pending.hear(event);
         self.speaking.retain_mut(|speaker| match speaker.reporter.event(event) {
             Ok(()) => true,
             Err(error) => {

@@ -17,7 +17,7 @@ impl Live {
     /// Shows these lines, none of them wider than [`Term::width`]; not while a question stands there.
     pub fn draw(&self, lines: &[String]) {
         let mut screen = self.term.screen();
-        if !screen.is_asking {
+        if !self.term.is_asking() {
             screen.bar.get_or_insert_with(bar).set_message(lines.join("\n"));
         }
     }

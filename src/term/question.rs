@@ -1,4 +1,4 @@
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 
@@ -6,6 +6,7 @@ use rustix::fs::OFlags;
 use rustix::termios::{QueueSelector, tcflush};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
+use tokio::sync::watch;
 
 use super::Term;
 
@@ -13,24 +14,55 @@ use super::Term;
 const ANSWER: usize = 4096;
 
 /// A question on the terminal. Output of the run goes on above the answer, progress does not.
+///
+/// Of several questions the one that was asked last is answered first: the others make way, and ask
+/// again when it is gone.
 #[derive(Debug)]
 pub struct Question {
     term: Term,
     /// No pipe, but read like one: whoever is asked takes his time, and may be interrupted.
     terminal: Receiver,
+    number: u64,
+    asked: watch::Receiver<Asked>,
+}
+
+/// The questions that are open.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    next: u64,
+    /// The last one is before the operator.
+    open: Vec<u64>,
+}
+
+impl Asked {
+    pub(super) fn is_any(&self) -> bool {
+        !self.open.is_empty()
+    }
+}
+
+/// The terminal that the process belongs to, to read from without being held.
+pub(super) fn terminal() -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open("/dev/tty")
 }
 
 impl Question {
     /// Only inside a runtime.
     pub(super) fn new(term: Term) -> io::Result<Self> {
-        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-        let terminal = OpenOptions::new().read(true).custom_flags(flags).open("/dev/tty")?;
-        let terminal = Receiver::from_file_unchecked(terminal)?;
+        let terminal = Receiver::from_file_unchecked(terminal()?)?;
+        let mut number = 0;
+        // Under its lock, so that no display is drawn between the two.
         let mut screen = term.screen();
         screen.clear();
-        screen.is_asking = true;
+        screen.prompt = None;
+        term.shared.asked.send_modify(|asked| {
+            number = asked.next;
+            asked.next += 1;
+            asked.open.push(number);
+        });
         drop(screen);
-        Ok(Self { term, terminal })
+        let asked = term.shared.asked.subscribe();
+        Ok(Self { term, terminal, number, asked })
     }
 
     /// Shows lines.
@@ -41,18 +73,40 @@ impl Question {
     /// The line that is typed behind `prompt`, without blanks around it; `None` where the terminal
     /// says that there is no more (Ctrl-D). What was typed before answers nothing.
     pub async fn answer(&mut self, prompt: &str) -> io::Result<Option<String>> {
-        tcflush(&self.terminal, QueueSelector::IFlush)?;
-        self.show(prompt)?;
-        let mut line = [0; ANSWER];
-        Ok(match self.terminal.read(&mut line).await? {
-            0 => None,
-            length => Some(String::from_utf8_lossy(&line[..length]).trim().to_owned()),
-        })
+        loop {
+            self.turn(true).await;
+            tcflush(&self.terminal, QueueSelector::IFlush)?;
+            self.term.prompt(Some(prompt));
+            let (mut asked, number, mut line) = (self.asked.clone(), self.number, [0; ANSWER]);
+            let length = tokio::select! {
+                length = self.terminal.read(&mut line) => length?,
+                () = turn(&mut asked, number, false) => continue,
+            };
+            // It stands there with its answer.
+            self.term.screen().prompt = None;
+            let line = String::from_utf8_lossy(&line[..length]);
+            return Ok((length > 0).then(|| line.trim().to_owned()));
+        }
     }
+
+    /// Waits until it is this question's turn, or no more.
+    async fn turn(&mut self, ours: bool) {
+        turn(&mut self.asked, self.number, ours).await;
+    }
+}
+
+async fn turn(asked: &mut watch::Receiver<Asked>, number: u64, ours: bool) {
+    // The sender lives as long as the terminal.
+    let _ = asked.wait_for(|asked| (asked.open.last() == Some(&number)) == ours).await;
 }
 
 impl Drop for Question {
     fn drop(&mut self) {
-        self.term.screen().is_asking = false;
+        let was_ours = self.asked.borrow().open.last() == Some(&self.number);
+        if was_ours {
+            self.term.prompt(None);
+        }
+        let number = self.number;
+        self.term.shared.asked.send_modify(|asked| asked.open.retain(|open| *open != number));
     }
 }

@@ -161,7 +161,8 @@ impl Invocation {
     pub fn on_a_terminal(self, environment: &Environment) -> Self {
         let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
         let words: Vec<String> = words.map(|word| word.to_str().unwrap().to_owned()).collect();
-        let line = shlex::try_join(words.iter().map(String::as_str)).unwrap();
+        // No shell stays above it: it would take a Ctrl-C for its own.
+        let line = format!("exec {}", shlex::try_join(words.iter().map(String::as_str)).unwrap());
         let mut outer = environment.program("script", ["-E", "never", "-qec", &line, "/dev/null"]);
         outer.command.env("SHELL", "/bin/sh");
         for (name, value) in self.command.get_envs() {

@@ -6,6 +6,8 @@ use crate::report::remark::percent_text;
 use crate::report::{fate, fold, units};
 use crate::term::{Term, Tone, visible_line};
 
+mod roll;
+
 /// Hosts named in a frame, with the line that counts the others.
 const NAMED: usize = 12;
 
@@ -37,7 +39,13 @@ pub struct Board {
 struct Place {
     name: String,
     state: HostState,
+    /// When it came into this state; a script that is reconnected to has run on meanwhile.
+    since: Instant,
+    /// When its script started.
+    ran: Option<Instant>,
     started: Option<Instant>,
+    /// When its script printed last.
+    heard: Option<Instant>,
     /// What its script told last: percent and step.
     progress: Option<(f64, Option<String>)>,
 }
@@ -59,7 +67,10 @@ impl Board {
         let place = |name: &String| Place {
             name: name.clone(),
             state: HostState::Queued,
+            since: now,
+            ran: None,
             started: None,
+            heard: None,
             progress: None,
         };
         Self {
@@ -82,7 +93,7 @@ impl Board {
         match state {
             // It waits for another try, or for a word on its key.
             HostState::Queued => {
-                place.state = state;
+                (place.state, place.since) = (state, now);
                 if let Some(started) = place.started.take() {
                     self.at_work.remove(&(started, index));
                 }
@@ -90,12 +101,22 @@ impl Board {
             // For `finished` to say: a host is counted once.
             HostState::Ended => {}
             _ => {
-                place.state = state;
+                (place.state, place.since) = (state, now);
+                if state == HostState::Running {
+                    place.since = *place.ran.get_or_insert(now);
+                }
                 if place.started.is_none() {
                     place.started = Some(now);
                     self.at_work.insert((now, index));
                 }
             }
+        }
+    }
+
+    /// A script printed something.
+    pub fn heard(&mut self, host: &str, now: Instant) {
+        if let Some(index) = self.index.get(host) {
+            self.hosts[*index].heard = Some(now);
         }
     }
 
@@ -130,6 +151,10 @@ impl Board {
         self.over = true;
     }
 
+    pub fn is_any_at_work(&self) -> bool {
+        !self.at_work.is_empty()
+    }
+
     pub fn is_over(&self) -> bool {
         self.over
     }
@@ -151,7 +176,9 @@ impl Board {
         let mut troubles: Vec<(Tone, String)> = Outcome::ALL
             .into_iter()
             .filter(|outcome| *outcome != Outcome::Succeeded && self.ended.count(*outcome) > 0)
-            .map(|outcome| (Tone::Bad, format!("{} {}", self.ended.count(outcome), fate::word(outcome))))
+            .map(|outcome| {
+                (fate::tone(outcome), format!("{} {}", self.ended.count(outcome), fate::word(outcome)))
+            })
             .collect();
         if self.stopping {
             troubles.push((Tone::Doubtful, "stopping".to_owned()));
@@ -169,11 +196,13 @@ impl Board {
         let column = shown.iter().map(|(_, index)| name(*index).chars().count()).max().unwrap_or(0);
         for (started, index) in shown {
             let place = &self.hosts[*index];
+            // How long it has been away is what matters of it.
+            let since = if place.state == HostState::Reconnecting { place.since } else { *started };
             let mut text = format!(
                 "  {:<column$}  {:<14} {}",
                 name(*index),
                 place.state.as_str(),
-                clock(now.saturating_duration_since(*started)),
+                clock(now.saturating_duration_since(since)),
             );
             if let Some(progress) = place.progress_text() {
                 text += &format!("  {progress}");
@@ -217,23 +246,31 @@ impl Board {
     }
 
     /// `20 s: 61 of 64 hosts done, 2 failed; running: web[07-09] (3); slowest: web08 12% copying;
-    /// queued: db1`: of the hosts that tell their progress, the three that are least far.
+    /// queued: db1`: of the hosts that tell their progress, the three that are least far. Where a link
+    /// was lost, since when: `reconnecting: web3 for 40 s`.
     pub fn line(&self, now: Instant) -> String {
         let mut line =
             format!("{}: {} of {} done", clock(self.age(now)), self.done(), units::hosts(self.hosts.len()));
         for (_, trouble) in self.troubles() {
             line += &format!(", {trouble}");
         }
-        let mut pending: BTreeMap<HostState, Vec<&str>> = BTreeMap::new();
+        let mut pending: BTreeMap<HostState, Vec<&Place>> = BTreeMap::new();
         for place in &self.hosts {
             if place.state != HostState::Ended {
-                pending.entry(place.state).or_default().push(&place.name);
+                pending.entry(place.state).or_default().push(place);
             }
         }
         // What is nearest to its end first; the queue is last.
-        for (state, names) in pending.into_iter().rev() {
-            let set = fold::fold_within(names.iter().copied(), SET);
-            let count = if names.len() > 1 { format!(" ({})", names.len()) } else { String::new() };
+        for (state, places) in pending.into_iter().rev() {
+            let set = fold::fold_within(places.iter().map(|place| place.name.as_str()), SET);
+            let since = places.iter().map(|place| place.since).min().unwrap_or(now);
+            let away = clock(now.saturating_duration_since(since));
+            let count = match (state, places.len()) {
+                (HostState::Reconnecting, 1) => format!(" for {away}"),
+                (HostState::Reconnecting, count) => format!(" ({count}) for up to {away}"),
+                (_, 1) => String::new(),
+                (_, count) => format!(" ({count})"),
+            };
             line += &format!("; {}: {}{count}", state.as_str(), visible_line(&set));
             if state == HostState::Running {
                 line += &self.slowest();
@@ -326,6 +363,28 @@ mod tests {
         board.entered("web21", HostState::Connecting, begun);
         board.stopping();
         insta::assert_snapshot!(board.line(begun + Duration::from_secs(20)), @r"20 s: 18 of 40 hosts done, stopping; running: web[19-20] (2); connecting: web21; queued: web[22-40] (19)");
+    }
+
+    #[test]
+    fn who_is_reconnected_to_and_since_when() {
+        let (mut board, begun) = board(4, 4);
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        board.entered("web02", HostState::Reconnecting, at(20));
+        let (term, _) = Term::captured();
+        insta::assert_snapshot!(board.frame(&term, at(51)).join("\n"), @r"
+        ──────────────────────── 0/4 hosts, 51 s
+          web01  running        51 s
+          web02  reconnecting   31 s
+          web03  running        49 s
+          web04  running        48 s
+        ");
+        insta::assert_snapshot!(board.line(at(51)), @r"51 s: 0 of 4 hosts done; reconnecting: web02 for 31 s; running: web[01,03-04] (3)");
+        board.entered("web04", HostState::Reconnecting, at(40));
+        board.entered("web02", HostState::Running, at(52));
+        board.entered("web01", HostState::Reconnecting, at(53));
+        let web02 = board.frame(&term, at(60)).into_iter().find(|line| line.contains("web02"));
+        assert_eq!(web02.as_deref(), Some("  web02  running        59 s"));
+        insta::assert_snapshot!(board.line(at(60)), @r"1 min 0 s: 0 of 4 hosts done; reconnecting: web[01,04] (2) for up to 20 s; running: web[02-03] (2)");
     }
 
     #[test]

@@ -1,0 +1,273 @@
+//! Connections that break while a script runs: it never notices, it is started once, and what it prints
+//! comes exactly once.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+mod harness;
+
+use harness::{Environment, Fleet, Invocation, Outcome, Proxy, Running, bytes_of, finished, until};
+
+/// Where the network before host 1 stands.
+const NEAR: u8 = 21;
+
+/// Prints numbered lines, 100 a second, until it is let go.
+const SCRIPT: &str = r#"
+echo started >>"$PLACE.starts"
+trap 'echo ended >>"$PLACE.ends"; exit 9' TERM
+i=0
+until [ -e "$PLACE.go" ]; do i=$((i + 1)); echo "line $i"; sleep 0.01; done
+echo "last $i"
+"#;
+
+struct Place {
+    environment: Environment,
+    fleet: Fleet,
+    network: Proxy,
+}
+
+impl Place {
+    fn new() -> Self {
+        let (environment, fleet) = (Environment::new(), Fleet::start(1));
+        let network = Proxy::start(&fleet, NEAR, 1);
+        Self { environment, fleet, network }
+    }
+
+    /// A file that the script and the test both know.
+    fn file(&self, name: &str) -> PathBuf {
+        self.fleet.folder().join(format!("place.{name}"))
+    }
+
+    fn lines(&self, name: &str) -> usize {
+        fs::read_to_string(self.file(name)).unwrap_or_default().lines().count()
+    }
+
+    fn exec(&self, args: &[&str]) -> Invocation {
+        let place = format!("PLACE={}", self.fleet.folder().join("place").display());
+        let alive = ["--ssh-option", "ServerAliveInterval=1", "--ssh-option", "ServerAliveCountMax=2"];
+        self.environment
+            .exec(&self.fleet, &self.fleet.name(NEAR))
+            .args(alive)
+            .args(["-o", "jsonl", "--env", &place])
+            .args(args)
+            .args(["--", SCRIPT])
+    }
+
+    /// Waits until lines come that were not there before.
+    #[track_caller]
+    fn more(&self, running: &Running) {
+        let before = running.stdout_so_far().len();
+        let more = || running.stdout_so_far().len() > before + 2000;
+        assert!(until(30, more), "{}", String::from_utf8_lossy(&running.stderr_so_far()));
+    }
+
+    /// Lets the script go and reads what was told of it.
+    #[track_caller]
+    fn end(&self, running: Running) -> (Outcome, Vec<Value>) {
+        fs::write(self.file("go"), "").unwrap();
+        self.told(running)
+    }
+
+    #[track_caller]
+    fn told(&self, running: Running) -> (Outcome, Vec<Value>) {
+        let outcome = running.wait();
+        let events = outcome.json_lines();
+        let numbers = output(&events, &self.fleet.name(NEAR));
+        assert!(numbers.iter().enumerate().all(|(at, number)| *number == at + 1), "{numbers:?}");
+        assert_eq!(self.lines("starts"), 1, "it is started once");
+        (outcome, events)
+    }
+
+    /// Nothing of the run is left on the host.
+    #[track_caller]
+    fn is_clean(&self) {
+        assert!(until(10, || self.fleet.left_behind(1).is_empty()), "{:#?}", self.fleet.left_behind(1));
+    }
+}
+
+/// The numbers of the lines that came, and of the last word.
+fn output(events: &[Value], host: &str) -> Vec<usize> {
+    let text = String::from_utf8(bytes_of(events, host, "stdout")).unwrap();
+    let number = |line: &str| line.strip_prefix("line ").map(|number| number.parse().unwrap());
+    let numbers: Vec<usize> = text.lines().map_while(number).collect();
+    if let Some(last) = text.lines().find_map(|line| line.strip_prefix("last ")) {
+        assert_eq!(last.parse(), Ok(numbers.len()), "the last word");
+    }
+    numbers
+}
+
+/// Of one kind, in order: its field `what`.
+fn words(events: &[Value], kind: &str, what: &str) -> Vec<String> {
+    let of_kind = events.iter().filter(|event| event["kind"] == kind);
+    of_kind.map(|event| event[what].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_reset_connection() {
+    let place = Place::new();
+    let running = place.exec(&[]).start();
+    for _ in 0..3 {
+        place.more(&running);
+        place.network.reset();
+    }
+    place.more(&running);
+    let (outcome, events) = place.end(running);
+    outcome.succeeds().ignore();
+    let states = words(&events, "host_state", "state");
+    let again = ["reconnecting", "running"].repeat(3).join(" ");
+    assert_eq!(
+        states.join(" "),
+        format!("connecting authenticating bootstrapping running {again} collecting")
+    );
+    let warnings = words(&events, "host_warning", "message");
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    for warning in warnings {
+        assert!(warning.starts_with("connection lost after "), "{warning}");
+        assert!(warning.contains(" s (the connection broke), going on after 0."), "{warning}");
+    }
+    place.is_clean();
+}
+
+#[test]
+fn a_silent_connection() {
+    let place = Place::new();
+    let running = place.exec(&[]).start();
+    place.more(&running);
+    place.network.silence();
+    place.more(&running);
+    let (outcome, events) = place.end(running);
+    outcome.succeeds().ignore();
+    assert_eq!(words(&events, "host_warning", "message").len(), 1);
+    place.is_clean();
+}
+
+#[test]
+fn a_session_of_sshd_that_is_killed() {
+    let place = Place::new();
+    let running = place.exec(&[]).start();
+    place.more(&running);
+    assert!(place.fleet.kill_sessions(1) > 0);
+    place.more(&running);
+    // The relay alone.
+    place.fleet.relays(1).iter().for_each(|relay| relay.signal(Signal::KILL));
+    place.more(&running);
+    let (outcome, events) = place.end(running);
+    outcome.succeeds().ignore();
+    assert_eq!(words(&events, "host_warning", "message").len(), 2);
+    place.is_clean();
+}
+
+/// The script has ended by the time the network is back.
+#[test]
+fn a_result_that_was_under_way() {
+    let place = Place::new();
+    let running = place.exec(&[]).start();
+    place.more(&running);
+    place.network.refuse(true);
+    place.network.reset();
+    fs::write(place.file("go"), "").unwrap();
+    assert!(until(20, || place.fleet.supervisors(1).is_empty()), "no process waits where nobody is");
+    place.network.refuse(false);
+    let (outcome, events) = place.told(running);
+    outcome.succeeds().ignore();
+    assert_eq!(finished(&events, &place.fleet.name(NEAR))["outcome"], "succeeded");
+    place.is_clean();
+}
+
+#[test]
+fn a_connection_that_is_not_made_again() {
+    let place = Place::new();
+    let running = place.exec(&["--reconnect", "2s"]).start();
+    place.more(&running);
+    place.network.refuse(true);
+    place.network.reset();
+    let (outcome, events) = place.told(running);
+    outcome.exits(8).ignore();
+    let end = finished(&events, &place.fleet.name(NEAR));
+    let run = place.environment.ledger().last_run();
+    let failure = &end["failure"];
+    assert_eq!(
+        (&end["outcome"], &failure["phase"], &failure["kind"]),
+        (&"unknown".into(), &"lost".into(), &"lost".into())
+    );
+    assert_eq!(failure["message"], "the connection broke");
+    assert!(failure["causes"].to_string().contains("could not be made again"), "{failure}");
+    assert_eq!(failure["hint"], format!("cronium-run attach {run}"));
+    assert!(end["mark"].as_u64().is_some_and(|mark| mark > 1), "{end}");
+    // It runs on, as nobody has said otherwise.
+    assert_eq!((place.fleet.supervisors(1).len(), place.lines("ends")), (1, 0));
+}
+
+/// Without leave to reconnect, the loss is told at once.
+#[test]
+fn a_connection_that_is_not_to_be_made_again() {
+    let place = Place::new();
+    let running = place.exec(&["--reconnect", "0"]).start();
+    place.more(&running);
+    place.network.reset();
+    let (outcome, events) = place.told(running);
+    outcome.exits(8).ignore();
+    assert_eq!(place.network.alive(), 0);
+    assert!(!words(&events, "host_state", "state").contains(&"reconnecting".to_owned()));
+}
+
+/// Ctrl-C while nobody can be reached: the host hears of it as soon as it can.
+#[test]
+fn a_script_that_is_cancelled_meanwhile() {
+    let place = Place::new();
+    let running = place.exec(&[]).start();
+    place.more(&running);
+    place.network.refuse(true);
+    place.network.reset();
+    assert!(until(10, || String::from_utf8_lossy(&running.stdout_so_far()).contains("reconnecting")));
+    running.signal(Signal::INT);
+    thread::sleep(Duration::from_millis(300));
+    place.network.refuse(false);
+    let (outcome, events) = place.told(running);
+    outcome.exits(130).ignore();
+    assert_eq!(finished(&events, &place.fleet.name(NEAR))["outcome"], "cancelled");
+    assert_eq!(place.lines("ends"), 1, "it was told to end");
+    place.is_clean();
+}
+
+/// Twice: nobody is waited for.
+#[test]
+fn an_operator_who_leaves_meanwhile() {
+    let place = Place::new();
+    let mut running = place.exec(&[]).start();
+    place.more(&running);
+    place.network.refuse(true);
+    place.network.reset();
+    assert!(until(10, || String::from_utf8_lossy(&running.stdout_so_far()).contains("reconnecting")));
+    running.signal(Signal::INT);
+    thread::sleep(Duration::from_millis(300));
+    assert!(!running.is_over());
+    running.signal(Signal::INT);
+    assert!(until(3, || running.is_over()));
+    let (outcome, events) = place.told(running);
+    outcome.exits(130).ignore();
+    let end = finished(&events, &place.fleet.name(NEAR));
+    let run = place.environment.ledger().last_run();
+    assert_eq!((&end["outcome"], &end["failure"]["kind"]), (&"unknown".into(), &"left".into()));
+    assert_eq!(end["failure"]["hint"], format!("cronium-run attach {run}"));
+}
+
+#[test]
+fn a_script_that_is_left_to_itself() {
+    let place = Place::new();
+    let running = place.exec(&["--detach"]).start();
+    let outcome = running.wait().succeeds();
+    let events = outcome.json_lines();
+    outcome.ignore();
+    assert_eq!(finished(&events, &place.fleet.name(NEAR))["outcome"], "detached");
+    assert!(until(10, || place.lines("starts") == 1));
+    assert!(!place.fleet.supervisors(1).is_empty());
+    fs::write(place.file("go"), "").unwrap();
+    assert!(until(10, || place.fleet.processes(1).is_empty()), "no process waits for somebody to come");
+    assert_eq!(place.fleet.runs(1).len(), 1, "its result does");
+}
