@@ -18,12 +18,14 @@ use matrix::{Fault, Moment, makes_no_sense};
 /// Columns: moment, fault, exit code of `exec` (137: killed), the host's row by then, starts of the
 /// script, and row and output after `collect`. Behind a last column there would stand what is left on the
 /// host. The phase of a failure stands in brackets. Where two lines stand for a cell, either may come true:
-/// what a process has handed to its kernel may still arrive when it is killed.
+/// what a process has handed to its kernel may still arrive when it is killed, and a connection that was
+/// closed before sshd said a word is made once more.
 #[rustfmt::skip]
 const MATRIX: &str = "\
 connect                   | TCP reset            |    0 | succeeded             | 1 | succeeded · all lines
 connect                   | silent link          |    4 | unreachable (banner)  | 0 | unreachable (banner) · no output
 connect                   | sshd killed          |    4 | unreachable (banner)  | 0 | unreachable (banner) · no output
+connect                   | sshd killed          |    0 | succeeded             | 1 | succeeded · all lines
 connect                   | operator SIGKILL     |  137 | open                  | 0 | unreachable (upload) · no output
 connect                   | operator SIGSTOP     |    4 | unreachable (banner)  | 0 | unreachable (banner) · no output
 connect                   | relay SIGKILL        | no cell: no runner is on the host yet

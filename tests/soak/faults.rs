@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rustix::process::Signal;
 
-use super::harness::{Environment, Fleet, Proxy, Running, Way};
+use super::harness::{Environment, Fleet, Invocation, Proxy, Running, Way};
 use super::random::Random;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,10 +25,14 @@ pub enum Fault {
     OperatorStopped,
     OperatorTerminated,
     LedgerLocked,
+    /// Another process attaches to the run.
+    Rival,
+    /// Another process collects what is open, while much is at work.
+    Collector,
 }
 
 impl Fault {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Reset,
         Self::Silent,
         Self::Refused,
@@ -41,6 +45,8 @@ impl Fault {
         Self::OperatorStopped,
         Self::OperatorTerminated,
         Self::LedgerLocked,
+        Self::Rival,
+        Self::Collector,
     ];
 
     pub fn name(self) -> &'static str {
@@ -57,6 +63,8 @@ impl Fault {
             Self::OperatorStopped => "operator SIGSTOP and on",
             Self::OperatorTerminated => "operator SIGTERM",
             Self::LedgerLocked => "ledger locked for a while",
+            Self::Rival => "a second operator attaches",
+            Self::Collector => "a second operator collects",
         }
     }
 }
@@ -81,7 +89,13 @@ impl World {
     }
 
     /// Does something bad to a run on these hosts that is under way; what.
-    pub fn harm(&self, running: &mut Running, hosts: &[u8], random: &mut Random) -> Option<Fault> {
+    pub fn harm(
+        &self,
+        running: &mut Running,
+        script: &str,
+        hosts: &[u8],
+        random: &mut Random,
+    ) -> Option<Fault> {
         let fault = random.of_all(&Fault::ALL);
         let host = random.of_all(hosts);
         let proxy = &self.proxies[usize::from(host) - 1];
@@ -146,11 +160,30 @@ impl World {
                 true
             }
             Fault::LedgerLocked => self.lock_ledger(a_while),
+            Fault::Rival => {
+                let runs = self.environment.ledger().runs_by_command();
+                let run = runs.iter().find(|(_, command)| command.split(' ').any(|word| word == script));
+                run.is_some_and(|(run, _)| {
+                    self.command(["attach", run, "-o", "quiet"]).run().ignore();
+                    true
+                })
+            }
+            Fault::Collector => {
+                self.command(["collect"]).run().ignore();
+                true
+            }
         };
         if has_hit {
             *self.injected.lock().unwrap().entry(fault).or_default() += 1;
         }
         has_hit.then_some(fault)
+    }
+
+    /// `cronium-run ARGS…` that notices a lost link quickly.
+    pub fn command<const N: usize>(&self, args: [&str; N]) -> Invocation {
+        let options = ["ServerAliveInterval=1", "ServerAliveCountMax=3"];
+        let options = options.into_iter().flat_map(|option| ["--ssh-option", option]);
+        self.environment.reaching(&self.fleet, args).args(options).limit(300)
     }
 
     /// As another process that writes for long.

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use account::{Account, Given};
 use faults::{Fault, PROXIES, World};
-use harness::{Environment, FleetPlan, Invocation, Proxy, until};
+use harness::{Environment, FleetPlan, Proxy, until};
 use random::Random;
 use script::Script;
 
@@ -94,13 +94,6 @@ fn world(hosts: u8) -> World {
     World { environment, fleet, proxies, injected: Mutex::default(), killed_on: Mutex::default() }
 }
 
-/// Everything that a lost link is noticed by quickly.
-fn quickly(invocation: Invocation) -> Invocation {
-    let options = ["ServerAliveInterval=1", "ServerAliveCountMax=3"];
-    let options = options.into_iter().flat_map(|option| ["--ssh-option", option]);
-    invocation.args(options).limit(300)
-}
-
 /// Gives runs to hosts, a few at a time, and does harm to most of them.
 fn give(world: &World, size: &Size) -> Vec<Given> {
     let next = AtomicU64::new(0);
@@ -131,16 +124,16 @@ fn one(world: &World, hosts: u8, number: u64, random: &mut Random) -> Given {
     chosen.dedup();
     world.environment.write(script.name(), script.text(world.fleet.folder()));
     let targets = chosen.iter().map(|host| world.name(*host)).collect::<Vec<_>>().join(",");
-    let mut invocation = quickly(world.environment.exec(&world.fleet, &targets));
-    invocation = invocation.args(["-o", "quiet", "--reconnect", "20s"]);
+    let mut invocation = world.command(["exec", &targets, "-o", "quiet", "--reconnect", "20s"]);
     if random.percent(10) {
         invocation = invocation.arg("--detach");
     }
     let mut running = invocation.arg(script.name()).start();
     let mut is_terminated = false;
-    for _ in 0..random.of_all(&[0, 1, 1, 1, 2, 3]) {
-        thread::sleep(Duration::from_millis(random.between(0, 1500)));
-        is_terminated |= world.harm(&mut running, &chosen, random) == Some(Fault::OperatorTerminated);
+    for _ in 0..random.of_all(&[0, 1, 1, 2, 2, 3]) {
+        thread::sleep(Duration::from_millis(random.between(0, 1000)));
+        is_terminated |=
+            world.harm(&mut running, &script.name(), &chosen, random) == Some(Fault::OperatorTerminated);
     }
     running.wait().ignore();
     Given { script, hosts: chosen, is_terminated }
@@ -155,7 +148,7 @@ fn collect(world: &World, hosts: u8) -> Vec<String> {
         named.collect::<Vec<String>>()
     };
     for _ in 0..6 {
-        let outcome = quickly(world.environment.reaching(&world.fleet, ["collect"])).run();
+        let outcome = world.command(["collect"]).run();
         println!("soak: collect exits {}", outcome.code);
         if std::env::var_os("CRONIUM_SOAK_VERBOSE").is_some() {
             println!("{outcome:?}");
@@ -172,7 +165,7 @@ fn collect(world: &World, hosts: u8) -> Vec<String> {
     // A link that fell silent is dead for the host once the last deadline is over.
     until(130, || {
         thread::sleep(Duration::from_millis(500));
-        left().is_empty()
+        !left().iter().any(|what| what.contains("process"))
     });
     left()
 }
