@@ -288,6 +288,27 @@ fn the_newest_link_counts() {
     assert_eq!(runs(home.path()), [] as [&str; 0]);
 }
 
+/// One that is slow to read has half a frame when another comes: it gets the rest, and the word.
+#[test]
+fn a_slow_link_is_told_as_well() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell("head -c 5000000 /dev/zero; sleep 1000");
+    let mut command = Command::new("sh");
+    // What it prints is read only when this is over.
+    command.args(["-c", "\"$0\" run | (sleep 2; cat)"]).arg(stub_path(Arch::here()));
+    let mut first = SpokenStub::start_with(command, home.path());
+    first.send_job(job, &payload);
+    std::thread::sleep(Duration::from_secs(1));
+    let (mut second, state) = SpokenStub::attach(home.path(), 0, true);
+    assert_eq!(state, RunState::Running);
+    let seen = first.rest();
+    assert_eq!(seen.last(), Some(&FromStub::Superseded));
+    second.send(&ToStub::Cancel);
+    let seen = second.until_finished();
+    assert_eq!(stdout(&seen, 0).len(), 5_000_000);
+    second.acknowledge();
+}
+
 #[test]
 fn a_run_that_never_came_never_will() {
     let home = tempfile::tempdir().unwrap();
@@ -311,6 +332,26 @@ fn a_run_that_never_came_never_will() {
     let other = Job { host: "other".into(), ..job };
     assert_eq!(SpokenStub::start(home.path()).end_of(other, &payload).0, End::Exited { code: 0 });
     assert!(home.path().join("began").exists());
+}
+
+/// A job that comes many times at once, over as many links: one of them starts it.
+#[test]
+fn at_most_one_start() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell("echo began >> ~/began; sleep 0.5");
+    let ends: Vec<End> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| SpokenStub::start(home.path()).end_of(job.clone(), &payload).0))
+            .collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    assert_eq!(ends.iter().filter(|end| **end == End::Exited { code: 0 }).count(), 1, "{ends:?}");
+    assert!(
+        ends.iter().all(|end| matches!(end, End::Exited { .. })
+            || matches!(end, End::Refused { phase, kind, .. } if phase == "exec" && kind == "begun")),
+        "{ends:?}"
+    );
+    assert_eq!(fs::read_to_string(home.path().join("began")).unwrap(), "began\n");
 }
 
 /// What it did before the machine was started anew, nobody knows.

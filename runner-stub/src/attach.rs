@@ -120,7 +120,7 @@ impl Session {
 
     /// In the place of a supervisor that is dead.
     fn stand_in(&mut self, path: &Path, about: About, lease: File, attach: &Attach) -> Result<Tried, Lost> {
-        let Some(mut spool) = settle(path)? else {
+        let Some(mut spool) = settle(path, &about)? else {
             about.with(State::Barred).write(path)?;
             return self.answer(RunState::Barred);
         };
@@ -169,7 +169,8 @@ fn made_at(run: &str) -> u64 {
 
 /// Brings what a dead supervisor left to an end; the caller holds its lease. `None` where no script
 /// was started.
-pub fn settle(folder: &Path) -> io::Result<Option<Spool>> {
+pub fn settle(folder: &Path, about: &About) -> io::Result<Option<Spool>> {
+    let _ = about.sockets().map(run_folder::remove_all);
     let spool = folder.join(SPOOL);
     if !spool.exists() {
         run_folder::clear(folder)?;
@@ -178,8 +179,7 @@ pub fn settle(folder: &Path) -> io::Result<Option<Spool>> {
     let uplink = Uplink::new(Spool::open(&spool)?);
     if !uplink.is_over() {
         // Which also removes it.
-        let group = About::read(folder).and_then(|about| about.group());
-        drop(group.inspect(Cgroup::kill));
+        drop(about.group().inspect(Cgroup::kill));
         process_tree::end_of(&folder.join(WORK));
         kept::settle(folder, &uplink);
         let _ = uplink.send(&FromStub::Finished(finished(End::RunnerKilled)));

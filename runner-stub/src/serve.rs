@@ -82,23 +82,33 @@ fn is_told(attach: &Attach, state: RunState) -> bool {
     attach.follow || state == RunState::Ended
 }
 
-/// Waits until the operator has acknowledged all there is of a run that is over. Whether it has;
-/// otherwise it is to be had later.
-pub fn until_acknowledged(events: &Events, uplink: &Uplink) -> bool {
+/// How the conversation about a run that is over ends.
+pub enum Parted {
+    /// The operator has recorded all there is.
+    Acknowledged,
+    /// There is no link, and all there is stands on the disk.
+    Gone,
+    /// It takes nothing, or does not acknowledge what it took.
+    Silent,
+}
+
+/// Waits until the operator has acknowledged all there is of a run that is over, or is gone.
+pub fn until_acknowledged(events: &Events, uplink: &Uplink) -> Parted {
     let mut progress = 0;
     loop {
         let is_linked = uplink.is_linked();
         // What was said before the link was lost still counts.
         match events.next(if is_linked { ACK_WITHIN } else { Duration::ZERO }) {
             Some(Event::Down(number, ToStub::Ack)) if uplink.is_newest(number) && uplink.is_told() => {
-                return true;
+                return Parted::Acknowledged;
             }
             Some(Event::Gone(number)) => _ = uplink.lose(number),
             Some(_) => {}
             None if is_linked && uplink.progress() != progress => progress = uplink.progress(),
             // Where the disk has no room for all of it, we stay: it is here alone.
             None if !uplink.sync() => thread::sleep(ROOM_PAUSE),
-            None => return false,
+            None if is_linked => return Parted::Silent,
+            None => return Parted::Gone,
         }
     }
 }
