@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cronium_wire::message::{Attach, End, FromStub, Job, RunState, ToStub};
+use cronium_wire::message::{Attach, End, FromStub, Job, Message, RunState, ToStub};
 
 mod harness;
 
@@ -119,10 +119,9 @@ fn shell(script: &str) -> (Job, Vec<u8>) {
 #[track_caller]
 fn stdout(seen: &[(u64, FromStub)], from: u64) -> String {
     let mut out = Vec::new();
-    let mut due = from;
-    for (seq, message) in seen.iter().filter(|(_, message)| message.is_numbered()) {
+    let numbered = seen.iter().filter(|(_, message)| message.is_numbered());
+    for (due, (seq, message)) in (from..).zip(numbered) {
         assert_eq!(*seq, due, "{message:?}");
-        due += 1;
         if let FromStub::Stdout(bytes) = message {
             out.extend_from_slice(bytes);
         }
@@ -286,6 +285,30 @@ fn the_newest_link_counts() {
     assert_eq!((stdout(&seen, 2).as_str(), end(&seen)), ("", &End::Cancelled));
     third.acknowledge();
     assert_eq!(runs(home.path()), [] as [&str; 0]);
+}
+
+/// The script runs as the same user, and may not speak for the operator all the same.
+#[test]
+fn a_script_cannot_ask_for_its_own_run() {
+    let home = tempfile::tempdir().unwrap();
+    let Job { run, host, .. } = TestKey::new(1).job(b"");
+    let frame = ToStub::Attach(Attach { run, host, from: 0, follow: true }).to_frame(0);
+    let frame: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (job, payload) = shell(&format!(
+        "cat > ask.py <<'END'
+import socket
+s = socket.socket(socket.AF_UNIX)
+s.connect('../control')
+s.send(bytes.fromhex('{frame}'))
+try:
+    print(len(s.recv(99)))
+except ConnectionResetError:
+    print('closed')
+END
+setsid python3 ask.py"
+    ));
+    let (end, out) = SpokenStub::start(home.path()).end_of(job, &payload);
+    assert_eq!((end, String::from_utf8(out).unwrap().as_str()), (End::Exited { code: 0 }, "closed\n"));
 }
 
 /// One that is slow to read has half a frame when another comes: it gets the rest, and the word.

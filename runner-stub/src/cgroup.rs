@@ -35,6 +35,11 @@ impl Cgroup {
         (is_ours && MOUNTS.iter().any(|mount| path.starts_with(mount))).then_some(Self(path))
     }
 
+    /// Another that is removed when dropped, where the first is out of reach.
+    pub fn removal(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -253,7 +253,7 @@ impl RunFolder {
     }
 
     /// Notes that the result waits to be fetched.
-    pub fn is_over(&self) {
+    pub fn note_over(&self) {
         let _ = About::read(&self.path).map(|about| about.with(State::Over).write(&self.path));
     }
 

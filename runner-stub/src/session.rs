@@ -200,6 +200,8 @@ impl Session {
         let about = About::new(&job.run, &job.host, group.as_ref().map(Cgroup::path));
         let (mut folder, control) = RunFolder::create(&job.run, &job.host, about)?;
         self.watch.leaves(folder.removal());
+        let group_too = group.as_ref().map(Cgroup::removal);
+        self.watch.leaves(move || drop(group_too));
         let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
         if let Some(message) = stale::warning() {
             self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;
@@ -299,9 +301,9 @@ impl Session {
                     return;
                 }
                 // Whoever takes nothing is no more than nobody.
-                serve::Parted::Silent => return folder.is_over(),
+                serve::Parted::Silent => return folder.note_over(),
                 serve::Parted::Gone => {
-                    folder.is_over();
+                    folder.note_over();
                     collected(COLLECT_WITHIN);
                     // Somebody may have come meanwhile.
                     if self.uplink.retire() {
