@@ -35,9 +35,10 @@ impl Cgroup {
         (is_ours && MOUNTS.iter().any(|mount| path.starts_with(mount))).then_some(Self(path))
     }
 
-    /// Another that is removed when dropped, where the first is out of reach.
-    pub fn removal(&self) -> Self {
-        Self(self.0.clone())
+    /// Removes it where the value itself is out of reach.
+    pub fn removal(&self) -> impl FnOnce() + Send + 'static {
+        let path = self.0.clone();
+        move || drop(Self(path))
     }
 
     pub fn path(&self) -> &Path {

@@ -200,8 +200,9 @@ impl Session {
         let about = About::new(&job.run, &job.host, group.as_ref().map(Cgroup::path));
         let (mut folder, control) = RunFolder::create(&job.run, &job.host, about)?;
         self.watch.leaves(folder.removal());
-        let group_too = group.as_ref().map(Cgroup::removal);
-        self.watch.leaves(move || drop(group_too));
+        if let Some(group) = &group {
+            self.watch.leaves(group.removal());
+        }
         let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
         if let Some(message) = stale::warning() {
             self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;
