@@ -593,30 +593,60 @@ fn detached() {
 }
 
 /// What a run of `true` costs, beside the script itself: `cargo test --test stub cost -- --ignored --nocapture`.
-/// `STUB` names another stub to compare with.
+/// `STUB` names another stub to compare with, whose runs come in between.
 #[test]
 #[ignore = "a measurement"]
 fn cost() {
-    let home = tempfile::tempdir().unwrap();
     let payload = Archive::new(harness::MANIFEST).file("run.sh", b"#!/bin/sh\n").finish();
-    let stub = std::env::var_os("STUB").map_or_else(|| stub_path(Arch::here()), Into::into);
-    let (mut told, mut gone) = (Vec::new(), Vec::new());
+    let mut stubs = vec![stub_path(Arch::here())];
+    stubs.extend(std::env::var_os("STUB").map(Into::into));
+    let mut times = vec![[const { Vec::new() }; 2]; stubs.len()];
+    let home = tempfile::tempdir().unwrap();
     for _ in 0..400 {
-        let begun = std::time::Instant::now();
+        for (stub, [told, gone]) in stubs.iter().zip(&mut times) {
+            let begun = Instant::now();
+            let mut spoken = SpokenStub::start_with(Command::new(stub), home.path());
+            spoken.send_job(TestKey::new(1).job(&payload), &payload);
+            spoken.until_finished();
+            told.push(begun.elapsed());
+            spoken.acknowledge();
+            gone.push(begun.elapsed());
+        }
+    }
+    for (stub, times) in stubs.iter().zip(times) {
+        for (what, mut times) in ["result", "end"].into_iter().zip(times) {
+            times.sort();
+            let [least, median, most] = [0, 200, 360].map(|at| times[at].as_secs_f64() * 1000.0);
+            println!(
+                "{}: ms to its {what}: least {least:.2}, median {median:.2}, 90 % {most:.2}",
+                stub.display()
+            );
+        }
+    }
+}
+
+/// What a script waits that prints a lot: `cargo test --test stub flood -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn flood() {
+    let stub = std::env::var_os("STUB").map_or_else(|| stub_path(Arch::here()), Into::into);
+    for most in [64 << 20, 4 << 30] {
+        let home = tempfile::tempdir().unwrap();
+        let (job, payload) = shell("head -c 1073741824 /dev/zero");
+        let begun = Instant::now();
         let mut spoken = SpokenStub::start_with(Command::new(&stub), home.path());
-        spoken.send_job(TestKey::new(1).job(&payload), &payload);
-        spoken.until_finished();
-        told.push(begun.elapsed().as_secs_f64() * 1000.0);
+        spoken.send_job(Job { max_output: most, ..job }, &payload);
+        let mut bytes = 0;
+        loop {
+            match spoken.next() {
+                FromStub::Stdout(piece) => bytes += piece.len() as u64,
+                FromStub::Cut { bytes: cut, .. } => bytes += cut,
+                FromStub::Finished(_) => break,
+                _ => {}
+            }
+        }
+        assert_eq!(bytes, 1 << 30);
+        println!("1 GiB, {most} kept: {:.2} s", begun.elapsed().as_secs_f64());
         spoken.acknowledge();
-        gone.push(begun.elapsed().as_secs_f64() * 1000.0);
     }
-    for (what, mut times) in [("its result", told), ("its end", gone)] {
-        times.sort_by(f64::total_cmp);
-        println!("ms to {what}: least {:.2}, median {:.2}, 90 % {:.2}", times[0], times[200], times[360]);
-    }
-    // proc(5): user and system time of children that were waited for, in ticks of 10 ms.
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat[stat.rfind(')').unwrap()..].split_ascii_whitespace().collect();
-    let ticks: f64 = fields[14].parse::<f64>().unwrap() + fields[15].parse::<f64>().unwrap();
-    println!("ms of CPU per run: {:.2}", ticks * 10.0 / 400.0);
 }
