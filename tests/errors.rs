@@ -241,7 +241,7 @@ fn once_it_runs() {
     relay(&fleet, 31, 41, move || running.exists());
     let hosts = [(1, "takes too long"), (2, "another key is pinned"), (31, "the link breaks")];
     let script = ": >$HOME/running; sleep 60";
-    let text = told(&environment, &fleet, &hosts, &["--timeout", "2s", "--", script]);
+    let text = told(&environment, &fleet, &hosts, &["--timeout", "2s", "--reconnect", "1s", "--", script]);
     insta::assert_snapshot!(text, @r#"
     takes too long: timed_out in timeout (timeout)
       the script was killed with all it started after TIME
@@ -252,7 +252,9 @@ fn once_it_runs() {
       hint: --key KEY  signs with the key that is pinned; cronium-run sign PAYLOAD --key KEY  signs an archive
     the link breaks: unknown in lost (lost)
       the connection broke
-      hint: the script may have finished: look at the host before you run it again
+      caused by: for TIME it could not be made again: nothing listens on 127.0.0.31:PORT
+      caused by: Connection refused (os error 111)
+      hint: cronium-run attach RUN
     "#);
 }
 

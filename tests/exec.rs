@@ -503,7 +503,10 @@ fn a_killed_operator_leaves_a_readable_ledger() {
     let line = format!(
         "case $CRONIUM_HOST in *.1) echo quick ;; *) echo begun; : >\"$HOME/begun\"; sleep {marker} ;; esac"
     );
-    let running = environment.exec(&fleet, &fleet.names([1, 2])).args(["-o", "jsonl", "--", &line]).start();
+    let running = environment
+        .exec(&fleet, &fleet.names([1, 2]))
+        .args(["-o", "jsonl", "--lease", "1s", "--", &line])
+        .start();
     let told = |text: &str| String::from_utf8_lossy(&running.stdout_so_far()).contains(text);
     assert!(until(30, || told("host_finished") && fleet.home(2).join("begun").exists() && told("begun")));
     // What is told is written in batches, and so is a moment older than what is stored.
@@ -522,9 +525,10 @@ fn a_killed_operator_leaves_a_readable_ledger() {
     assert!(environment.run(["runs"]).succeeds().out().contains(&run[..10]));
     assert_eq!(environment.run(["logs", "last", &fleet.name(1)]).succeeds().out(), "quick\n");
     assert_eq!(environment.run(["logs", "last", &fleet.name(2)]).succeeds().out(), "begun\n");
-    // The job of a dead operator does not go on, and nothing of it stays.
+    // The job of a dead operator does not go on for longer than its lease, and only its result stays.
     assert!(until(30, || with_marker(&marker).is_empty()), "{:?}", with_marker(&marker));
-    assert!(until(10, || fleet.runs(2).is_empty()), "{:?}", fleet.runs(2));
+    assert!(until(10, || fleet.processes(2).is_empty()), "{:#?}", fleet.processes(2));
+    assert_eq!(fleet.runs(2).len(), 1);
     // And the next run is served.
     exec_on(&environment, &fleet, &["--", "true"]).succeeds().ignore();
 }

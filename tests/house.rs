@@ -19,7 +19,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("payload", &["error"]),
     ("transport", &["inventory", "error"]),
     ("helper_api", &["error"]),
-    ("plan", &["config", "inventory", "payload", "error"]),
+    ("plan", &["config", "inventory", "payload", "event", "error"]),
     ("fleet", &["plan", "transport", "helper_api", "event", "error", "inventory", "payload"]),
     ("ledger", &["event", "error"]),
     ("report", &["event", "term", "error"]),

@@ -178,7 +178,8 @@ pub fn settle(folder: &Path) -> io::Result<Option<Spool>> {
     let uplink = Uplink::new(Spool::open(&spool)?);
     if !uplink.is_over() {
         // Which also removes it.
-        let _ = Cgroup::of(folder).inspect(Cgroup::kill);
+        let group = About::read(folder).and_then(|about| about.group());
+        drop(group.inspect(Cgroup::kill));
         process_tree::end_of(&folder.join(WORK));
         kept::settle(folder, &uplink);
         let _ = uplink.send(&FromStub::Finished(finished(End::RunnerKilled)));

@@ -97,8 +97,8 @@ pub fn find(run: &str, host: &str) -> Option<(PathBuf, About)> {
 /// is so now; an error where something else has the name.
 pub fn bar(run: &str, host: &str) -> io::Result<()> {
     let draft = draft(run)?;
-    let about = About::new(run, host).with(State::Barred);
-    let placed = about.write(&draft).and_then(|()| place(&draft, run, host));
+    let about = About::new(run, host, None).with(State::Barred);
+    let placed = about.create(&draft).and_then(|()| place(&draft, run, host));
     placed.map(drop).inspect_err(|_| drop(remove_all(&draft)))
 }
 
@@ -129,7 +129,8 @@ pub fn xdg(variable: &str, under_home: &str) -> PathBuf {
 
 impl RunFolder {
     /// With the listener of its control socket.
-    pub fn create(run: &str, host: &str) -> Result<(Self, UnixListener), Refusal> {
+    pub fn create(about: &About) -> Result<(Self, UnixListener), Refusal> {
+        let (run, host) = (about.run(), about.host());
         // A host whose home is read-only or missing runs jobs all the same.
         let elsewhere = || SHARED.iter().find_map(|dir| make_own(Path::new(dir)).ok());
         let (path, has_name) = match draft(run) {
@@ -141,7 +142,7 @@ impl RunFolder {
         };
         // From here on the folder goes away with the value, whatever fails.
         let mut folder = Self::at(path);
-        let filled = folder.fill(&About::new(run, host));
+        let filled = folder.fill(about);
         let listener = filled.map_err(|error| Refusal::folder("fill", &folder.path, &error))?;
         if has_name {
             folder.path = place(&folder.path, run, host).map_err(|error| match error.kind() {
@@ -171,7 +172,7 @@ impl RunFolder {
         // Where locks are not to be had, nobody else can take it either.
         let _ = rustix::fs::flock(&lease, FlockOperation::NonBlockingLockExclusive);
         self.lease = Some(lease);
-        about.write(&self.path)?;
+        about.create(&self.path)?;
         for dir in [self.work(), self.out(), self.tmp(), self.bin()] {
             private(&dir)?;
         }

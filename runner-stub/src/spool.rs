@@ -84,8 +84,8 @@ impl Spool {
         self.is_over
     }
 
-    /// All of `messages`, one right behind the other, or none.
-    pub fn append(&mut self, messages: &[FromStub]) -> Result<(), Unsent> {
+    /// All of `messages`, one right behind the other, or none. Their bytes.
+    pub fn append(&mut self, messages: &[FromStub]) -> Result<Vec<u8>, Unsent> {
         let (mut bytes, mut next, mut must, mut is_over) = (Vec::new(), self.next, true, self.is_over);
         for message in messages {
             let (kind, body) = message.encode();
@@ -103,7 +103,7 @@ impl Spool {
             return Err(Unsent);
         }
         (self.next, self.is_over) = (next, is_over);
-        Ok(())
+        Ok(bytes)
     }
 
     /// Tries to move what is in memory to the disk, now and then. Whether all is there.

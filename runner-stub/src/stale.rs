@@ -208,7 +208,7 @@ mod tests {
         fn run(&self, name: &str, state: State, age: Duration, bytes: Option<usize>) -> File {
             let path = self.0.join(name);
             private(&path).unwrap();
-            About::new(name, "web1").with(state).aged(age).write(&path).unwrap();
+            About::new(name, "web1", None).with(state).aged(age).write(&path).unwrap();
             if let Some(bytes) = bytes {
                 let mut spool = Spool::default();
                 spool.create(&path.join(SPOOL)).unwrap();

@@ -116,7 +116,8 @@ impl Session {
                 }
                 Ok(Event::Linked) => clocks.alone = None,
                 Ok(Event::Gone(number)) => {
-                    if self.uplink.lose(number) {
+                    self.uplink.lose(number);
+                    if self.uplink.is_newest(number) {
                         clocks.alone = Some(Instant::now());
                         tunnel.unlinked();
                     }
