@@ -28,6 +28,8 @@ mod outcome;
 mod parting;
 mod reconnect;
 mod rollout;
+#[cfg(test)]
+mod sample;
 mod stranger;
 mod told;
 

@@ -190,3 +190,124 @@ impl Account {
 pub fn cut_off(fault: JournalFault) -> Fault {
     Fault::foreign("the runner's journal of helper calls is no journal").because(&fault)
 }
+
+#[cfg(test)]
+mod tests {
+    use cronium_wire::message::{Artifact, End, Started};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::fleet::{Report, sample};
+
+    fn text(bytes: &[u8]) -> FromStub {
+        FromStub::Stdout(bytes.to_vec())
+    }
+
+    fn finished() -> FromStub {
+        let end = End::Exited { code: 0 };
+        let finished = Finished { end, cpu_ms: None, max_rss_kb: None, helpers: None, condition: Some(true) };
+        FromStub::Finished(finished)
+    }
+
+    /// What came, and each event that it became with its mark.
+    async fn told(task: Task, standing: Option<Standing>, frames: Vec<FromStub>) -> (Account, Vec<String>) {
+        let (fleet, reports, mut inbox) = sample::fleet(sample::plan(&["a"], task));
+        let mut account = Account::new(&fleet, 0, reports, standing.as_ref());
+        let mut next = account.next();
+        for frame in frames {
+            next += 1;
+            account.take(&fleet, frame, next).await.unwrap();
+        }
+        let mut told = Vec::new();
+        while let Ok(Report::Host { kind, mark, .. }) = inbox.try_recv() {
+            told.push(format!("{} {mark:?}", kind.name()));
+        }
+        (account, told)
+    }
+
+    fn run() -> Task {
+        Task::Run(Box::new(sample::run(Value::Null)))
+    }
+
+    #[tokio::test]
+    async fn an_event_says_how_far_its_host_is_known() {
+        let digest = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881".to_owned();
+        let frames = vec![
+            FromStub::Started(Started { pid: 1, pinned: true }),
+            text(b"one"),
+            FromStub::Journal(b"{\"id\":\"1\",".to_vec()),
+            // No runner of ours says this here: nothing may hide that the line is not over.
+            FromStub::Warning { message: "w".into() },
+            FromStub::Journal(b"\"op\":{\"output\":{\"value\":1}}}\n".to_vec()),
+            text(b"two"),
+            FromStub::Artifact(Artifact { path: "a".into(), size: 1, mode: 0o644 }),
+            FromStub::ArtifactPiece(b"x".to_vec()),
+            FromStub::ArtifactEnd { digest },
+            FromStub::Cut { stderr: true, bytes: 7 },
+            finished(),
+        ];
+        let (account, told) = told(run(), None, frames).await;
+        assert_eq!(
+            told,
+            [
+                "host_output Some(2)",
+                "host_warning None",
+                "host_output Some(6)",
+                // The store takes nothing.
+                "host_warning None",
+                "host_output_cut Some(10)",
+            ]
+        );
+        // Only the host's end says that its last frame is known.
+        assert_eq!((account.next(), account.mark()), (11, None));
+        assert_eq!(
+            (account.bytes, account.trust, account.condition),
+            ([6, 0], Some(Trust::Pinned), Some(true))
+        );
+    }
+
+    #[tokio::test]
+    async fn an_account_goes_on_where_another_process_left_it() {
+        let standing = Standing { mark: 7, bytes: [100, 5], ..Standing::default() };
+        let (account, told) = told(run(), Some(standing), vec![text(b"more")]).await;
+        assert_eq!((told, account.next(), account.mark()), (vec!["host_output Some(8)".into()], 8, Some(8)));
+        assert_eq!(account.bytes, [104, 5]);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_spooled_has_no_mark() {
+        let task = Task::Deploy { payloads: Vec::new(), trust: Vec::new() };
+        let (account, told) = told(task, None, vec![FromStub::Warning { message: "w".into() }]).await;
+        assert_eq!((told, account.mark()), (vec!["host_warning None".into()], None));
+    }
+
+    #[tokio::test]
+    async fn what_no_runner_of_ours_says() {
+        let started = || FromStub::Started(Started { pid: 1, pinned: true });
+        let mut small = sample::run(Value::Null);
+        small.max_output = 0;
+        let table: Vec<(Task, Vec<FromStub>, &str)> = vec![
+            (run(), vec![started(), started()], "started twice"),
+            (run(), vec![FromStub::ArtifactEnd { digest: String::new() }], "artifacts of no script"),
+            (run(), vec![FromStub::Superseded], "numbers what has no number"),
+            (run(), vec![FromStub::Journal(b"{}\n".to_vec())], "no journal"),
+            (run(), vec![FromStub::Warning { message: "w".repeat(WARNINGS + 1) }], "warnings without end"),
+            (
+                Task::Run(Box::new(small)),
+                vec![text(&vec![0; OUTPUT_OVER as usize + 1])],
+                "more output than it was to keep",
+            ),
+        ];
+        for (task, frames, want) in table {
+            let (fleet, reports, _inbox) = sample::fleet(sample::plan(&["a"], task));
+            let mut account = Account::new(&fleet, 0, reports, None);
+            let mut last = Ok(Progress::None);
+            for (at, frame) in frames.into_iter().enumerate() {
+                last = account.take(&fleet, frame, at as u64 + 1).await;
+            }
+            let fault = last.unwrap_err();
+            assert!(fault.message.contains(want), "{want}: {fault:?}");
+            assert!(!fault.is_broken_link(), "{want}: it is not asked again");
+        }
+    }
+}

@@ -158,3 +158,113 @@ fn rank(reason: StopReason) -> u8 {
         StopReason::Interrupted => 3,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::error::{Error, Result};
+    use crate::event::Kept;
+    use crate::fleet::sample;
+    use crate::plan::{Act, Resume, Standing};
+
+    /// Takes so many events.
+    struct Ledger {
+        room: usize,
+        told: Vec<Event>,
+    }
+
+    impl Sink for Ledger {
+        fn event(&mut self, event: &Event) -> Result<()> {
+            self.told.push(event.clone());
+            if self.told.len() > self.room { Err(Error::failure("it is full")) } else { Ok(()) }
+        }
+
+        fn keep(&mut self, kept: Kept) {
+            kept();
+        }
+    }
+
+    fn started() -> EventKind {
+        let (run, command, version) = ("01R".to_owned(), String::new(), String::new());
+        EventKind::RunStarted { run, command, version, payload: None, hosts: Vec::new() }
+    }
+
+    fn ended(index: usize, outcome: Outcome, mark: Option<u64>) -> Report {
+        let result = Box::new(HostResult::bare(outcome, Timestamp::UNIX_EPOCH));
+        let kind = EventKind::HostFinished { host: format!("h{index}"), result };
+        Report::Host { index, kind: Box::new(kind), mark, room: None }
+    }
+
+    /// What was told, as words, and how the run ended; and whose results were said to be kept.
+    fn told(plan: Plan, room: usize, reports: Vec<Report>) -> (Vec<String>, Summary) {
+        let (sender, inbox) = mpsc::channel(100);
+        reports.into_iter().for_each(|report| assert!(sender.try_send(report).is_ok()));
+        drop(sender);
+        let mut ledger = Ledger { room, told: Vec::new() };
+        let stop = Arc::new(watch::channel(Stop::No).0);
+        let summary = Dispatcher::new(&Arc::new(plan), stop, &mut ledger).run(started(), inbox);
+        let word = |event: &Event| {
+            let outcome = match &event.kind {
+                EventKind::HostFinished { result, .. } => result.outcome.as_str(),
+                EventKind::HostWarning { message, .. } => message,
+                _ => "",
+            };
+            let mark = event.mark.map(|mark| format!(" @{mark}")).unwrap_or_default();
+            format!("{} {} {outcome}{mark}", event.seq, event.kind.name())
+        };
+        (ledger.told.iter().map(word).collect(), summary)
+    }
+
+    #[test]
+    fn a_run_that_has_begun_before_goes_on() {
+        let resume = Resume {
+            act: Act::Follow,
+            run: None,
+            standings: vec![Standing::default(); 2],
+            settled: vec![Outcome::Succeeded, Outcome::Failed],
+            next_seq: 40,
+        };
+        let plan = sample::plan(&["h0", "h1"], Task::Resume(Box::new(resume)));
+        let (told, summary) = told(plan, 100, vec![ended(1, Outcome::Succeeded, Some(9))]);
+        // h0 was never asked: it is no more known than it was.
+        let want = [
+            "40 run_started ",
+            "41 host_finished succeeded @9",
+            "42 host_finished unknown",
+            "43 run_finished ",
+        ];
+        assert_eq!(told, want);
+        assert_eq!(summary.hosts, 4);
+        let counts = [Outcome::Succeeded, Outcome::Failed, Outcome::Unknown].map(|one| summary.count(one));
+        assert_eq!(counts, [2, 1, 1]);
+    }
+
+    #[test]
+    fn what_the_ledger_does_not_take_is_not_acknowledged() {
+        // Events that it takes, results that are kept
+        for (room, want) in [(100, vec![0, 1]), (3, vec![0]), (2, vec![]), (1, vec![])] {
+            let kept = Arc::new(Mutex::new(Vec::new()));
+            let keep = |index: usize| {
+                let kept = Arc::clone(&kept);
+                Report::Keep { kept: Box::new(move || kept.lock().unwrap().push(index)) }
+            };
+            let reports = vec![
+                Report::Stopping { reason: StopReason::Limit },
+                ended(0, Outcome::Succeeded, Some(5)),
+                keep(0),
+                ended(1, Outcome::Succeeded, Some(6)),
+                keep(1),
+            ];
+            let task = Task::Run(Box::new(sample::run(Value::Null)));
+            let (told, _) = told(sample::plan(&["h0", "h1"], task), room, reports);
+            assert_eq!(*kept.lock().unwrap(), want, "{room}: {told:#?}");
+            let unkept = told.iter().filter(|told| told.contains("cronium-run collect 01R")).count();
+            // The very event that fails is told before anybody knows.
+            assert!(unkept + want.len() >= 1 && unkept + want.len() <= 2, "{room}: {told:#?}");
+        }
+    }
+}

@@ -292,9 +292,9 @@ impl Driver {
     }
 
     /// Takes leave of a host, once its end that was told just now is kept.
-    async fn part(&mut self, parting: Option<Parting>) {
+    async fn part(&mut self, parting: Option<Box<Parting>>) {
         if let Some(parting) = parting {
-            let kept = self.partings.begin(parting);
+            let kept = self.partings.begin(*parting);
             self.reports.send(Report::Keep { kept }).await;
         }
     }

@@ -30,7 +30,7 @@ pub struct Tried {
     /// The key that kept us out, where the operator may vouch for it.
     pub unknown: Option<Box<UnknownKey>>,
     /// What is left to say to the host.
-    pub parting: Option<Parting>,
+    pub parting: Option<Box<Parting>>,
 }
 
 /// Runs the plan's task on one host and reports everything but its end. `met` is told its index
@@ -72,7 +72,7 @@ pub struct Host {
     /// Its script is to be killed, and it is waited for until then.
     pub cancel_by: Option<Instant>,
     pub tries: Tries,
-    parting: Option<Parting>,
+    parting: Option<Box<Parting>>,
 }
 
 impl Host {
@@ -160,7 +160,7 @@ impl Host {
             };
             self.enter(HostState::Collecting).await;
             if self.is_spooled(fleet) && self.account.finished.is_some() {
-                self.parting = Some(Parting { link, connection });
+                self.parting = Some(Box::new(Parting { link, connection }));
             } else {
                 drop(link);
                 connection.close().await;

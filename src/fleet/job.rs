@@ -109,67 +109,21 @@ pub fn pieces(payload: &[u8]) -> impl Iterator<Item = ToStub> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use cronium_wire::frame::Decoder;
-    use cronium_wire::manifest::HelperAccess;
     use cronium_wire::message::Message as _;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::error::Result;
-    use crate::helper_api::{Author, Change, Limits, Listed, RunContext, Variable, VariableStore, Written};
-    use crate::payload::{self, keys::SigningKey};
-    use crate::plan::{Run, Strategy};
-
-    struct NoVariables;
-
-    impl VariableStore for NoVariables {
-        fn get(&self, _: &[String], _: &str) -> Result<Option<Variable>> {
-            Ok(None)
-        }
-
-        fn write(&self, _: &[String], _: Change, _: Author) -> Result<Written> {
-            Ok(Written::Missing)
-        }
-
-        fn list(&self, _: &[String]) -> Result<Vec<Listed>> {
-            Ok(Vec::new())
-        }
-    }
+    use crate::fleet::sample;
 
     /// Input and payload as a host puts them together from what follows its job.
     fn arrived(input: &Value) -> (Vec<u8>, Vec<u8>, Api) {
-        let packed = payload::pack_command(&["true".to_owned()]).unwrap();
-        let run = Run {
-            payload: Arc::new(payload::sign(packed, &SigningKey::generate())),
-            args: Vec::new(),
-            environment: BTreeMap::new(),
-            timeout: None,
-            input: input.clone(),
-            project: None,
-            inputs: Vec::new(),
-            one_off: true,
-            idle_timeout: None,
-            max_output: crate::plan::MAX_OUTPUT,
-            lease: crate::plan::LEASE,
-            detach: false,
-        };
+        let run = sample::run(input.clone());
         let size = run.payload.packed.bytes.len();
-        let plan = Plan {
-            run: "01R".into(),
-            command: String::new(),
-            targets: Vec::new(),
-            task: Task::Run(Box::new(run)),
-            forks: 1,
-            strategy: Strategy::default(),
-            persist: None,
-            reconnect: crate::plan::RECONNECT,
-        };
-        let context = RunContext { input: input.clone(), ..RunContext::default() };
-        let api =
-            Api::new(context, HelperAccess::default(), Arc::new(NoVariables), Limits::default()).unwrap();
+        let plan = sample::plan(&[], Task::Run(Box::new(run)));
+        let api = sample::api(input.clone());
         let flight = following(&plan, &api);
         let mut decoder = Decoder::default();
         flight.pieces().for_each(|piece| decoder.push(&piece));
