@@ -487,6 +487,9 @@ pub trait Sink: Send {
     /// An error means that this run must start no further host.
     fn event(&mut self, event: &Event) -> crate::error::Result<()>;
 
+    /// These hosts have heard that all they told is kept, and have forgotten the run. Told last.
+    fn forgotten(&mut self, _hosts: Vec<String>) {}
+
     /// Calls `kept` once all that was told before is where it cannot be lost any more; never, where it
     /// will not be.
     fn keep(&mut self, kept: Kept) {

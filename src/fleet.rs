@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::error::{OrFail, Result};
 use crate::event::{EventKind, Kept, Sink, StopReason, Summary};
 use crate::helper_api::{Api, ArtifactStore};
+use crate::inventory::Target;
 use crate::plan::{Plan, Task};
 use crate::transport::{Flight, Transport};
 
@@ -47,6 +50,8 @@ const BACKLOG_BYTES: usize = 16 << 20;
 
 /// At a run's end: for the last results to be kept, and their hosts to hear of it.
 const PARTED_WITHIN: Duration = Duration::from_secs(10);
+/// The same, of one host that is connected to for that alone.
+const LEFT_WITHIN: Duration = Duration::from_secs(60);
 
 /// How far a run is to be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,26 +107,31 @@ pub fn run(plan: &Arc<Plan>, means: Means, started: EventKind, sink: &mut dyn Si
         artifacts,
         stopped,
     };
-    let dispatcher = Dispatcher::new(plan, Arc::clone(&stop), sink);
+    let dispatcher = Dispatcher::new(plan, Arc::clone(&stop), &mut *sink);
     let may_detach = !matches!(plan.task, Task::Deploy { .. });
     let (ended, over) = oneshot::channel();
-    let summary = std::thread::scope(|scope| {
+    let (summary, gone) = std::thread::scope(|scope| {
         let telling = scope.spawn(|| dispatcher.run(started, inbox));
         runtime.spawn(interrupt::watch(stop, to_interrupt, operator, may_detach, over));
-        let partings = runtime.block_on(Driver::new(fleet, reports, gate, vouch).run());
+        let mut partings = runtime.block_on(Driver::new(fleet, reports, gate, vouch).run());
         drop(ended);
         let summary = telling.join().expect("the dispatcher does not panic");
-        runtime.block_on(async {
+        let gone = runtime.block_on(async {
             tokio::select! {
                 biased;
-                () = reached(&mut leaving, Stop::Leave) => {}
-                all = partings.end(PARTED_WITHIN) => if !all {
-                    tracing::warn!(run = plan.run, "not all hosts have heard that their results are kept");
+                () = reached(&mut leaving, Stop::Leave) => partings.end(Duration::ZERO).await.0,
+                (gone, are_all) = partings.end(PARTED_WITHIN) => {
+                    if !are_all {
+                        tracing::warn!(run = plan.run, "not all hosts have heard that their results are kept");
+                    }
+                    gone
                 }
             }
         });
-        summary
+        (summary, gone)
     });
+    let names = gone.iter().map(|index| plan.targets[*index].name.clone());
+    sink.forgotten(names.collect());
     transport.save();
     tracing::info!(
         run = plan.run,
@@ -131,6 +141,42 @@ pub fn run(plan: &Arc<Plan>, means: Means, started: EventKind, sink: &mut dyn Si
     );
     runtime.shutdown_background();
     Ok(summary)
+}
+
+/// Tells hosts that all they told of a run is kept: `hosts` with the frames that are recorded of each,
+/// `forks` of them at once. Those that have forgotten the run; nothing is said of the others, which go on
+/// keeping it.
+pub fn take_leave(
+    run: &str,
+    hosts: Vec<(Target, u64)>,
+    transport: Transport,
+    forks: usize,
+) -> Result<Vec<String>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .or_fail(|| "cannot start the threads that talk to hosts")?;
+    let (transport, turns, run) =
+        (Arc::new(transport), Arc::new(Semaphore::new(forks)), Arc::<str>::from(run));
+    let gone = runtime.block_on(async {
+        let mut leaving = JoinSet::new();
+        for (target, mark) in hosts {
+            let (transport, turns, run) = (Arc::clone(&transport), Arc::clone(&turns), Arc::clone(&run));
+            leaving.spawn(async move {
+                let _turn = turns.acquire().await;
+                let left = timeout(LEFT_WITHIN, parting::take_leave(&transport, &run, &target, mark));
+                matches!(left.await, Ok(Ok(true))).then_some(target.name)
+            });
+        }
+        let mut gone = Vec::new();
+        while let Some(left) = leaving.join_next().await {
+            gone.extend(left.ok().flatten());
+        }
+        gone
+    });
+    transport.save();
+    runtime.shutdown_background();
+    Ok(gone)
 }
 
 /// What the dispatcher is told.

@@ -143,6 +143,12 @@ impl Ledger {
         Orders::new(self.clone(), key_file)
     }
 
+    /// Hosts of a run that need not be told any more that their results are recorded.
+    pub fn forgotten(&self, run: &str, hosts: Vec<String>) -> Result<()> {
+        let run = run.to_owned();
+        self.call(move |connection| record::forgotten(connection, &run, &hosts))
+    }
+
     /// Where the events of a run that has begun go. One recorder a run.
     pub fn recorder(&self, run: &str) -> RunRecorder {
         RunRecorder::new(self.clone(), run)

@@ -74,7 +74,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     settled.finish()
 }
 
-/// Runs with a host that may have more to tell, newest first; not those that are at work.
+/// Runs with a host that may have more to tell or keeps what it told, newest first; not those that are at work.
 fn open(reader: &crate::ledger::Reader) -> Result<Vec<String>> {
     let since = Timestamp::now().checked_sub(OLDEST).unwrap_or(Timestamp::UNIX_EPOCH);
     let mut open = Vec::new();
@@ -83,7 +83,7 @@ fn open(reader: &crate::ledger::Reader) -> Result<Vec<String>> {
         if run.status == RunStatus::Running || run.started_at < since || is_deploy {
             continue;
         }
-        if reader.results(&run.id)?.iter().any(resume::is_open) {
+        if reader.results(&run.id)?.iter().any(|row| resume::is_open(row) || resume::is_kept(row)) {
             open.push(run.id);
         }
     }

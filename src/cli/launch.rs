@@ -280,6 +280,10 @@ impl Sink for LedgerFirst<'_> {
     fn keep(&mut self, kept: Kept) {
         self.recorder.keep(kept);
     }
+
+    fn forgotten(&mut self, hosts: Vec<String>) {
+        self.recorder.forgotten(hosts);
+    }
 }
 
 fn run_context(plan: &Plan) -> RunContext {

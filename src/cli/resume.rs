@@ -10,9 +10,11 @@ use super::order::{self, Order};
 use super::{descriptors, shell};
 use crate::error::{Error, ExitCode, Result};
 use crate::event::{Outcome, StopReason, Summary};
+use crate::fleet;
 use crate::inventory::Target;
 use crate::ledger::{HostRow, Known, Ledger, Reader, Resumed, Run};
 use crate::plan::{self, Act, Plan, Resume, Standing, Task};
+use crate::transport::Transport;
 
 /// Hosts at once where no order says so.
 const FORKS: usize = 100;
@@ -57,11 +59,22 @@ impl Asking<'_> {
             .filter(|row| is_open(row) && chosen.contains(&row.host))
             .map(|row| row.host.clone())
             .collect();
-        if open.is_empty() && (past.exit_code.is_some() || rows.iter().any(is_open)) {
+        // Their results are here; that is all they have not heard.
+        let kept: Vec<(String, u64)> = rows
+            .iter()
+            .filter(|row| !is_open(row) && chosen.contains(&row.host))
+            .filter_map(|row| Some((row.host.clone(), row.kept?)))
+            .collect();
+        let is_settled = open.is_empty() && (past.exit_code.is_some() || rows.iter().any(is_open));
+        if is_settled && kept.is_empty() {
+            return Ok(Asked { hosts: open, code: code_of(&past, &rows), is_interrupted: false });
+        }
+        let order = self.order(run, &ledger);
+        self.take_leave(run, kept, order.as_ref(), &ledger)?;
+        if is_settled {
             return Ok(Asked { hosts: open, code: code_of(&past, &rows), is_interrupted: false });
         }
         let place = resumed.place(&open)?;
-        let order = self.order(run, &ledger);
         let targets = self.reached(&open, order.as_ref())?;
         let payload = reader.signed_payload(run)?;
         let name = past.payload_name.unwrap_or_else(|| "payload".to_owned());
@@ -89,6 +102,27 @@ impl Asking<'_> {
         let (summary, code) = self.carry_out(plan, &ledger, resumed)?;
         let is_interrupted = summary.stopped == Some(StopReason::Interrupted);
         Ok(Asked { hosts: open, code, is_interrupted })
+    }
+
+    /// Of hosts that keep a result which is recorded.
+    fn take_leave(
+        &self,
+        run: &str,
+        kept: Vec<(String, u64)>,
+        order: Option<&Order>,
+        ledger: &Ledger,
+    ) -> Result<()> {
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let (names, marks): (Vec<String>, Vec<u64>) = kept.into_iter().unzip();
+        let targets = self.reached(&names, order)?;
+        let forks = order.map_or(FORKS, |order| order.forks);
+        let context = self.launch.context;
+        let transport = Transport::remembering(context.login_keys_path()?);
+        let forks = descriptors::make_room(forks, targets.len(), &context.term);
+        let gone = fleet::take_leave(run, targets.into_iter().zip(marks).collect(), transport, forks)?;
+        ledger.forgotten(run, gone)
     }
 
     /// Where every host has ended and only the end of the run is missing, nobody is asked.
@@ -144,6 +178,11 @@ impl Asking<'_> {
 /// Whether the host may have more to tell.
 pub fn is_open(row: &HostRow) -> bool {
     row.result.as_ref().is_none_or(|result| result.outcome.is_open())
+}
+
+/// Whether the host may have to be told that its result is recorded.
+pub fn is_kept(row: &HostRow) -> bool {
+    row.kept.is_some()
 }
 
 /// How a host stands that is not asked. Nobody knows of one that never ended.

@@ -190,13 +190,17 @@ impl Fleet {
     /// Asks `host` for its account from this frame on.
     fn attach(&self, host: &str, from: u64) -> Flight {
         let follow = self.act() != Some(Act::Collect);
-        Flight::new(&ToStub::Attach(Attach {
-            run: self.plan.run.clone(),
-            host: host.to_owned(),
-            from,
-            follow,
-        }))
+        flight(&self.plan.run, host, from, follow)
     }
+}
+
+/// Asks `host` for what there is of a run that is over.
+pub fn asking(run: &str, host: &str, from: u64) -> Flight {
+    flight(run, host, from, false)
+}
+
+fn flight(run: &str, host: &str, from: u64, follow: bool) -> Flight {
+    Flight::new(&ToStub::Attach(Attach { run: run.to_owned(), host: host.to_owned(), from, follow }))
 }
 
 /// Of a run that has begun before: what keeps us from its host says nothing of it.
@@ -232,7 +236,7 @@ fn end(state: &RunState, run: &str) -> Fault {
     }
 }
 
-async fn answer(link: &mut Link) -> Result<RunState, Fault> {
+pub async fn answer(link: &mut Link) -> Result<RunState, Fault> {
     match timeout(ANSWER_WITHIN, link.receive()).await {
         Ok(Ok(FromStub::Attached(state))) => Ok(state),
         Ok(Ok(_)) => Err(Fault::foreign("the runner does not say how the run stands")),

@@ -160,7 +160,7 @@ impl Driver {
         match self.rollout.ended(index, result.outcome, transient.is_some()) {
             Turn::Over => {
                 self.finished(index, result, mark).await;
-                self.part(parting).await;
+                self.part(index, parting).await;
             }
             Turn::Again => {
                 let why = transient.map(|failure| failure.message.as_str()).unwrap_or_default();
@@ -292,9 +292,9 @@ impl Driver {
     }
 
     /// Takes leave of a host, once its end that was told just now is kept.
-    async fn part(&mut self, parting: Option<Box<Parting>>) {
+    async fn part(&mut self, index: usize, parting: Option<Box<Parting>>) {
         if let Some(parting) = parting {
-            let kept = self.partings.begin(*parting);
+            let kept = self.partings.begin(&self.fleet, index, *parting);
             self.reports.send(Report::Keep { kept }).await;
         }
     }

@@ -160,7 +160,8 @@ impl Host {
             };
             self.enter(HostState::Collecting).await;
             if self.is_spooled(fleet) && self.account.finished.is_some() {
-                self.parting = Some(Box::new(Parting { link, connection }));
+                let mark = self.account.next();
+                self.parting = Some(Box::new(Parting { link, connection, mark }));
             } else {
                 drop(link);
                 connection.close().await;

@@ -115,14 +115,16 @@ impl Reader {
     pub fn results(&self, run: &str) -> Result<Vec<HostRow>> {
         self.worded(|| {
             let mut ends = self.ends(run)?;
-            let mut rows = self
-                .connection
-                .prepare_cached("SELECT host, status FROM results WHERE run_id = ?1 ORDER BY rowid")?;
+            let mut rows = self.connection.prepare_cached(
+                "SELECT host, status, CASE is_kept WHEN 1 THEN mark END FROM results
+                 WHERE run_id = ?1 ORDER BY rowid",
+            )?;
             let rows = rows.query_map([run], |row| {
                 let (host, status): (String, String) = (row.get(0)?, row.get(1)?);
+                let kept = row.get::<_, Option<i64>>(2)?.map(i64::cast_unsigned);
                 // One that is being asked again has an end behind it, and another to come.
                 let has_ended = Outcome::ALL.iter().any(|outcome| outcome.as_str() == status);
-                Ok(HostRow { result: ends.remove(&host).filter(|_| has_ended), status, host })
+                Ok(HostRow { result: ends.remove(&host).filter(|_| has_ended), status, host, kept })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })

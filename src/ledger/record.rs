@@ -141,8 +141,17 @@ pub(super) fn event(connection: &Connection, run: &str, event: &Event, offset: u
 /// How far a host's own account is recorded.
 pub(super) fn mark(connection: &Connection, run: &str, host: &str, mark: u64) -> Result<(), Fault> {
     connection
-        .prepare_cached("UPDATE results SET mark = ?3 WHERE run_id = ?1 AND host = ?2")?
+        .prepare_cached("UPDATE results SET mark = ?3, is_kept = 1 WHERE run_id = ?1 AND host = ?2")?
         .execute(params![run, host, mark.cast_signed()])?;
+    Ok(())
+}
+
+pub(super) fn forgotten(connection: &Connection, run: &str, hosts: &[String]) -> Result<(), Fault> {
+    let mut row =
+        connection.prepare_cached("UPDATE results SET is_kept = 0 WHERE run_id = ?1 AND host = ?2")?;
+    for host in hosts {
+        row.execute(params![run, host])?;
+    }
     Ok(())
 }
 

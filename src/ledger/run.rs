@@ -172,6 +172,9 @@ pub struct HostRow {
     /// `None` for a host that has not ended, as far as is known.
     #[serde(flatten)]
     pub result: Option<HostResult>,
+    /// How many frames of the host's own account are recorded, where it may still keep them.
+    #[serde(skip)]
+    pub kept: Option<u64>,
 }
 
 /// Which runs to list.

@@ -80,6 +80,13 @@ impl Sink for RunRecorder {
         // Dropped where the writer is gone: it is not kept then.
         let _ = self.ledger.send(Message::Keep(kept));
     }
+
+    fn forgotten(&mut self, hosts: Vec<String>) {
+        // Where it cannot be written, they are asked once more than needed.
+        if let Err(error) = self.ledger.forgotten(&self.run, hosts) {
+            tracing::warn!(run = &*self.run, %error, "which hosts have forgotten the run is not recorded");
+        }
+    }
 }
 
 impl Drop for RunRecorder {

@@ -108,9 +108,15 @@ impl Link {
         }
     }
 
-    /// Waits for the end of the stub, and hears nothing of what it may say before.
-    pub async fn ended(&mut self) {
-        while !matches!(self.carrier.read().await, Piece::Ended(_) | Piece::Lost) {}
+    /// Waits for the end of the stub, and hears nothing of what it may say before. Whether it ended well.
+    pub async fn ended(&mut self) -> bool {
+        loop {
+            match self.carrier.read().await {
+                Piece::Ended(code) => return code == Some(0),
+                Piece::Lost => return false,
+                Piece::Stdout(_) | Piece::Stderr(_) => {}
+            }
+        }
     }
 
     fn next_message(&mut self) -> Result<Option<FromStub>, Fault> {

@@ -2,6 +2,8 @@
 
 -- Frames of the host's own account that are recorded: an attach goes on from there.
 ALTER TABLE results ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;
+-- 1: as far as is known, the host keeps its account until it hears that it is recorded here.
+ALTER TABLE results ADD COLUMN is_kept INTEGER NOT NULL DEFAULT 0;
 
 -- Bytes that the host printed and did not keep, between those that are here.
 ALTER TABLE outputs ADD COLUMN cut INTEGER NOT NULL DEFAULT 0;
