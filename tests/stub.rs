@@ -183,6 +183,55 @@ fn the_relay_is_killed_and_the_run_goes_on() {
     wait_until("the supervisor ends", || !is_alive(supervisor));
 }
 
+/// A link that breaks again and again, at once, in the middle of a flood or before the answer has come:
+/// together all links bring every frame once, whatever stood in the way of each.
+#[test]
+fn links_that_break_anywhere() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell(
+        "for i in $(seq 60); do seq $((i * 1000)) $((i * 1000 + 999)); cronium log info $i; sleep 0.02; done",
+    );
+    let mut stub = SpokenStub::start(home.path());
+    stub.send_job(job, &payload);
+    let (mut seen, mut number) = (Vec::new(), 7u32);
+    let mut mark = 0;
+    let ended = loop {
+        number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // Frames that are read before the link breaks.
+        let patience = number >> 28;
+        let mut is_over = false;
+        for _ in 0..patience.max(u32::from(mark == 0)) {
+            let (seq, message) = stub.next_numbered();
+            if seq == mark {
+                mark += 1;
+                is_over = matches!(message, FromStub::Finished(_));
+                seen.push((seq, message));
+            } else {
+                assert!(!message.is_numbered(), "{seq} instead of {mark}");
+            }
+            if is_over {
+                break;
+            }
+        }
+        if is_over {
+            break stub;
+        }
+        match number >> 20 & 3 {
+            0 => drop(stub),
+            1 => stub.close(),
+            _ => stub.hang_up(),
+        }
+        (stub, _) = SpokenStub::attach(home.path(), mark, true);
+    };
+    let want: String = (1000..61_000).map(|line| format!("{line}\n")).collect();
+    assert!(stdout(&seen, 0) == want, "every byte once");
+    let told = seen.iter().filter(|(_, message)| matches!(message, FromStub::Told(_))).count();
+    assert_eq!((told, end(&seen)), (60, &End::Exited { code: 0 }));
+    let mut stub = ended;
+    stub.acknowledge();
+    assert_eq!(runs(home.path()), [] as [&str; 0]);
+}
+
 #[test]
 fn a_run_that_ended_alone_is_fetched_later_by_whoever_asks() {
     let home = tempfile::tempdir().unwrap();
