@@ -183,6 +183,55 @@ fn the_relay_is_killed_and_the_run_goes_on() {
     wait_until("the supervisor ends", || !is_alive(supervisor));
 }
 
+/// A link that breaks again and again, at once, in the middle of a flood or before the answer has come:
+/// together all links bring every frame once, whatever stood in the way of each.
+#[test]
+fn links_that_break_anywhere() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell(
+        "for i in $(seq 60); do seq $((i * 1000)) $((i * 1000 + 999)); cronium log info $i; sleep 0.02; done",
+    );
+    let mut stub = SpokenStub::start(home.path());
+    stub.send_job(job, &payload);
+    let (mut seen, mut number) = (Vec::new(), 7u32);
+    let mut mark = 0;
+    let ended = loop {
+        number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // Frames that are read before the link breaks.
+        let patience = number >> 28;
+        let mut is_over = false;
+        for _ in 0..patience.max(u32::from(mark == 0)) {
+            let (seq, message) = stub.next_numbered();
+            if seq == mark {
+                mark += 1;
+                is_over = matches!(message, FromStub::Finished(_));
+                seen.push((seq, message));
+            } else {
+                assert!(!message.is_numbered(), "{seq} instead of {mark}");
+            }
+            if is_over {
+                break;
+            }
+        }
+        if is_over {
+            break stub;
+        }
+        match number >> 20 & 3 {
+            0 => drop(stub),
+            1 => stub.close(),
+            _ => stub.hang_up(),
+        }
+        (stub, _) = SpokenStub::attach(home.path(), mark, true);
+    };
+    let want: String = (1000..61_000).map(|line| format!("{line}\n")).collect();
+    assert!(stdout(&seen, 0) == want, "every byte once");
+    let told = seen.iter().filter(|(_, message)| matches!(message, FromStub::Told(_))).count();
+    assert_eq!((told, end(&seen)), (60, &End::Exited { code: 0 }));
+    let mut stub = ended;
+    stub.acknowledge();
+    assert_eq!(runs(home.path()), [] as [&str; 0]);
+}
+
 #[test]
 fn a_run_that_ended_alone_is_fetched_later_by_whoever_asks() {
     let home = tempfile::tempdir().unwrap();
@@ -590,63 +639,4 @@ fn detached() {
     let (mut stub, _) = SpokenStub::attach(home.path(), 0, true);
     assert!(matches!(end(&stub.until_finished()), End::LeaseEnded { after_ms: 700..3000 }));
     stub.acknowledge();
-}
-
-/// What a run of `true` costs, beside the script itself: `cargo test --test stub cost -- --ignored --nocapture`.
-/// `STUB` names another stub to compare with, whose runs come in between.
-#[test]
-#[ignore = "a measurement"]
-fn cost() {
-    let payload = Archive::new(harness::MANIFEST).file("run.sh", b"#!/bin/sh\n").finish();
-    let mut stubs = vec![stub_path(Arch::here())];
-    stubs.extend(std::env::var_os("STUB").map(Into::into));
-    let mut times = vec![[const { Vec::new() }; 2]; stubs.len()];
-    let home = tempfile::tempdir().unwrap();
-    for _ in 0..400 {
-        for (stub, [told, gone]) in stubs.iter().zip(&mut times) {
-            let begun = Instant::now();
-            let mut spoken = SpokenStub::start_with(Command::new(stub), home.path());
-            spoken.send_job(TestKey::new(1).job(&payload), &payload);
-            spoken.until_finished();
-            told.push(begun.elapsed());
-            spoken.acknowledge();
-            gone.push(begun.elapsed());
-        }
-    }
-    for (stub, times) in stubs.iter().zip(times) {
-        for (what, mut times) in ["result", "end"].into_iter().zip(times) {
-            times.sort();
-            let [least, median, most] = [0, 200, 360].map(|at| times[at].as_secs_f64() * 1000.0);
-            println!(
-                "{}: ms to its {what}: least {least:.2}, median {median:.2}, 90 % {most:.2}",
-                stub.display()
-            );
-        }
-    }
-}
-
-/// What a script waits that prints a lot: `cargo test --test stub flood -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn flood() {
-    let stub = std::env::var_os("STUB").map_or_else(|| stub_path(Arch::here()), Into::into);
-    for most in [64 << 20, 4 << 30] {
-        let home = tempfile::tempdir().unwrap();
-        let (job, payload) = shell("head -c 1073741824 /dev/zero");
-        let begun = Instant::now();
-        let mut spoken = SpokenStub::start_with(Command::new(&stub), home.path());
-        spoken.send_job(Job { max_output: most, ..job }, &payload);
-        let mut bytes = 0;
-        loop {
-            match spoken.next() {
-                FromStub::Stdout(piece) => bytes += piece.len() as u64,
-                FromStub::Cut { bytes: cut, .. } => bytes += cut,
-                FromStub::Finished(_) => break,
-                _ => {}
-            }
-        }
-        assert_eq!(bytes, 1 << 30);
-        println!("1 GiB, {most} kept: {:.2} s", begun.elapsed().as_secs_f64());
-        spoken.acknowledge();
-    }
 }

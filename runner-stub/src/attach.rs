@@ -122,7 +122,7 @@ impl Session {
     fn stand_in(&mut self, path: &Path, about: About, lease: File, attach: &Attach) -> Result<Tried, Lost> {
         let Some(mut spool) = settle(path, &about)? else {
             about.with(State::Barred).write(path)?;
-            return self.answer(RunState::Barred);
+            return self.answer(barred(attach));
         };
         spool.finish_at(attach.from);
         let mut folder = RunFolder::at(path.to_owned());

@@ -92,7 +92,10 @@ pub fn carry(input: RawFd, output: RawFd, far: &UnixStream) {
         ];
         // SAFETY: the array is as long as we say.
         if unsafe { libc::poll(waits.as_mut_ptr(), waits.len() as libc::nfds_t, -1) } < 0 {
-            continue;
+            match io::Error::last_os_error().kind() {
+                io::ErrorKind::Interrupted => continue,
+                _ => return,
+            }
         }
         let [from_input, to_output, to_far, from_far] = waits.map(|wait| wait.revents != 0);
         if from_input {
