@@ -7,11 +7,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use crate::cgroup::Cgroup;
+use crate::run_folder::is_ours_among_others;
+
 /// The file's name.
 pub const ABOUT: &str = "about";
 
 /// `{"run", "host", "node", "at"}`: the run, its host's name at the operator, the machine's own name,
-/// and when this was written, in s since 1970; `"state"`, where it is not that of a run that lives.
+/// when this was written, in s since 1970; where there are such, `"group"`, the script's control group,
+/// and `"sockets"`, a folder elsewhere; `"state"`, where it is not that of a run that lives.
 pub struct About(Value);
 
 /// What became of it.
@@ -33,14 +37,20 @@ impl State {
 }
 
 impl About {
-    pub fn new(run: &str, host: &str) -> Self {
-        Self(json!({"run": run, "host": host, "node": node(), "at": now()}))
+    pub fn new(run: &str, host: &str, group: Option<&Path>) -> Self {
+        let group = group.map(Path::to_string_lossy);
+        Self(json!({"run": run, "host": host, "node": node(), "at": now(), "group": group}))
     }
 
     /// `None` where the folder has none, or it is damaged.
     pub fn read(folder: &Path) -> Option<Self> {
         let bytes = fs::read(folder.join(ABOUT)).ok()?;
         serde_json::from_slice(&bytes).ok().map(Self)
+    }
+
+    /// Into a folder that nobody knows yet.
+    pub fn create(&self, folder: &Path) -> io::Result<()> {
+        fs::write(folder.join(ABOUT), self.0.to_string())
     }
 
     /// In one step: whoever reads it meanwhile reads the old one or the new one.
@@ -60,6 +70,22 @@ impl About {
 
     pub fn host(&self) -> &str {
         self.text("host")
+    }
+
+    /// A folder elsewhere that holds the run's sockets.
+    pub fn with_sockets(mut self, folder: &Path) -> Self {
+        self.0["sockets"] = folder.to_string_lossy().into();
+        self
+    }
+
+    pub fn sockets(&self) -> Option<&Path> {
+        let path = Path::new(self.0["sockets"].as_str()?);
+        is_ours_among_others(path).then_some(path)
+    }
+
+    /// The script's control group.
+    pub fn group(&self) -> Option<Cgroup> {
+        self.0["group"].as_str().and_then(Cgroup::of)
     }
 
     /// Whether it is of this machine: one that shares the folder's disk looks after its own.
@@ -120,7 +146,7 @@ mod tests {
         private(&folder).unwrap();
         assert!(About::read(&folder).is_none());
         for state in [State::Open, State::Over, State::Barred, State::Dropped] {
-            About::new("R", "web1").with(state).write(&folder).unwrap();
+            About::new("R", "web1", None).with(state).write(&folder).unwrap();
             let about = About::read(&folder).unwrap();
             assert_eq!((about.run(), about.host(), about.state()), ("R", "web1", state));
             assert!(about.is_of("R", "web1") && about.is_here() && about.age() < Duration::from_secs(9));

@@ -2,7 +2,6 @@
 //! whatever that does, and the kernel ends it at once (cgroup v2, Linux 5.14).
 
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -11,14 +10,12 @@ use crate::run_folder::random_word;
 
 /// Where cgroup v2 is mounted: alone, or beside the first version.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
-/// The name in a run's folder that leads to it.
-const LINK: &str = "cgroup";
 
 pub struct Cgroup(PathBuf);
 
 impl Cgroup {
     /// Below our own group. `None` where there is none, or it is not ours to divide.
-    pub fn make(run_folder: &Path) -> Option<Self> {
+    pub fn make() -> Option<Self> {
         let ours = fs::read_to_string("/proc/self/cgroup").ok()?;
         let ours = ours.lines().find_map(|line| line.strip_prefix("0::/"))?;
         let word = random_word().ok()?;
@@ -27,18 +24,25 @@ impl Cgroup {
             fs::create_dir(&path).ok().map(|()| path)
         })?;
         let group = Self(path);
-        // For whoever finds the folder without its supervisor. An older kernel has no such file.
-        let is_usable =
-            group.0.join("cgroup.kill").exists() && symlink(&group.0, run_folder.join(LINK)).is_ok();
-        is_usable.then_some(group)
+        // An older kernel has no such file.
+        group.0.join("cgroup.kill").exists().then_some(group)
     }
 
-    /// That of a dead supervisor.
-    pub fn of(run_folder: &Path) -> Option<Self> {
-        let path = fs::read_link(run_folder.join(LINK)).ok()?;
-        // The script could have put another there.
+    /// That of a dead supervisor, as it wrote it down. The script could have put another there.
+    pub fn of(path: &str) -> Option<Self> {
+        let path = PathBuf::from(path);
         let is_ours = path.file_name()?.as_encoded_bytes().starts_with(b"cronium-run.");
         (is_ours && MOUNTS.iter().any(|mount| path.starts_with(mount))).then_some(Self(path))
+    }
+
+    /// Removes it where the value itself is out of reach.
+    pub fn removal(&self) -> impl FnOnce() + Send + 'static {
+        let path = self.0.clone();
+        move || drop(Self(path))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     pub fn open(&self) -> Option<File> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use cronium_wire::archive::{self, ArchiveError};
 use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Job, Started, ToStub};
 
+use crate::about::About;
 use crate::aside::Aside;
 use crate::cgroup::Cgroup;
 use crate::desk::Desk;
@@ -84,6 +85,10 @@ impl From<Unsent> for Lost {
 /// `temporary`, it lies in a folder made for this start alone; `waiting`, a job may come much later.
 pub fn main(words: &[String]) -> ExitCode {
     inherited::shed();
+    if let Err(error) = relay::split() {
+        crate::tell(&format!("cannot start the supervisor: {error}"));
+        return ExitCode::FAILURE;
+    }
     let said = |word: &str| words.iter().any(|given| given == word);
     let _program = said("temporary").then(TemporaryProgram::ours);
     let Some(digest) = identity::digest(said("checked")) else {
@@ -91,10 +96,6 @@ pub fn main(words: &[String]) -> ExitCode {
         crate::print(&format!("cronium-run:need {}\n", std::env::consts::ARCH));
         return ExitCode::SUCCESS;
     };
-    if let Err(error) = relay::split() {
-        crate::tell(&format!("cannot start the supervisor: {error}"));
-        return ExitCode::FAILURE;
-    }
     let job_within = if said("waiting") { WAITING } else { JOB_WITHIN };
     let hello = FromStub::Hello(Hello { stub_digest: digest, arch: identity::arch() });
     match Session::start(&hello, said("temporary")).and_then(|session| session.serve(job_within)) {
@@ -163,7 +164,7 @@ impl Session {
         };
         self.uplink.send(&FromStub::Finished(finished))?;
         self.uplink.finish();
-        Aside::start(stale::collect).wait(COLLECT_MORE);
+        Aside::start(|| stale::collect(None)).wait(COLLECT_MORE);
         Ok(())
     }
 
@@ -195,8 +196,13 @@ impl Session {
         let input = self.receive_input(job)?;
         let mut payload = self.fetch(job)?;
         let pinned = trust::verify(job, &mut payload)?;
-        let (mut folder, control) = RunFolder::create(&job.run, &job.host)?;
+        let group = Cgroup::make();
+        let about = About::new(&job.run, &job.host, group.as_ref().map(Cgroup::path));
+        let (mut folder, control) = RunFolder::create(&job.run, &job.host, about)?;
         self.watch.leaves(folder.removal());
+        if let Some(group) = &group {
+            self.watch.leaves(group.removal());
+        }
         let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
         if let Some(message) = stale::warning() {
             self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;
@@ -226,7 +232,6 @@ impl Session {
         self.uplink.spool_to(&spool).map_err(|error| Refusal::folder("write", &spool, &error))?;
         // From here on the operator may go and come back.
         self.watch.over();
-        let group = Cgroup::make(folder.path());
         let script = Script::start(&manifest, &sdk, &job.args, &environment, &folder.work(), group.as_ref())?;
         folder.stay();
         // The session that brought us here may end.
@@ -286,13 +291,28 @@ impl Session {
     /// The run is over: it is there until the operator has all of it. Meanwhile we look after what
     /// others left.
     pub(crate) fn until_acknowledged(&self, folder: &RunFolder) {
-        let collecting = Aside::start(stale::collect);
-        let is_acknowledged = serve::until_acknowledged(&self.events, &self.uplink);
-        match is_acknowledged {
-            true => folder.forget(),
-            false => folder.is_over(),
+        let place = folder.shared_place();
+        let mut collecting = Some(Aside::start(move || stale::collect(place)));
+        let mut collected = |within| collecting.take().map(|collecting| collecting.wait(within));
+        loop {
+            match serve::until_acknowledged(&self.events, &self.uplink) {
+                serve::Parted::Acknowledged => {
+                    folder.forget();
+                    collected(COLLECT_MORE);
+                    return;
+                }
+                // Whoever takes nothing is no more than nobody.
+                serve::Parted::Silent => return folder.note_over(),
+                serve::Parted::Gone => {
+                    folder.note_over();
+                    collected(COLLECT_WITHIN);
+                    // Somebody may have come meanwhile.
+                    if self.uplink.retire() {
+                        return;
+                    }
+                }
+            }
         }
-        collecting.wait(if is_acknowledged { COLLECT_MORE } else { COLLECT_WITHIN });
     }
 
     /// The run's input as JSON; empty where there is none.

@@ -1,8 +1,8 @@
 //! What the operator is told: over the link that there is, from the spool.
 //!
-//! Who tells never waits for the link. A thread for each link copies to it: first what belongs to
-//! the link alone, then the frames of the run from where it asked for them, as they come. There is
-//! one link at most; a newer one takes its place.
+//! Who tells never waits for the link: what it takes at once is written at once, and what it does not
+//! a thread copies to it, first what belongs to the link alone, then the frames of the run from the
+//! spool. There is one link at most; a newer one takes its place.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use cronium_wire::frame::UNNUMBERED;
 use cronium_wire::greeting;
 use cronium_wire::message::{FromStub, Message};
+use rustix::net::SendFlags;
 
 use crate::session::spawn;
 use crate::spool::{Spool, Unsent};
@@ -31,19 +32,57 @@ struct State {
     link: Option<Link>,
     /// Of the newest link.
     number: u64,
+    /// There will be no other.
+    is_retired: bool,
 }
 
 struct Link {
     is_open: bool,
-    /// Frames that belong to it alone.
-    mail: Vec<u8>,
+    out: Arc<Out>,
     /// Where in the spool the first byte stands that was not taken for it yet.
     at: u64,
-    /// A piece is being written.
+    /// There is a thread that copies what the link does not take at once.
+    is_served: bool,
+    /// It is writing.
     is_writing: bool,
-    /// How many pieces were.
+    /// How often something was written.
     written: u64,
-    file: Arc<File>,
+}
+
+/// Outlives its link for as long as a thread writes to it.
+struct Out {
+    file: File,
+    /// To be written before anything else: frames that belong to the link alone, or the rest of one.
+    mail: Mutex<Vec<u8>>,
+}
+
+impl Out {
+    fn mail(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How much of it the link takes without waiting.
+    fn offer(&self, bytes: &[u8]) -> usize {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        // An error is seen by who reads from the link, or writes to it next.
+        rustix::net::send(&self.file, bytes, flags).unwrap_or(0)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.file).write_all(bytes)
+    }
+
+    /// For all that hold the descriptor, so that whoever reads from it sees the end.
+    fn close(&self) {
+        let _ = rustix::net::shutdown(&self.file, rustix::net::Shutdown::Both);
+    }
+}
+
+impl Link {
+    /// Nothing waits to be written, so that what is written now is in its order.
+    fn is_idle(&self, end: u64) -> bool {
+        self.is_open && !self.is_writing && self.at == end && self.out.mail().is_empty()
+    }
 }
 
 impl Uplink {
@@ -65,22 +104,28 @@ impl Uplink {
 
     /// Tells over a new link from the frame numbered `from` on, after `mail`. The one there was is told
     /// so and closed.
-    pub fn connect(&self, out: File, mail: Vec<u8>, from: u64) -> io::Result<u64> {
-        let file = Arc::new(out);
+    pub fn connect(&self, file: File, mail: Vec<u8>, from: u64) -> io::Result<u64> {
+        let out = Arc::new(Out { file, mail: Mutex::new(mail) });
         let mut state = self.state();
+        if state.is_retired {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
         let at = state.spool.seek(from);
         state.number += 1;
-        let number = state.number;
-        let link = Link { is_open: true, mail, at, is_writing: false, written: 0, file: Arc::clone(&file) };
-        state.link = Some(link);
-        self.0.changed.notify_all();
-        drop(state);
-        let uplink = self.clone();
-        let serving = spawn(move || uplink.serve(number, &file));
-        if serving.is_err() {
-            self.lose(number);
+        let link = Link { is_open: true, out, at, is_served: false, is_writing: false, written: 0 };
+        if let Some(old) = state.link.replace(link)
+            && old.is_open
+            && !old.is_served
+        {
+            old.out.offer(&superseded());
+            old.out.close();
         }
-        serving.map(|()| number)
+        let number = state.number;
+        self.wake(&mut state);
+        match state.link.as_ref().is_some_and(|link| link.is_open) {
+            true => Ok(number),
+            false => Err(io::ErrorKind::OutOfMemory.into()),
+        }
     }
 
     /// What is numbered is kept; what is not is lost where there is no link.
@@ -88,19 +133,51 @@ impl Uplink {
         if message.is_numbered() {
             return self.send_all(std::slice::from_ref(message));
         }
-        let mut state = self.state();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let end = state.spool.end();
         let link = state.link.as_mut().filter(|link| link.is_open).ok_or(Unsent)?;
-        link.mail.extend(message.to_frame(UNNUMBERED));
-        self.0.changed.notify_all();
+        let bytes = message.to_frame(UNNUMBERED);
+        let taken = if link.is_idle(end) { link.out.offer(&bytes) } else { 0 };
+        link.out.mail().extend_from_slice(&bytes[taken..]);
+        self.wake(state);
         Ok(())
     }
 
     /// Numbered ones, with nothing between them.
     pub fn send_all(&self, messages: &[FromStub]) -> Result<(), Unsent> {
-        let mut state = self.state();
-        state.spool.append(messages)?;
-        self.0.changed.notify_all();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let end = state.spool.end();
+        let bytes = state.spool.append(messages)?;
+        if let Some(link) = state.link.as_mut().filter(|link| link.is_idle(end)) {
+            let taken = link.out.offer(&bytes);
+            if taken > 0 {
+                link.at = state.spool.end();
+                link.written += 1;
+                link.out.mail().extend_from_slice(&bytes[taken..]);
+            }
+        }
+        self.wake(state);
         Ok(())
+    }
+
+    /// Sees to it that what waits for the link is written.
+    fn wake(&self, state: &mut State) {
+        let (number, end) = (state.number, state.spool.end());
+        self.0.changed.notify_all();
+        let Some(link) = state.link.as_mut().filter(|link| !link.is_idle(end) && link.is_open) else {
+            return;
+        };
+        if !link.is_served {
+            let (uplink, out) = (self.clone(), Arc::clone(&link.out));
+            link.is_served = spawn(move || uplink.serve(number, &out)).is_ok();
+            // Nobody can write to it: the operator makes another, later.
+            if !link.is_served {
+                link.is_open = false;
+                link.out.close();
+            }
+        }
     }
 
     /// Keeps what is told from now on in this file.
@@ -138,10 +215,10 @@ impl Uplink {
         let at = spool.seek(from);
         state.spool = spool;
         if let Some(link) = &mut state.link {
-            link.mail.extend(first.to_frame(UNNUMBERED));
+            link.out.mail().extend(first.to_frame(UNNUMBERED));
             link.at = at;
         }
-        self.0.changed.notify_all();
+        self.wake(&mut state);
     }
 
     /// The link is gone. Whether it was the one that there is.
@@ -153,17 +230,22 @@ impl Uplink {
         self.0.changed.notify_all();
         let Some(link) = state.link.as_mut().filter(|link| link.is_open) else { return false };
         link.is_open = false;
-        close(&link.file);
+        link.out.close();
         true
+    }
+
+    /// Takes no link any more, unless there is one: whether that is so.
+    pub fn retire(&self) -> bool {
+        let mut state = self.state();
+        state.is_retired = !state.link.as_ref().is_some_and(|link| link.is_open);
+        state.is_retired
     }
 
     /// Waits until everything is with the link, or there is none.
     pub fn finish(&self) {
         let is_busy = |state: &mut State| {
             let end = state.spool.end();
-            let busy =
-                |link: &Link| link.is_open && (link.is_writing || !link.mail.is_empty() || link.at < end);
-            state.link.as_ref().is_some_and(busy)
+            state.link.as_ref().is_some_and(|link| link.is_open && !link.is_idle(end))
         };
         drop(self.0.changed.wait_while(self.state(), is_busy));
     }
@@ -183,46 +265,41 @@ impl Uplink {
         std::mem::take(&mut self.state().spool)
     }
 
-    fn serve(&self, number: u64, mut out: &File) {
+    fn serve(&self, number: u64, out: &Out) {
         let idle = |state: &mut State| {
             let end = state.spool.end();
-            let idle = |link: &Link| link.is_open && link.mail.is_empty() && link.at == end;
-            state.number == number && state.link.as_ref().is_some_and(idle)
+            state.number == number && state.link.as_ref().is_some_and(|link| link.is_idle(end))
         };
         loop {
             let waited = self.0.changed.wait_while(self.state(), idle);
             let mut guard = waited.unwrap_or_else(PoisonError::into_inner);
             let state = &mut *guard;
+            let mail = std::mem::take(&mut *out.mail());
             let link = match &mut state.link {
                 Some(link) if state.number == number && link.is_open => link,
                 _ => {
                     let is_superseded = state.number != number;
                     drop(guard);
                     if is_superseded {
-                        let _ = out.write_all(&FromStub::Superseded.to_frame(UNNUMBERED));
+                        // First the rest of a frame that the link has a part of.
+                        let _ = out.write(&mail).and_then(|()| out.write(&superseded()));
                     }
-                    close(out);
+                    out.close();
                     return;
                 }
             };
-            let written = if link.mail.is_empty() {
+            link.is_writing = true;
+            let written = if mail.is_empty() {
                 let (piece, at) = (state.spool.piece(link.at), link.at);
-                link.is_writing = true;
                 drop(guard);
                 piece.read().and_then(|bytes| {
                     // Before it is written: what was written may be acknowledged at once.
                     self.of(number, |link| link.at = at + bytes.len() as u64);
-                    if bytes.is_empty() {
-                        Err(io::ErrorKind::InvalidData.into())
-                    } else {
-                        out.write_all(&bytes)
-                    }
+                    if bytes.is_empty() { Err(io::ErrorKind::InvalidData.into()) } else { out.write(&bytes) }
                 })
             } else {
-                let bytes = std::mem::take(&mut link.mail);
-                link.is_writing = true;
                 drop(guard);
-                out.write_all(&bytes)
+                out.write(&mail)
             };
             self.of(number, |link| {
                 link.is_writing = false;
@@ -230,7 +307,7 @@ impl Uplink {
             });
             if written.is_err() {
                 self.lose(number);
-                close(out);
+                out.close();
                 return;
             }
         }
@@ -251,9 +328,8 @@ impl Uplink {
     }
 }
 
-/// For all that hold the link's descriptor, so that whoever reads from it sees the end.
-fn close(link: &File) {
-    let _ = rustix::net::shutdown(link, rustix::net::Shutdown::Both);
+fn superseded() -> Vec<u8> {
+    FromStub::Superseded.to_frame(UNNUMBERED)
 }
 
 #[cfg(test)]
