@@ -426,6 +426,7 @@ fn the_stub_refuses_what_the_manifest_does_not_name() {
             (End::Refused { phase, .. }, Err(want)) => assert_eq!(phase, want, "{case}"),
             (end, _) => panic!("{case}: {end:?}"),
         }
+        stub.acknowledge();
         let runs = home.path().join(".local/state/cronium-run/runs");
         assert_eq!(fs::read_dir(&runs).map_or(0, Iterator::count), 0, "{case}");
         let cached = home.path().join(".cache/cronium-run/payload");
