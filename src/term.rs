@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indicatif::ProgressBar;
+use rustix::termios::{LocalModes, tcgetattr};
 use tokio::sync::watch;
 
 use crate::error::Error;
@@ -249,11 +250,15 @@ impl Term {
         }
     }
 
-    /// Enter was pressed, and the terminal has gone to the next line: back to where the live display is.
-    fn entered(&self) {
-        if self.screen().bar.is_some() {
+    /// A key was pressed, and where the terminal has shown it behind the live display it has gone to the
+    /// next line: back to where the display is. Whether there is one.
+    pub fn back_to_live(&self) -> bool {
+        let is_there = self.screen().bar.is_some();
+        let shown = LocalModes::ECHO | LocalModes::ECHOCTL;
+        if is_there && tcgetattr(io::stderr()).is_ok_and(|modes| modes.local_modes.contains(shown)) {
             let _ = self.put_err(b"\x1b[A");
         }
+        is_there
     }
 
     /// What takes an unfinished line away, or leaves it where the terminal cannot.

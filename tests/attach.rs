@@ -238,6 +238,42 @@ fn a_run_of_another_ledger_is_adopted() {
     assert!(late.out().contains("unknown"), "{late:?}");
 }
 
+/// As of a run of an older cronium-run, or where the key that seals orders is lost.
+#[test]
+fn without_its_order_a_run_is_asked_for_by_the_names_of_its_hosts() {
+    let place = Place::new(2);
+    place.exec(2, &["--detach"]).run().succeeds().ignore();
+    let run = place.last();
+    (1..=2).for_each(|number| place.go(number));
+    fs::remove_file(place.environment.home().join(".config/cronium-run/variables.key")).unwrap();
+    // The port and the key were said to `exec` alone.
+    let lost = place.environment.run(["collect"]).exits(8);
+    assert!(lost.err().contains("so they are looked up by name: cannot open what run"), "{lost:?}");
+    assert_eq!(place.statuses(&run), "unknown unknown");
+    place.environment.reaching(&place.fleet, ["attach", "last"]).run().exits(3).ignore();
+    place.is_exact(&run, 2);
+    place.is_clean(2);
+    let rerun = place.environment.run(["rerun", "last", "--failed"]).exits(1);
+    assert!(rerun.err().contains("cannot open what run"), "{rerun:?}");
+    // The next run makes a new key, and is whole again.
+    place.exec(1, &[]).run().succeeds().ignore();
+    place.environment.run(["rerun", "last", "--all"]).succeeds().ignore();
+}
+
+/// What the run was not told is told now, and all else is as it was.
+#[test]
+fn flags_change_one_thing_of_how_hosts_are_reached() {
+    let place = Place::new(1);
+    place.exec(1, &["--detach"]).run().succeeds().ignore();
+    place.go(1);
+    let wrong = place.environment.run(["attach", "last", "-p", "1"]).exits(8);
+    assert!(wrong.err().contains("the host could not be asked"), "{wrong:?}");
+    let port = place.fleet.port().to_string();
+    place.environment.run(["attach", "last", "-p", &port]).succeeds().ignore();
+    place.is_exact(&place.last(), 1);
+    place.is_clean(1);
+}
+
 #[test]
 fn hosts_of_a_past_run_are_run_on_again() {
     let environment = Environment::new();

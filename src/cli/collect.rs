@@ -30,7 +30,7 @@ killed left open. What is over is fetched with all its output (cronium-run logs 
 still runs is left running. Without RUN, every such run of the last 28 days is asked for, newest first.
 
 Exit codes: 0 nothing is open any more, however it ended; 8 a host is still unknown; else, where scripts \
-still run, as in `exec`.")]
+still run, as in `exec`; 130 interrupted, and what was not fetched yet stays where it is.")]
 pub struct Args {
     /// The run's id, an unambiguous beginning of it, or `last`; all that are open where none is named
     #[arg(value_name = "RUN")]
@@ -66,6 +66,9 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         match asking.ask(&run, &path) {
             Ok(asked) => settled.add(&run, &asked, &path)?,
             Err(error) => settled.failed(error),
+        }
+        if settled.is_interrupted() {
+            break;
         }
     }
     settled.finish()

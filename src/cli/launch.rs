@@ -442,6 +442,14 @@ pub fn input(text: Option<&str>) -> Result<Value> {
 mod tests {
     use super::*;
 
+    /// Whatever the clock does: their last 80 bits are random.
+    #[test]
+    fn no_two_runs_have_one_name() {
+        let names: std::collections::HashSet<String> = (0..10_000).map(|_| new_run()).collect();
+        assert_eq!(names.len(), 10_000);
+        assert!(names.iter().all(|name| name.len() == 26));
+    }
+
     #[test]
     fn values_that_may_be_secret_are_not_kept() {
         // typed, kept

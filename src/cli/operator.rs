@@ -42,10 +42,12 @@ impl Operator {
         if !self.is_there || !self.pending.is_any_at_work() {
             return Choice::Cancel;
         }
+        // The terminal shows ^C.
+        let begin = if self.term.back_to_live() { "" } else { "\n" };
         match self.term.question() {
             // A terminal that goes away says nothing; its SIGHUP does.
             Ok(mut question) => {
-                dialogue(&mut question, &self.pending, may_detach).await.unwrap_or(Choice::Wait)
+                dialogue(&mut question, begin, &self.pending, may_detach).await.unwrap_or(Choice::Wait)
             }
             Err(error) => {
                 tracing::warn!(%error, "nobody can be asked what becomes of the run");
@@ -69,9 +71,13 @@ impl fleet::Operator for Operator {
     }
 }
 
-async fn dialogue(question: &mut Question, pending: &Pending, may_detach: bool) -> io::Result<Choice> {
-    // Behind the terminal's ^C.
-    question.show(&format!("\n{}\n", pending.lines().join("\n")))?;
+async fn dialogue(
+    question: &mut Question,
+    begin: &str,
+    pending: &Pending,
+    may_detach: bool,
+) -> io::Result<Choice> {
+    question.show(&format!("{begin}{}\n", pending.lines().join("\n")))?;
     let prompt = match may_detach {
         true => "[c]ancel, [d]etach or [w]ait? (Ctrl-C cancels) ",
         false => "[c]ancel or [w]ait? (Ctrl-C cancels) ",

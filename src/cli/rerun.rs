@@ -138,8 +138,10 @@ fn not_kept(run: &str, command: &str) -> Error {
         .hint(command)
 }
 
-/// The flags, and what each takes.
-const FLAGS: [(&str, fn(Option<Outcome>) -> bool); 4] = [
+/// Whether a flag takes hosts that ended so; `None`: of which no end is known.
+type Takes = fn(Option<Outcome>) -> bool;
+
+const FLAGS: [(&str, Takes); 4] = [
     ("--failed", |outcome| {
         use Outcome::{Cancelled, Failed, Rejected, TimedOut};
         matches!(outcome, Some(Failed | TimedOut | Rejected | Cancelled))

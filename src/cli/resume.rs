@@ -9,7 +9,7 @@ use super::launch::{self, Launch};
 use super::order::{self, Order};
 use super::{descriptors, shell};
 use crate::error::{Error, ExitCode, Result};
-use crate::event::{Outcome, Summary};
+use crate::event::{Outcome, StopReason, Summary};
 use crate::inventory::Target;
 use crate::ledger::{HostRow, Known, Ledger, Reader, Resumed, Run};
 use crate::plan::{self, Act, Plan, Resume, Standing, Task};
@@ -34,6 +34,8 @@ pub struct Asked {
     pub hosts: Vec<String>,
     /// Of the whole run.
     pub code: ExitCode,
+    /// Somebody wants no more of it.
+    pub is_interrupted: bool,
 }
 
 impl Asking<'_> {
@@ -56,7 +58,7 @@ impl Asking<'_> {
             .map(|row| row.host.clone())
             .collect();
         if open.is_empty() && (past.exit_code.is_some() || rows.iter().any(is_open)) {
-            return Ok(Asked { hosts: open, code: code_of(&past, &rows) });
+            return Ok(Asked { hosts: open, code: code_of(&past, &rows), is_interrupted: false });
         }
         let place = resumed.place(&open)?;
         let order = self.order(run, &ledger);
@@ -84,8 +86,9 @@ impl Asking<'_> {
             persist: self.keep.persist(),
             reconnect: self.reconnect.unwrap_or(reconnect),
         };
-        let (_, code) = self.carry_out(plan, &ledger, resumed)?;
-        Ok(Asked { hosts: open, code })
+        let (summary, code) = self.carry_out(plan, &ledger, resumed)?;
+        let is_interrupted = summary.stopped == Some(StopReason::Interrupted);
+        Ok(Asked { hosts: open, code, is_interrupted })
     }
 
     /// Where every host has ended and only the end of the run is missing, nobody is asked.

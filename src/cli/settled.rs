@@ -20,12 +20,13 @@ pub struct Settled<'a> {
     asked: Summary,
     runs: usize,
     failure: Option<ExitCode>,
+    is_interrupted: bool,
 }
 
 impl<'a> Settled<'a> {
     pub fn new(format: Format, context: &'a Context) -> Self {
         let asked = Summary::default();
-        Self { format, context, documents: Vec::new(), asked, runs: 0, failure: None }
+        Self { format, context, documents: Vec::new(), asked, runs: 0, failure: None, is_interrupted: false }
     }
 
     /// One run could not be asked for; others may be.
@@ -36,6 +37,7 @@ impl<'a> Settled<'a> {
 
     pub fn add(&mut self, run: &str, asked: &Asked, ledger: &Path) -> Result<()> {
         self.runs += 1;
+        self.is_interrupted |= asked.is_interrupted;
         let reader = Ledger::open_read(ledger)?;
         let run = reader.run(run)?;
         let mut rows = reader.results(&run.id)?;
@@ -66,6 +68,11 @@ impl<'a> Settled<'a> {
         }
     }
 
+    /// Whether no further run is to be asked for.
+    pub fn is_interrupted(&self) -> bool {
+        self.is_interrupted
+    }
+
     /// 0 where nothing is open any more, however it ended.
     pub fn finish(self) -> Result<ExitCode> {
         match self.format {
@@ -80,6 +87,7 @@ impl<'a> Settled<'a> {
         }
         let open = |outcome| self.asked.count(outcome) > 0;
         Ok(match self.failure {
+            _ if self.is_interrupted => ExitCode::Interrupted,
             Some(code) => code,
             None if open(Outcome::Unknown) => ExitCode::Unknown,
             None if open(Outcome::Detached) => self.asked.exit_code(),

@@ -40,7 +40,7 @@ impl Enter {
             let mut byte = [0];
             match (&self.terminal).read(&mut byte) {
                 Ok(_) if byte == *b"\n" => {
-                    self.term.entered();
+                    self.term.back_to_live();
                     return Ok(());
                 }
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),

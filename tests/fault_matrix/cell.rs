@@ -33,7 +33,7 @@ pub struct Observed {
 
 impl fmt::Display for Observed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>4} | {:<24} | {} | {}", self.exit, self.before, self.starts, self.after)
+        write!(f, "{:>4} | {:<21} | {} | {}", self.exit, self.before, self.starts, self.after)
     }
 }
 
@@ -239,8 +239,9 @@ impl<'f> Cell<'f> {
         if let Some(disk) = &self.disk {
             disk.free();
         }
-        if matches!(self.moment, Moment::Connect | Moment::Upload) {
-            // A shell that waits for the rest of the runner ends with its link: when sshd's keepalive says so.
+        if matches!(self.moment, Moment::Connect | Moment::Upload | Moment::BeforeStart) {
+            // Who waits for the rest of a runner or a payload ends with its link: where that is silent, when
+            // sshd's keepalive or, after two minutes, the runner says so.
             self.proxy.reset();
         }
     }
@@ -323,6 +324,9 @@ impl<'f> Cell<'f> {
 
     fn wait_for_script(&self) {
         self.wait("the script runs", || self.sign("running").exists());
+        // What it printed is on its way, and that it runs is recorded.
+        self.wait("the ledger says so", || self.row().is_some_and(|row| row.status == "running"));
+        self.proxy.settle();
     }
 
     /// The script has ended and its result is on its way.
@@ -362,9 +366,11 @@ fn is_final(status: &str) -> bool {
     ["succeeded", "failed", "timed_out", "unreachable", "rejected", "cancelled", "skipped"].contains(&status)
 }
 
-/// `failed exec`, or the status alone where that says all.
+/// `failed (exec)`, or the status alone where that says all. How far a host without an end has come is
+/// `open`: of the last steps the ledger may not know.
 fn in_words(row: &ResultRow) -> String {
     match &row.phase {
+        _ if !is_final(&row.status) => "open".to_owned(),
         Some(phase) => format!("{} ({phase})", row.status),
         None => row.status.clone(),
     }

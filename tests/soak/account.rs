@@ -11,6 +11,8 @@ use super::script::Script;
 pub struct Given {
     pub script: Script,
     pub hosts: Vec<u8>,
+    /// Its operator was told to stop.
+    pub is_terminated: bool,
 }
 
 #[derive(Default)]
@@ -38,17 +40,19 @@ impl Account {
         ledger.check();
         let ids = ledger.runs_by_command();
         let mut account = Self { runs: given.len(), ..Self::default() };
-        for Given { script, hosts } in given {
+        for run in given {
+            let Given { script, hosts, .. } = run;
             let name = script.name();
             let id = ids.iter().find(|(_, command)| command.split(' ').any(|word| word == name));
             for host in hosts {
-                account.add(world, &ledger, id.map(|(id, _)| id.as_str()), script, *host);
+                account.add(world, &ledger, id.map(|(id, _)| id.as_str()), run, *host);
             }
         }
         account
     }
 
-    fn add(&mut self, world: &World, ledger: &Ledger, id: Option<&str>, script: &Script, host: u8) {
+    fn add(&mut self, world: &World, ledger: &Ledger, id: Option<&str>, run: &Given, host: u8) {
+        let script = &run.script;
         self.on_hosts += 1;
         let name = world.name(host);
         let starts = fs::read_to_string(script.starts(world.fleet.folder(), &name)).unwrap_or_default();
@@ -76,14 +80,15 @@ impl Account {
         let status = row.as_ref().map_or("no row", |row| row.status.as_str());
         let code = row.as_ref().and_then(|row| row.exit_code);
         let is_of = |row: &ResultRow, phase: &str| row.phase.as_deref() == Some(phase);
+        let was_killed = world.killed_on.lock().unwrap().contains(&host) && code.is_none();
         match status {
             "succeeded" | "failed" if is_exact && code == Some(script.exit_code) && starts == 1 => {
                 self.delivered += 1;
             }
-            "failed" if row.as_ref().is_some_and(|row| is_of(row, "exec")) && code.is_none() => {
+            "failed" if row.as_ref().is_some_and(|row| is_of(row, "exec")) && was_killed => {
                 self.runner_killed += 1;
             }
-            "cancelled" => self.cancelled += 1,
+            "cancelled" if run.is_terminated => self.cancelled += 1,
             "no row" | "unreachable" | "skipped" if starts == 0 => self.never_started += 1,
             _ if world.has_spool(host, id.unwrap_or("none")) => self.waiting += 1,
             _ => self.lost.push(format!("{what}: started {starts} times, {row:?}")),

@@ -1,6 +1,6 @@
 //! What goes wrong meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rustix::process::Signal;
 
-use super::harness::{Environment, Fleet, Proxy, Running, Way};
+use super::harness::{Environment, Fleet, Invocation, Proxy, Running, Way};
 use super::random::Random;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,10 +25,14 @@ pub enum Fault {
     OperatorStopped,
     OperatorTerminated,
     LedgerLocked,
+    /// Another process attaches to the run.
+    Rival,
+    /// Another process collects what is open, while much is at work.
+    Collector,
 }
 
 impl Fault {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Reset,
         Self::Silent,
         Self::Refused,
@@ -41,6 +45,8 @@ impl Fault {
         Self::OperatorStopped,
         Self::OperatorTerminated,
         Self::LedgerLocked,
+        Self::Rival,
+        Self::Collector,
     ];
 
     pub fn name(self) -> &'static str {
@@ -57,6 +63,8 @@ impl Fault {
             Self::OperatorStopped => "operator SIGSTOP and on",
             Self::OperatorTerminated => "operator SIGTERM",
             Self::LedgerLocked => "ledger locked for a while",
+            Self::Rival => "a second operator attaches",
+            Self::Collector => "a second operator collects",
         }
     }
 }
@@ -67,6 +75,8 @@ pub struct World {
     pub fleet: Fleet,
     pub proxies: Vec<Proxy>,
     pub injected: Mutex<BTreeMap<Fault, u64>>,
+    /// Hosts whose supervisors were killed at some time.
+    pub killed_on: Mutex<BTreeSet<u8>>,
 }
 
 /// Where a host's proxy stands, beside the host.
@@ -78,14 +88,20 @@ impl World {
         self.fleet.name(PROXIES + number)
     }
 
-    /// Does something bad to a run on these hosts that is under way.
-    pub fn harm(&self, running: &mut Running, hosts: &[u8], random: &mut Random) {
+    /// Does something bad to a run on these hosts that is under way; what.
+    pub fn harm(
+        &self,
+        running: &mut Running,
+        script: &str,
+        hosts: &[u8],
+        random: &mut Random,
+    ) -> Option<Fault> {
         let fault = random.of_all(&Fault::ALL);
         let host = random.of_all(hosts);
         let proxy = &self.proxies[usize::from(host) - 1];
         let a_while = Duration::from_millis(random.between(200, 4000));
         if running.is_over() {
-            return;
+            return None;
         }
         let has_hit = match fault {
             Fault::Reset => {
@@ -126,6 +142,7 @@ impl World {
             Fault::SupervisorKilled => {
                 let supervisors = self.fleet.supervisors(host);
                 supervisors.iter().for_each(|supervisor| supervisor.signal(Signal::KILL));
+                self.killed_on.lock().unwrap().insert(host);
                 !supervisors.is_empty()
             }
             Fault::OperatorKilled => {
@@ -143,10 +160,30 @@ impl World {
                 true
             }
             Fault::LedgerLocked => self.lock_ledger(a_while),
+            Fault::Rival => {
+                let runs = self.environment.ledger().runs_by_command();
+                let run = runs.iter().find(|(_, command)| command.split(' ').any(|word| word == script));
+                run.is_some_and(|(run, _)| {
+                    self.command(["attach", run, "-o", "quiet"]).run().ignore();
+                    true
+                })
+            }
+            Fault::Collector => {
+                self.command(["collect"]).run().ignore();
+                true
+            }
         };
         if has_hit {
             *self.injected.lock().unwrap().entry(fault).or_default() += 1;
         }
+        has_hit.then_some(fault)
+    }
+
+    /// `cronium-run ARGS…` that notices a lost link quickly.
+    pub fn command<const N: usize>(&self, args: [&str; N]) -> Invocation {
+        let options = ["ServerAliveInterval=1", "ServerAliveCountMax=3"];
+        let options = options.into_iter().flat_map(|option| ["--ssh-option", option]);
+        self.environment.reaching(&self.fleet, args).args(options).limit(300)
     }
 
     /// As another process that writes for long.

@@ -14,7 +14,6 @@ mod faults;
 mod random;
 mod script;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,8 +21,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use account::{Account, Given};
-use faults::{PROXIES, World};
-use harness::{Environment, FleetPlan, Invocation, Proxy, until};
+use faults::{Fault, PROXIES, World};
+use harness::{Environment, FleetPlan, Proxy, until};
 use random::Random;
 use script::Script;
 
@@ -92,14 +91,7 @@ fn world(hosts: u8) -> World {
     let environment = Environment::new();
     // One process makes the operator's key, then many use it.
     environment.exec(&fleet, &fleet.name(PROXIES + 1)).args(["-o", "quiet", "--", "true"]).run().ignore();
-    World { environment, fleet, proxies, injected: Mutex::new(BTreeMap::new()) }
-}
-
-/// Everything that a lost link is noticed by quickly.
-fn quickly(invocation: Invocation) -> Invocation {
-    let options = ["ServerAliveInterval=1", "ServerAliveCountMax=3"];
-    let options = options.into_iter().flat_map(|option| ["--ssh-option", option]);
-    invocation.args(options).limit(300)
+    World { environment, fleet, proxies, injected: Mutex::default(), killed_on: Mutex::default() }
 }
 
 /// Gives runs to hosts, a few at a time, and does harm to most of them.
@@ -132,18 +124,19 @@ fn one(world: &World, hosts: u8, number: u64, random: &mut Random) -> Given {
     chosen.dedup();
     world.environment.write(script.name(), script.text(world.fleet.folder()));
     let targets = chosen.iter().map(|host| world.name(*host)).collect::<Vec<_>>().join(",");
-    let mut invocation = quickly(world.environment.exec(&world.fleet, &targets));
-    invocation = invocation.args(["-o", "quiet", "--reconnect", "20s"]);
+    let mut invocation = world.command(["exec", &targets, "-o", "quiet", "--reconnect", "20s"]);
     if random.percent(10) {
         invocation = invocation.arg("--detach");
     }
     let mut running = invocation.arg(script.name()).start();
-    for _ in 0..random.of_all(&[0, 1, 1, 1, 2, 3]) {
-        thread::sleep(Duration::from_millis(random.between(0, 1500)));
-        world.harm(&mut running, &chosen, random);
+    let mut is_terminated = false;
+    for _ in 0..random.of_all(&[0, 1, 1, 2, 2, 3]) {
+        thread::sleep(Duration::from_millis(random.between(0, 1000)));
+        is_terminated |=
+            world.harm(&mut running, &script.name(), &chosen, random) == Some(Fault::OperatorTerminated);
     }
     running.wait().ignore();
-    Given { script, hosts: chosen }
+    Given { script, hosts: chosen, is_terminated }
 }
 
 /// Collects until everything is settled and nothing is left; what is left all the same.
@@ -155,7 +148,7 @@ fn collect(world: &World, hosts: u8) -> Vec<String> {
         named.collect::<Vec<String>>()
     };
     for _ in 0..6 {
-        let outcome = quickly(world.environment.reaching(&world.fleet, ["collect"])).run();
+        let outcome = world.command(["collect"]).run();
         println!("soak: collect exits {}", outcome.code);
         if std::env::var_os("CRONIUM_SOAK_VERBOSE").is_some() {
             println!("{outcome:?}");
@@ -172,7 +165,7 @@ fn collect(world: &World, hosts: u8) -> Vec<String> {
     // A link that fell silent is dead for the host once the last deadline is over.
     until(130, || {
         thread::sleep(Duration::from_millis(500));
-        left().is_empty()
+        !left().iter().any(|what| what.contains("process"))
     });
     left()
 }

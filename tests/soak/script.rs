@@ -29,7 +29,7 @@ pub struct Script {
 impl Script {
     pub fn new(number: u64, random: &mut Random) -> Self {
         use Kind::{Big, Children, Long, Short, Slow};
-        let kind = random.of_all(&[Short, Short, Slow, Slow, Slow, Long, Long, Big, Children]);
+        let kind = random.of_all(&[Short, Slow, Slow, Slow, Long, Long, Big, Children]);
         let lines = match kind {
             Short => random.between(0, 20),
             Slow => random.between(5, 40),
