@@ -194,9 +194,9 @@ fn a_script_that_is_killed_keeps_its_writes() {
     assert_eq!(job.history("c/first").len(), 2);
 }
 
-/// The other end of a lost run: the writes that had come are there, and nothing claims more.
+/// The other end of a run is killed: the writes that had come are there, and nothing claims more.
 #[test]
-fn a_link_that_is_cut_keeps_the_writes_that_came() {
+fn a_runner_that_is_killed_keeps_the_writes_that_came() {
     let job = Job::new(
         "cronium setVariable c/first 1 || exit 9\nuntil [ -e \"$MEETING/cut\" ]; do sleep 0.02; done\nkill -9 $PPID",
         "exit 9",
@@ -208,9 +208,13 @@ fn a_link_that_is_cut_keeps_the_writes_that_came() {
         .start();
     assert!(harness::until(60, || environment.run(["vars", "get", "c/first"]).code == 0));
     fs::write(job.meeting.join("cut"), "").unwrap();
-    let outcome = running.wait().exits(8);
+    let outcome = running.wait().exits(3);
     let events = outcome.json_lines();
     let end = finished(&events, &job.fleet.name(BUNDLED));
-    assert_eq!(end["outcome"], "unknown", "{end:#}");
+    assert_eq!(
+        (&end["outcome"], &end["failure"]["kind"]),
+        (&json!("failed"), &json!("runner-killed")),
+        "{end:#}"
+    );
     assert_eq!(job.value("c/first"), Some(json!(1)));
 }

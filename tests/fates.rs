@@ -119,7 +119,10 @@ fn all() -> impl Iterator<Item = u8> {
 #[track_caller]
 fn exec(environment: &Environment, fleet: &Fleet, numbers: impl Iterator<Item = u8>, mode: &str) -> Outcome {
     let targets = fleet.names(numbers);
-    environment.exec(fleet, &targets).args(["-o", mode, "--reconnect", "1s", "--", SCRIPT]).run()
+    environment
+        .exec(fleet, &targets)
+        .args(["-o", mode, "--reconnect", "1s", "--lease", "1s", "--", SCRIPT])
+        .run()
 }
 
 /// The whole table in one mode; the ledger is checked on the way.
@@ -127,14 +130,13 @@ fn told(mode: &str) -> (Environment, Fleet, Outcome) {
     let (environment, fleet) = (Environment::new(), pretend());
     let outcome = exec(&environment, &fleet, all(), mode).exits(8);
     check_ledger(&environment, &fleet);
-    for number in (1..=9).chain([41]) {
-        // The lost host's stub needs a moment to see that nobody listens.
-        assert!(
-            harness::until(20, || fleet.runs(number).is_empty()),
-            "host {number}: {:?}",
-            fleet.runs(number)
-        );
+    for number in 1..=9 {
+        let runs = || fleet.runs(number);
+        assert!(harness::until(20, || runs().is_empty()), "host {number}: {:?}", runs());
     }
+    // What the lost host did is told to whoever asks for it.
+    assert!(harness::until(20, || fleet.processes(41).is_empty()), "{:#?}", fleet.processes(41));
+    assert_eq!(fleet.runs(41).len(), 1);
     (environment, fleet, outcome)
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 mod harness;
@@ -363,23 +363,16 @@ fn a_relay_of_this_machine_that_is_killed() {
             SCRIPT,
         ])
         .start();
-    let stub = || {
-        let children = format!("/proc/{0}/task/{0}/children", running.pid());
-        let of = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let children = fs::read_to_string(children).unwrap_or_default();
-        children.split_whitespace().find(|pid| of(pid).contains("/stub/")).map(|pid| pid.parse().unwrap())
-    };
-    // Its children are listed by the thread that started them.
-    let threads = || fs::read_dir(format!("/proc/{}/task", running.pid())).unwrap();
-    let any = || {
-        threads().flatten().find_map(|thread| {
+    // Children are listed by the thread that started them.
+    let child = || {
+        fs::read_dir(format!("/proc/{}/task", running.pid())).unwrap().flatten().find_map(|thread| {
             let text = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-            text.split_whitespace().next().map(|pid| pid.parse::<i32>().unwrap())
+            text.split_whitespace().next().map(|pid| pid.parse().unwrap())
         })
     };
     assert!(until(20, || running.stdout_so_far().len() > 4000));
-    let pid = stub().or_else(any).expect("the stub is a child");
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    let relay = Pid::from_raw(child().expect("the relay is a child")).unwrap();
+    kill_process(relay, Signal::KILL).unwrap();
     let before = running.stdout_so_far().len();
     assert!(until(20, || running.stdout_so_far().len() > before + 4000));
     fs::write(environment.path("place.go"), "").unwrap();

@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use super::account::Account;
 use super::attach::unasked;
 use super::job::First;
-use super::listening::{Due, STAGING, Talk, interrupted};
+use super::listening::{Due, LATE, STAGING, Stops, Talk, interrupted, overdue};
 use super::outcome::Verdict;
 use super::parting::Parting;
 use super::reconnect::Tries;
 use super::{Fleet, Reports, Stop, reached, told};
 use crate::event::{EventKind, HostResult, HostState, Outcome};
-use crate::plan::{Standing, Task};
+use crate::plan::{GRACE, Standing, Task};
 use crate::transport::{Connection, Fault, Flight, Link, Step, UnknownKey};
 
 /// How one try ended.
@@ -183,7 +183,8 @@ impl Host {
         flight: Flight,
     ) -> Result<Option<(Connection, Link, Hello)>, Fault> {
         let target = &fleet.plan.targets[self.index];
-        let mut stopped = fleet.stopped.clone();
+        let mut stopped = Stops::of(fleet);
+        let mut is_cancelled = false;
         // There are six others at most, so it never fills.
         let (steps, mut seen) = mpsc::channel(8);
         let start = fleet.transport.start(target, &flight, |step| {
@@ -197,13 +198,20 @@ impl Host {
                 biased;
                 Some(step) = seen.recv() => {
                     self.stepped(step).await;
+                    if is_cancelled && !self.delivered {
+                        return Ok(None);
+                    }
                 }
-                () = reached(&mut stopped, Stop::Cancel) => {
-                    return match self.delivered {
-                        true => Err(interrupted()),
-                        false => Ok(None),
-                    };
+                () = reached(&mut stopped.left, Stop::Leave), if self.delivered => return Err(interrupted()),
+                () = reached(&mut stopped.cancelled, Stop::Cancel), if !is_cancelled => {
+                    if !self.delivered || fleet.act().is_some() {
+                        return Ok(None);
+                    }
+                    // The script may run: the host is to hear of it.
+                    is_cancelled = true;
+                    self.cancel_by = Some(Instant::now() + GRACE + LATE);
                 }
+                () = overdue(self.cancel_by) => return Err(interrupted()),
                 session = &mut start => {
                     while let Ok(step) = seen.try_recv() {
                         self.stepped(step).await;
