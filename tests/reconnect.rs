@@ -271,3 +271,123 @@ fn a_script_that_is_left_to_itself() {
     assert!(until(10, || place.fleet.processes(1).is_empty()), "no process waits for somebody to come");
     assert_eq!(place.fleet.runs(1).len(), 1, "its result does");
 }
+
+/// Much output, files and variables, over a network that breaks all the time.
+#[test]
+fn a_network_that_breaks_all_the_time() {
+    let place = Place::new();
+    place.environment.write(
+        "job/manifest.yaml",
+        "version: v1\nname: job\ninterpreter: sh\nentrypoint: job.sh\nhelpers: {write: [\"*\"], read: [\"*\"]}\n",
+    );
+    let script = "yes 'a line of the forty megabytes' | head -c 40000000\n\
+                  for n in 1 2 3 4 5 6 7 8; do cronium setVariable key-$n $n; done\n\
+                  head -c 8000000 /dev/urandom >\"$CRONIUM_OUT/random\"\n\
+                  sha256sum <\"$CRONIUM_OUT/random\" | cut -c-64 >&2\n\
+                  cronium output '{\"all\":true}'\n";
+    place.environment.write("job/job.sh", script);
+    let mut running = place
+        .environment
+        .exec(&place.fleet, &place.fleet.name(NEAR))
+        .args(["-q", "-o", "json", "--events", "events", "job"])
+        .start();
+    let told = || fs::metadata(place.environment.path("events")).map_or(0, |file| file.len());
+    for _ in 0..12 {
+        let before = told();
+        until(20, || running.is_over() || told() > before + 1_000_000);
+        place.network.reset();
+    }
+    let outcome = running.wait().succeeds();
+    outcome.ignore();
+    let text = fs::read_to_string(place.environment.path("events")).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let host = place.fleet.name(NEAR);
+    let line = b"a line of the forty megabytes\n";
+    let stdout = bytes_of(&events, &host, "stdout");
+    assert_eq!(stdout.len(), 40_000_000);
+    assert!(stdout.chunks(line.len()).all(|chunk| line.starts_with(chunk)), "in order, and nothing twice");
+    let digest = String::from_utf8(bytes_of(&events, &host, "stderr")).unwrap();
+    assert_eq!(words(&events, "host_artifact", "digest"), [digest.trim()]);
+    let end = finished(&events, &host);
+    assert_eq!((&end["outcome"], &end["output"]), (&"succeeded".into(), &serde_json::json!({"all": true})));
+    let ledger = place.environment.ledger();
+    for n in 1..=8 {
+        assert!(ledger.variable(&format!("key-{n}")).is_some(), "key-{n}");
+    }
+    assert!(words(&events, "host_warning", "message").len() >= 3, "it broke, and often");
+    place.is_clean();
+}
+
+#[test]
+fn a_jump_host_that_is_lost() {
+    let (environment, fleet) = (Environment::new(), Fleet::start(2));
+    let network = Proxy::start(&fleet, NEAR, 1);
+    let place = Place { environment, fleet, network };
+    let jump = format!("{}:{}", place.fleet.name(NEAR), place.fleet.port());
+    let file = format!("PLACE={}", place.fleet.folder().join("place").display());
+    for how in [Proxy::reset, Proxy::silence] {
+        let running = place
+            .environment
+            .exec(&place.fleet, &place.fleet.name(2))
+            .args(["--ssh-option", "ServerAliveInterval=1", "--ssh-option", "ServerAliveCountMax=2"])
+            .args(["-J", &jump, "-o", "jsonl", "--env", &file, "--", SCRIPT])
+            .start();
+        place.more(&running);
+        how(&place.network);
+        place.more(&running);
+        fs::write(place.file("go"), "").unwrap();
+        let outcome = running.wait().succeeds();
+        let events = outcome.json_lines();
+        outcome.ignore();
+        let numbers = output(&events, &place.fleet.name(2));
+        assert!(numbers.iter().enumerate().all(|(at, number)| *number == at + 1), "{numbers:?}");
+        fs::remove_file(place.file("go")).unwrap();
+    }
+    assert_eq!(place.lines("starts"), 2);
+}
+
+/// This machine has no connection; what stands for it can be killed.
+#[test]
+fn a_relay_of_this_machine_that_is_killed() {
+    let environment = Environment::new();
+    let place = environment.path("place");
+    let running = environment
+        .command([
+            "exec",
+            "local",
+            "-o",
+            "jsonl",
+            "--env",
+            &format!("PLACE={}", place.display()),
+            "--",
+            SCRIPT,
+        ])
+        .start();
+    let stub = || {
+        let children = format!("/proc/{0}/task/{0}/children", running.pid());
+        let of = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let children = fs::read_to_string(children).unwrap_or_default();
+        children.split_whitespace().find(|pid| of(pid).contains("/stub/")).map(|pid| pid.parse().unwrap())
+    };
+    // Its children are listed by the thread that started them.
+    let threads = || fs::read_dir(format!("/proc/{}/task", running.pid())).unwrap();
+    let any = || {
+        threads().flatten().find_map(|thread| {
+            let text = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            text.split_whitespace().next().map(|pid| pid.parse::<i32>().unwrap())
+        })
+    };
+    assert!(until(20, || running.stdout_so_far().len() > 4000));
+    let pid = stub().or_else(any).expect("the stub is a child");
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    let before = running.stdout_so_far().len();
+    assert!(until(20, || running.stdout_so_far().len() > before + 4000));
+    fs::write(environment.path("place.go"), "").unwrap();
+    let outcome = running.wait().succeeds();
+    let events = outcome.json_lines();
+    outcome.ignore();
+    let numbers = output(&events, "local");
+    assert!(numbers.iter().enumerate().all(|(at, number)| *number == at + 1), "{numbers:?}");
+    let state = environment.home().join(".local/state/cronium-run/runs");
+    assert!(until(10, || fs::read_dir(&state).is_ok_and(|mut runs| runs.next().is_none())));
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cronium_wire::message::{Attach, End, FromStub, Job, RunState, ToStub};
+use cronium_wire::message::{Attach, End, FromStub, Job, Message, RunState, ToStub};
 
 mod harness;
 
@@ -119,10 +119,9 @@ fn shell(script: &str) -> (Job, Vec<u8>) {
 #[track_caller]
 fn stdout(seen: &[(u64, FromStub)], from: u64) -> String {
     let mut out = Vec::new();
-    let mut due = from;
-    for (seq, message) in seen.iter().filter(|(_, message)| message.is_numbered()) {
+    let numbered = seen.iter().filter(|(_, message)| message.is_numbered());
+    for (due, (seq, message)) in (from..).zip(numbered) {
         assert_eq!(*seq, due, "{message:?}");
-        due += 1;
         if let FromStub::Stdout(bytes) = message {
             out.extend_from_slice(bytes);
         }
@@ -288,6 +287,51 @@ fn the_newest_link_counts() {
     assert_eq!(runs(home.path()), [] as [&str; 0]);
 }
 
+/// The script runs as the same user, and may not speak for the operator all the same.
+#[test]
+fn a_script_cannot_ask_for_its_own_run() {
+    let home = tempfile::tempdir().unwrap();
+    let Job { run, host, .. } = TestKey::new(1).job(b"");
+    let frame = ToStub::Attach(Attach { run, host, from: 0, follow: true }).to_frame(0);
+    let frame: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (job, payload) = shell(&format!(
+        "cat > ask.py <<'END'
+import socket
+s = socket.socket(socket.AF_UNIX)
+s.connect('../control')
+try:
+    s.send(bytes.fromhex('{frame}'))
+    print(len(s.recv(99)))
+except OSError:
+    print('closed')
+END
+setsid python3 ask.py"
+    ));
+    let (end, out) = SpokenStub::start(home.path()).end_of(job, &payload);
+    assert_eq!((end, String::from_utf8(out).unwrap().as_str()), (End::Exited { code: 0 }, "closed\n"));
+}
+
+/// One that is slow to read has half a frame when another comes: it gets the rest, and the word.
+#[test]
+fn a_slow_link_is_told_as_well() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell("head -c 5000000 /dev/zero; sleep 1000");
+    let mut command = Command::new("sh");
+    // What it prints is read only when this is over.
+    command.args(["-c", "\"$0\" run | (sleep 2; cat)"]).arg(stub_path(Arch::here()));
+    let mut first = SpokenStub::start_with(command, home.path());
+    first.send_job(job, &payload);
+    std::thread::sleep(Duration::from_secs(1));
+    let (mut second, state) = SpokenStub::attach(home.path(), 0, true);
+    assert_eq!(state, RunState::Running);
+    let seen = first.rest();
+    assert_eq!(seen.last(), Some(&FromStub::Superseded));
+    second.send(&ToStub::Cancel);
+    let seen = second.until_finished();
+    assert_eq!(stdout(&seen, 0).len(), 5_000_000);
+    second.acknowledge();
+}
+
 #[test]
 fn a_run_that_never_came_never_will() {
     let home = tempfile::tempdir().unwrap();
@@ -311,6 +355,26 @@ fn a_run_that_never_came_never_will() {
     let other = Job { host: "other".into(), ..job };
     assert_eq!(SpokenStub::start(home.path()).end_of(other, &payload).0, End::Exited { code: 0 });
     assert!(home.path().join("began").exists());
+}
+
+/// A job that comes many times at once, over as many links: one of them starts it.
+#[test]
+fn at_most_one_start() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell("echo began >> ~/began; sleep 0.5");
+    let ends: Vec<End> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| SpokenStub::start(home.path()).end_of(job.clone(), &payload).0))
+            .collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    assert_eq!(ends.iter().filter(|end| **end == End::Exited { code: 0 }).count(), 1, "{ends:?}");
+    assert!(
+        ends.iter().all(|end| matches!(end, End::Exited { .. })
+            || matches!(end, End::Refused { phase, kind, .. } if phase == "exec" && kind == "begun")),
+        "{ends:?}"
+    );
+    assert_eq!(fs::read_to_string(home.path().join("began")).unwrap(), "began\n");
 }
 
 /// What it did before the machine was started anew, nobody knows.
@@ -529,30 +593,60 @@ fn detached() {
 }
 
 /// What a run of `true` costs, beside the script itself: `cargo test --test stub cost -- --ignored --nocapture`.
-/// `STUB` names another stub to compare with.
+/// `STUB` names another stub to compare with, whose runs come in between.
 #[test]
 #[ignore = "a measurement"]
 fn cost() {
-    let home = tempfile::tempdir().unwrap();
     let payload = Archive::new(harness::MANIFEST).file("run.sh", b"#!/bin/sh\n").finish();
-    let stub = std::env::var_os("STUB").map_or_else(|| stub_path(Arch::here()), Into::into);
-    let (mut told, mut gone) = (Vec::new(), Vec::new());
+    let mut stubs = vec![stub_path(Arch::here())];
+    stubs.extend(std::env::var_os("STUB").map(Into::into));
+    let mut times = vec![[const { Vec::new() }; 2]; stubs.len()];
+    let home = tempfile::tempdir().unwrap();
     for _ in 0..400 {
-        let begun = std::time::Instant::now();
+        for (stub, [told, gone]) in stubs.iter().zip(&mut times) {
+            let begun = Instant::now();
+            let mut spoken = SpokenStub::start_with(Command::new(stub), home.path());
+            spoken.send_job(TestKey::new(1).job(&payload), &payload);
+            spoken.until_finished();
+            told.push(begun.elapsed());
+            spoken.acknowledge();
+            gone.push(begun.elapsed());
+        }
+    }
+    for (stub, times) in stubs.iter().zip(times) {
+        for (what, mut times) in ["result", "end"].into_iter().zip(times) {
+            times.sort();
+            let [least, median, most] = [0, 200, 360].map(|at| times[at].as_secs_f64() * 1000.0);
+            println!(
+                "{}: ms to its {what}: least {least:.2}, median {median:.2}, 90 % {most:.2}",
+                stub.display()
+            );
+        }
+    }
+}
+
+/// What a script waits that prints a lot: `cargo test --test stub flood -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn flood() {
+    let stub = std::env::var_os("STUB").map_or_else(|| stub_path(Arch::here()), Into::into);
+    for most in [64 << 20, 4 << 30] {
+        let home = tempfile::tempdir().unwrap();
+        let (job, payload) = shell("head -c 1073741824 /dev/zero");
+        let begun = Instant::now();
         let mut spoken = SpokenStub::start_with(Command::new(&stub), home.path());
-        spoken.send_job(TestKey::new(1).job(&payload), &payload);
-        spoken.until_finished();
-        told.push(begun.elapsed().as_secs_f64() * 1000.0);
+        spoken.send_job(Job { max_output: most, ..job }, &payload);
+        let mut bytes = 0;
+        loop {
+            match spoken.next() {
+                FromStub::Stdout(piece) => bytes += piece.len() as u64,
+                FromStub::Cut { bytes: cut, .. } => bytes += cut,
+                FromStub::Finished(_) => break,
+                _ => {}
+            }
+        }
+        assert_eq!(bytes, 1 << 30);
+        println!("1 GiB, {most} kept: {:.2} s", begun.elapsed().as_secs_f64());
         spoken.acknowledge();
-        gone.push(begun.elapsed().as_secs_f64() * 1000.0);
     }
-    for (what, mut times) in [("its result", told), ("its end", gone)] {
-        times.sort_by(f64::total_cmp);
-        println!("ms to {what}: least {:.2}, median {:.2}, 90 % {:.2}", times[0], times[200], times[360]);
-    }
-    // proc(5): user and system time of children that were waited for, in ticks of 10 ms.
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat[stat.rfind(')').unwrap()..].split_ascii_whitespace().collect();
-    let ticks: f64 = fields[14].parse::<f64>().unwrap() + fields[15].parse::<f64>().unwrap();
-    println!("ms of CPU per run: {:.2}", ticks * 10.0 / 400.0);
 }

@@ -8,12 +8,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::cgroup::Cgroup;
+use crate::run_folder::is_ours_among_others;
 
 /// The file's name.
 pub const ABOUT: &str = "about";
 
 /// `{"run", "host", "node", "at"}`: the run, its host's name at the operator, the machine's own name,
-/// when this was written, in s since 1970, and the script's control group; `"state"`, where it is not that of a run that lives.
+/// when this was written, in s since 1970; where there are such, `"group"`, the script's control group,
+/// and `"sockets"`, a folder elsewhere; `"state"`, where it is not that of a run that lives.
 pub struct About(Value);
 
 /// What became of it.
@@ -68,6 +70,17 @@ impl About {
 
     pub fn host(&self) -> &str {
         self.text("host")
+    }
+
+    /// A folder elsewhere that holds the run's sockets.
+    pub fn with_sockets(mut self, folder: &Path) -> Self {
+        self.0["sockets"] = folder.to_string_lossy().into();
+        self
+    }
+
+    pub fn sockets(&self) -> Option<&Path> {
+        let path = Path::new(self.0["sockets"].as_str()?);
+        is_ours_among_others(path).then_some(path)
     }
 
     /// The script's control group.

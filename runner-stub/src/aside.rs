@@ -8,15 +8,19 @@ use crate::session::spawn;
 pub struct Aside<T>(Arc<(Mutex<Option<T>>, Condvar)>);
 
 impl<T: Send + 'static> Aside<T> {
-    /// In a thread of its own; never done where there can be none.
+    /// In a thread of its own; at once where there can be none.
     pub fn start(work: impl FnOnce() -> T + Send + 'static) -> Self {
         let shared = Arc::new((Mutex::new(None), Condvar::new()));
         let done = Arc::clone(&shared);
-        let _ = spawn(move || {
+        let work = Arc::new(Mutex::new(Some(move || {
             let result = work();
             *done.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             done.1.notify_all();
-        });
+        })));
+        let taken = Arc::clone(&work);
+        if spawn(move || run(&taken)).is_err() {
+            run(&work);
+        }
         Self(shared)
     }
 
@@ -26,5 +30,12 @@ impl<T: Send + 'static> Aside<T> {
         let result = result.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = done.wait_timeout_while(result, within, |result| result.is_none());
         waited.unwrap_or_else(PoisonError::into_inner).0.take()
+    }
+}
+
+fn run(work: &Mutex<Option<impl FnOnce()>>) {
+    let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(work) = work {
+        work();
     }
 }

@@ -120,7 +120,7 @@ impl Session {
 
     /// In the place of a supervisor that is dead.
     fn stand_in(&mut self, path: &Path, about: About, lease: File, attach: &Attach) -> Result<Tried, Lost> {
-        let Some(mut spool) = settle(path)? else {
+        let Some(mut spool) = settle(path, &about)? else {
             about.with(State::Barred).write(path)?;
             return self.answer(RunState::Barred);
         };
@@ -148,7 +148,7 @@ fn barred(attach: &Attach) -> RunState {
 /// Whether the host has booted since the run was made: what it knew of it then may be lost. Clocks may
 /// differ a little.
 fn is_older_than_us(run: &str) -> bool {
-    const SKEW_MS: u64 = 10 * 60 * 1000;
+    const SKEW_MS: u64 = 2 * 60 * 1000;
     // SAFETY: filled before it is read.
     let up = unsafe {
         let mut up: libc::timespec = std::mem::zeroed();
@@ -169,7 +169,10 @@ fn made_at(run: &str) -> u64 {
 
 /// Brings what a dead supervisor left to an end; the caller holds its lease. `None` where no script
 /// was started.
-pub fn settle(folder: &Path) -> io::Result<Option<Spool>> {
+pub fn settle(folder: &Path, about: &About) -> io::Result<Option<Spool>> {
+    let _ = about.sockets().map(run_folder::remove_all);
+    // Dropped, it is removed.
+    drop(about.group().inspect(Cgroup::kill));
     let spool = folder.join(SPOOL);
     if !spool.exists() {
         run_folder::clear(folder)?;
@@ -177,9 +180,6 @@ pub fn settle(folder: &Path) -> io::Result<Option<Spool>> {
     }
     let uplink = Uplink::new(Spool::open(&spool)?);
     if !uplink.is_over() {
-        // Which also removes it.
-        let group = About::read(folder).and_then(|about| about.group());
-        drop(group.inspect(Cgroup::kill));
         process_tree::end_of(&folder.join(WORK));
         kept::settle(folder, &uplink);
         let _ = uplink.send(&FromStub::Finished(finished(End::RunnerKilled)));

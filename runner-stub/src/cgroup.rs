@@ -35,6 +35,12 @@ impl Cgroup {
         (is_ours && MOUNTS.iter().any(|mount| path.starts_with(mount))).then_some(Self(path))
     }
 
+    /// Removes it where the value itself is out of reach.
+    pub fn removal(&self) -> impl FnOnce() + Send + 'static {
+        let path = self.0.clone();
+        move || drop(Self(path))
+    }
+
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -113,3 +113,80 @@ pub fn settle(folder: &Path, uplink: &Uplink) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cronium_wire::frame::Decoder;
+    use cronium_wire::message::Message;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::run_folder::{private, random_word};
+    use crate::spool::Spool;
+
+    /// What is told: bytes, and how many are missing between them.
+    fn told(uplink: Uplink) -> (Vec<u8>, Vec<(usize, u64)>) {
+        let (mut bytes, mut cuts) = (Vec::new(), Vec::new());
+        let spool = uplink.into_spool();
+        let mut decoder = Decoder::default();
+        let mut at = 0;
+        while at < spool.end() {
+            let piece = spool.piece(at).read().unwrap();
+            at += piece.len() as u64;
+            decoder.push(&piece);
+        }
+        while let Some(frame) = decoder.next().unwrap() {
+            match FromStub::decode(frame).unwrap() {
+                FromStub::Stdout(piece) => bytes.extend(piece),
+                FromStub::Cut { stderr: false, bytes: missing } => cuts.push((bytes.len(), missing)),
+                other => panic!("{other:?}"),
+            }
+        }
+        (bytes, cuts)
+    }
+
+    proptest! {
+        /// Head, gap and tail are the stream, to the byte.
+        #[test]
+        fn head_gap_and_tail(pieces in prop::collection::vec(1usize..50, 0..20), most in 0u64..300) {
+            let folder = std::env::temp_dir().join(random_word().unwrap());
+            private(&folder).unwrap();
+            let uplink = Uplink::new(Spool::default());
+            let mut kept = Kept::new(false, most, &folder, uplink.clone());
+            let all: Vec<u8> = (0..pieces.iter().sum::<usize>()).map(|number| number as u8).collect();
+            let mut rest = &all[..];
+            for piece in pieces {
+                let (piece, behind) = rest.split_at(piece);
+                kept.take(piece);
+                rest = behind;
+            }
+            kept.finish();
+            let (bytes, cuts) = told(uplink);
+            let (total, tail) = (all.len() as u64, most / 2);
+            let head = most - tail;
+            if total <= most {
+                prop_assert_eq!((bytes, cuts), (all, vec![]));
+            } else {
+                let (head, tail) = (head as usize, tail as usize);
+                prop_assert_eq!(bytes, [&all[..head], &all[all.len() - tail..]].concat());
+                prop_assert_eq!(cuts, vec![(head, total - most)]);
+            }
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
+    }
+
+    /// Neither disk nor memory has room: all that is missing is counted.
+    #[test]
+    fn without_room() {
+        let uplink = Uplink::new(Spool::default());
+        let mut kept = Kept::new(false, 64 << 20, "/nowhere".as_ref(), uplink.clone());
+        for _ in 0..(40 << 20) / CHUNK {
+            kept.take(&[7; CHUNK]);
+        }
+        kept.finish();
+        let (bytes, cuts) = told(uplink);
+        let missing: u64 = cuts.iter().map(|(_, missing)| missing).sum();
+        assert_eq!(bytes.len() as u64 + missing, 40 << 20);
+        assert!(bytes.len() > (7 << 20) && bytes.len() <= (8 << 20), "{}", bytes.len());
+    }
+}

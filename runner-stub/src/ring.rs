@@ -85,3 +85,35 @@ impl Ring {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::run_folder::random_word;
+
+    proptest! {
+        /// However the bytes come, the last ones are left, also for whoever opens the file later.
+        #[test]
+        fn the_last_bytes_are_left(pieces in prop::collection::vec(0usize..50, 0..20), size in 1u64..60) {
+            let path = std::env::temp_dir().join(random_word().unwrap());
+            let mut ring = Ring::create(&path, size).unwrap();
+            let all: Vec<u8> = (0..pieces.iter().sum::<usize>()).map(|number| number as u8).collect();
+            let mut rest = &all[..];
+            for piece in pieces {
+                let (piece, behind) = rest.split_at(piece);
+                prop_assert_eq!(ring.push(piece), piece.len() as u64);
+                rest = behind;
+            }
+            for ring in [&ring, &Ring::open(&path).unwrap()] {
+                let mut left = Vec::new();
+                ring.read(|piece| left.extend_from_slice(piece)).unwrap();
+                prop_assert_eq!(ring.overwritten() as usize + left.len(), all.len());
+                prop_assert_eq!(left.len() as u64, ring.held());
+                prop_assert_eq!(&left[..], &all[ring.overwritten() as usize..]);
+            }
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+}

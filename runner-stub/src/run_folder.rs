@@ -8,6 +8,7 @@
 //! | `control` | a socket: whoever asks for the run is told of it there ([`crate::serve`]) | the end |
 //! | `spool` | what the run tells ([`crate::spool`]); made when the script starts | the end |
 //! | `work`, `out`, `tmp`, `bin` | the script's | the script's end |
+//! | `stdout.tail`, `stderr.tail` | the last bytes of long output ([`crate::ring`]) | the script's end |
 //! | `helper.sock`, `tunnel` | the sockets of its helpers | the script's end |
 //!
 //! A folder is made as `.<run-id>.<word>` and gets its name when it has its lease. That is the gate:
@@ -61,8 +62,8 @@ const KEPT: [&str; 4] = [LEASE, CONTROL, SPOOL, ABOUT];
 /// Removed when dropped, with everything in it, unless a script was started in it.
 pub struct RunFolder {
     path: PathBuf,
-    /// Where sockets lie: `path`, or a folder of our own where that is too long for a socket.
-    sockets: PathBuf,
+    /// A folder for sockets, where `path` is too long for one.
+    sockets: Option<PathBuf>,
     lease: Option<File>,
     stays: bool,
 }
@@ -81,16 +82,19 @@ fn names(run: &str, host: &str) -> [String; 2] {
 pub fn find(run: &str, host: &str) -> Option<(PathBuf, About)> {
     let named = names(run, host).map(|name| runs().join(name));
     let unnamed = SHARED.iter().flat_map(|dir| fs::read_dir(dir).into_iter().flatten().flatten());
-    let ours = rustix::process::getuid().as_raw();
-    let unnamed = unnamed.map(|entry| entry.path()).filter(|path| {
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        // Others may put there what they like.
-        name.starts_with(b"cronium-run.") && path.symlink_metadata().is_ok_and(|meta| meta.uid() == ours)
-    });
+    let unnamed = unnamed.map(|entry| entry.path()).filter(|path| is_ours_among_others(path));
     named.into_iter().chain(unnamed).find_map(|path| {
         let about = About::read(&path).filter(|about| about.is_of(run, host))?;
         Some((path, about))
     })
+}
+
+/// Whether it is a folder of ours where others may put what they like.
+pub fn is_ours_among_others(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let ours = rustix::process::getuid().as_raw();
+    name.starts_with(b"cronium-run.")
+        && path.symlink_metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == ours)
 }
 
 /// Takes the name of a run that never came here, so that it starts nothing when it does. Whether that
@@ -110,7 +114,7 @@ fn draft(run: &str) -> io::Result<PathBuf> {
 
 /// Gives a folder the run's name, in one step and only where nobody has it.
 fn place(draft: &Path, run: &str, host: &str) -> io::Result<PathBuf> {
-    let [name, other] = names(run, host).map(|name| runs().join(name));
+    let [name, other] = names(run, host).map(|name| draft.with_file_name(name));
     match fs::rename(draft, &name) {
         Err(_) if About::read(&name).is_some_and(|about| about.host() != host) => {
             fs::rename(draft, &other).map(|()| other)
@@ -129,8 +133,7 @@ pub fn xdg(variable: &str, under_home: &str) -> PathBuf {
 
 impl RunFolder {
     /// With the listener of its control socket.
-    pub fn create(about: &About) -> Result<(Self, UnixListener), Refusal> {
-        let (run, host) = (about.run(), about.host());
+    pub fn create(run: &str, host: &str, mut about: About) -> Result<(Self, UnixListener), Refusal> {
         // A host whose home is read-only or missing runs jobs all the same.
         let elsewhere = || SHARED.iter().find_map(|dir| make_own(Path::new(dir)).ok());
         let (path, has_name) = match draft(run) {
@@ -142,7 +145,15 @@ impl RunFolder {
         };
         // From here on the folder goes away with the value, whatever fails.
         let mut folder = Self::at(path);
-        let filled = folder.fill(about);
+        let longest = folder.path.as_os_str().len() - usize::from(has_name);
+        if longest > SOCKET_DIR_MAX {
+            let made = make_own(Path::new("/tmp"));
+            let made =
+                made.map_err(|error| Refusal::folder("make a folder in", Path::new("/tmp"), &error))?;
+            about = about.with_sockets(&made);
+            folder.sockets = Some(made);
+        }
+        let filled = folder.fill(&about);
         let listener = filled.map_err(|error| Refusal::folder("fill", &folder.path, &error))?;
         if has_name {
             folder.path = place(&folder.path, run, host).map_err(|error| match error.kind() {
@@ -152,19 +163,13 @@ impl RunFolder {
                 }
                 _ => Refusal::folder("name", &folder.path, &error),
             })?;
-            folder.sockets = folder.path.clone();
-        }
-        if folder.path.as_os_str().len() > SOCKET_DIR_MAX {
-            let made = make_own(Path::new("/tmp"));
-            folder.sockets =
-                made.map_err(|error| Refusal::folder("make a folder in", Path::new("/tmp"), &error))?;
         }
         Ok((folder, listener))
     }
 
     /// One that is there already.
     pub fn at(path: PathBuf) -> Self {
-        Self { sockets: path.clone(), path, lease: None, stays: false }
+        Self { sockets: None, path, lease: None, stays: false }
     }
 
     fn fill(&mut self, about: &About) -> io::Result<UnixListener> {
@@ -219,7 +224,7 @@ impl RunFolder {
 
     /// The socket that leads to the operator.
     pub fn tunnel_socket(&self) -> PathBuf {
-        self.sockets.join("tunnel")
+        self.sockets.as_ref().unwrap_or(&self.path).join("tunnel")
     }
 
     pub fn path(&self) -> &Path {
@@ -237,33 +242,38 @@ impl RunFolder {
 
     /// Removes what was the script's.
     pub fn clear(&self) -> io::Result<()> {
-        if self.sockets != self.path {
-            remove_all(&self.sockets)?;
-        }
+        self.sockets.as_deref().map_or(Ok(()), remove_all)?;
         clear(&self.path)
     }
 
+    /// Where it lies, if that is a folder that others can write to.
+    pub fn shared_place(&self) -> Option<&'static str> {
+        let place = self.path.parent();
+        SHARED.into_iter().find(|dir| place == Some(Path::new(dir)))
+    }
+
     /// Notes that the result waits to be fetched.
-    pub fn is_over(&self) {
+    pub fn note_over(&self) {
         let _ = About::read(&self.path).map(|about| about.with(State::Over).write(&self.path));
     }
 
     /// Removes what is left, under another name: one of the run's own is there as a whole or not.
     pub fn forget(&self) {
-        let draft = random_word().map(|word| self.path.with_extension(word));
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let draft = random_word().map(|word| self.path.with_file_name(format!(".{name}.{word}")));
         let gone = draft.and_then(|draft| fs::rename(&self.path, &draft).map(|()| draft));
         let _ = remove_all(gone.as_ref().unwrap_or(&self.path));
     }
 
     pub fn remove(&self) -> io::Result<()> {
-        remove_both(&self.sockets, &self.path)
+        remove_both(self.sockets.as_deref(), &self.path)
     }
 
     /// Removes it where the value itself is out of reach.
     pub fn removal(&self) -> impl FnOnce() + Send + 'static {
         let (sockets, path) = (self.sockets.clone(), self.path.clone());
         move || {
-            let _ = remove_both(&sockets, &path);
+            let _ = remove_both(sockets.as_deref(), &path);
         }
     }
 }
@@ -297,10 +307,8 @@ pub fn clear(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn remove_both(sockets: &Path, path: &Path) -> io::Result<()> {
-    if sockets != path {
-        remove_all(sockets)?;
-    }
+fn remove_both(sockets: Option<&Path>, path: &Path) -> io::Result<()> {
+    sockets.map_or(Ok(()), remove_all)?;
     remove_all(path)
 }
 
@@ -350,4 +358,85 @@ pub fn random_word() -> io::Result<String> {
     let mut random = [0u8; 8];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
     Ok(cronium_wire::digest::hex(&random))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// A folder of drafts.
+    struct Runs(PathBuf);
+
+    impl Runs {
+        fn new() -> Self {
+            let path = std::env::temp_dir().join(random_word().unwrap());
+            private(&path).unwrap();
+            Self(path)
+        }
+
+        /// What placing a new draft comes to: the name it got.
+        fn place(&self, host: &str, state: State) -> Option<String> {
+            let draft = self.0.join(format!(".R.{}", random_word().unwrap()));
+            private(&draft).unwrap();
+            About::new("R", host, None).with(state).create(&draft).unwrap();
+            match place(&draft, "R", host) {
+                Ok(path) => Some(path.file_name().unwrap().to_str().unwrap().to_owned()),
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::DirectoryNotEmpty);
+                    fs::remove_dir_all(&draft).unwrap();
+                    None
+                }
+            }
+        }
+    }
+
+    impl Drop for Runs {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_name_is_had_once() {
+        let [name, other] = names("R", "web2");
+        let table: [(&str, State, &str, Option<&str>); 6] = [
+            ("the first", State::Open, "web1", Some(&name)),
+            ("the same again", State::Open, "web1", None),
+            ("another host that shares the home", State::Open, "web2", Some(&other)),
+            ("that one again", State::Open, "web2", None),
+            ("the word that it never began", State::Barred, "web1", None),
+            ("of the other", State::Barred, "web2", None),
+        ];
+        let runs = Runs::new();
+        for (what, state, host, want) in table {
+            assert_eq!(runs.place(host, state).as_deref(), want, "{what}");
+        }
+        let barred = Runs::new();
+        assert!(barred.place("web1", State::Barred).is_some());
+        assert_eq!(barred.place("web1", State::Open), None, "a job that comes too late");
+    }
+
+    #[test]
+    fn of_many_at_once_one_begins() {
+        for _ in 0..50 {
+            let runs = Runs::new();
+            let won: Vec<(usize, String)> = thread::scope(|scope| {
+                let tries: Vec<_> = (0..12)
+                    .map(|at| {
+                        let runs = &runs;
+                        let state = if at % 4 == 0 { State::Barred } else { State::Open };
+                        scope.spawn(move || Some((at % 3, runs.place(["a", "b", "c"][at % 3], state)?)))
+                    })
+                    .collect();
+                tries.into_iter().filter_map(|tried| tried.join().unwrap()).collect()
+            });
+            // Each host at most once; one of them has the plain name.
+            let mut hosts: Vec<usize> = won.iter().map(|(host, _)| *host).collect();
+            hosts.sort();
+            assert_eq!(hosts, [0, 1, 2], "{won:?}");
+            assert_eq!(won.iter().filter(|(_, name)| name == "R").count(), 1, "{won:?}");
+        }
+    }
 }

@@ -23,11 +23,14 @@ use cronium_wire::message::{Attach, FromStub, Message, RunState, ToStub};
 use crate::downlink::Downlink;
 use crate::events::{Event, Events};
 use crate::helper_call::socket::is_ours;
+use crate::process_tree;
 use crate::session::spawn;
 use crate::uplink::Uplink;
 
 /// The longest time in which a link takes nothing, or the operator does not acknowledge what it has.
 const ACK_WITHIN: Duration = Duration::from_secs(120);
+/// A result that is acknowledged sooner costs its host no write to the disk.
+const SYNC_AFTER: Duration = Duration::from_millis(500);
 /// Who comes to the control socket says at once what it wants.
 const ATTACH_WITHIN: Duration = Duration::from_secs(10);
 /// Between two looks at whether the disk has room again.
@@ -48,7 +51,7 @@ pub fn admit(listener: UnixListener, uplink: Uplink, events: Events) -> io::Resu
     spawn(move || {
         for stream in listener.incoming() {
             match stream {
-                Ok(stream) if is_ours(&stream) => {
+                Ok(stream) if is_ours(&stream) && !is_of_script(&stream) => {
                     let (uplink, events) = (uplink.clone(), events.clone());
                     // Where there is no thread for it, the stream is closed.
                     let _ = spawn(move || drop(converse(stream, &uplink, &events)));
@@ -58,6 +61,11 @@ pub fn admit(listener: UnixListener, uplink: Uplink, events: Events) -> io::Resu
             }
         }
     })
+}
+
+/// Whoever descends from us is the script's: it may not speak for the operator.
+fn is_of_script(stream: &UnixStream) -> bool {
+    rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| process_tree::is_below_us(peer.pid))
 }
 
 fn converse(stream: UnixStream, uplink: &Uplink, events: &Events) -> io::Result<()> {
@@ -82,23 +90,42 @@ fn is_told(attach: &Attach, state: RunState) -> bool {
     attach.follow || state == RunState::Ended
 }
 
-/// Waits until the operator has acknowledged all there is of a run that is over. Whether it has;
-/// otherwise it is to be had later.
-pub fn until_acknowledged(events: &Events, uplink: &Uplink) -> bool {
-    let mut progress = 0;
+/// How the conversation about a run that is over ends.
+pub enum Parted {
+    /// The operator has recorded all there is.
+    Acknowledged,
+    /// There is no link, and all there is stands on the disk.
+    Gone,
+    /// It takes nothing, or does not acknowledge what it took.
+    Silent,
+}
+
+/// Waits until the operator has acknowledged all there is of a run that is over, or is gone.
+pub fn until_acknowledged(events: &Events, uplink: &Uplink) -> Parted {
+    let (mut progress, mut is_synced) = (0, false);
     loop {
         let is_linked = uplink.is_linked();
-        // What was said before the link was lost still counts.
-        match events.next(if is_linked { ACK_WITHIN } else { Duration::ZERO }) {
+        let within = match (is_linked, is_synced) {
+            (true, true) => ACK_WITHIN,
+            (true, false) => SYNC_AFTER,
+            // What was said before the link was lost still counts.
+            (false, _) => Duration::ZERO,
+        };
+        match events.next(within) {
             Some(Event::Down(number, ToStub::Ack)) if uplink.is_newest(number) && uplink.is_told() => {
-                return true;
+                return Parted::Acknowledged;
             }
             Some(Event::Gone(number)) => _ = uplink.lose(number),
             Some(_) => {}
             None if is_linked && uplink.progress() != progress => progress = uplink.progress(),
+            None if is_linked && !is_synced => {
+                uplink.sync();
+                is_synced = true;
+            }
             // Where the disk has no room for all of it, we stay: it is here alone.
             None if !uplink.sync() => thread::sleep(ROOM_PAUSE),
-            None => return false,
+            None if is_linked => return Parted::Silent,
+            None => return Parted::Gone,
         }
     }
 }

@@ -164,7 +164,7 @@ impl Session {
         };
         self.uplink.send(&FromStub::Finished(finished))?;
         self.uplink.finish();
-        Aside::start(stale::collect).wait(COLLECT_MORE);
+        Aside::start(|| stale::collect(None)).wait(COLLECT_MORE);
         Ok(())
     }
 
@@ -198,8 +198,11 @@ impl Session {
         let pinned = trust::verify(job, &mut payload)?;
         let group = Cgroup::make();
         let about = About::new(&job.run, &job.host, group.as_ref().map(Cgroup::path));
-        let (mut folder, control) = RunFolder::create(&about)?;
+        let (mut folder, control) = RunFolder::create(&job.run, &job.host, about)?;
         self.watch.leaves(folder.removal());
+        if let Some(group) = &group {
+            self.watch.leaves(group.removal());
+        }
         let tunnel = Arc::new(Tunnel::new(job, self.uplink.clone(), folder.tunnel_socket()));
         if let Some(message) = stale::warning() {
             self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;
@@ -288,13 +291,28 @@ impl Session {
     /// The run is over: it is there until the operator has all of it. Meanwhile we look after what
     /// others left.
     pub(crate) fn until_acknowledged(&self, folder: &RunFolder) {
-        let collecting = Aside::start(stale::collect);
-        let is_acknowledged = serve::until_acknowledged(&self.events, &self.uplink);
-        match is_acknowledged {
-            true => folder.forget(),
-            false => folder.is_over(),
+        let place = folder.shared_place();
+        let mut collecting = Some(Aside::start(move || stale::collect(place)));
+        let mut collected = |within| collecting.take().map(|collecting| collecting.wait(within));
+        loop {
+            match serve::until_acknowledged(&self.events, &self.uplink) {
+                serve::Parted::Acknowledged => {
+                    folder.forget();
+                    collected(COLLECT_MORE);
+                    return;
+                }
+                // Whoever takes nothing is no more than nobody.
+                serve::Parted::Silent => return folder.note_over(),
+                serve::Parted::Gone => {
+                    folder.note_over();
+                    collected(COLLECT_WITHIN);
+                    // Somebody may have come meanwhile.
+                    if self.uplink.retire() {
+                        return;
+                    }
+                }
+            }
         }
-        collecting.wait(if is_acknowledged { COLLECT_MORE } else { COLLECT_WITHIN });
     }
 
     /// The run's input as JSON; empty where there is none.

@@ -244,3 +244,146 @@ fn whole(bytes: &[u8], most: usize) -> usize {
     }
     count
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use cronium_wire::frame::Decoder;
+    use cronium_wire::message::End;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::run_folder::random_word;
+    use crate::session::finished;
+
+    /// Removed in the end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new() -> Self {
+            Self(std::env::temp_dir().join(random_word().unwrap()))
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    fn out(length: usize) -> FromStub {
+        FromStub::Stdout(vec![7; length])
+    }
+
+    /// Numbers and lengths of bodies from the frame `from` on, as a link is given them.
+    fn frames(spool: &Spool, from: u64) -> Vec<(u64, usize)> {
+        let (mut at, mut decoder, mut seen) = (spool.seek(from), Decoder::default(), Vec::new());
+        while at < spool.end() {
+            let piece = spool.piece(at).read().unwrap();
+            assert!(!piece.is_empty());
+            at += piece.len() as u64;
+            decoder.push(&piece);
+            while let Some(frame) = decoder.next().unwrap() {
+                seen.push((frame.seq, frame.body.len()));
+            }
+            assert!(!decoder.is_mid_frame(), "pieces are whole frames");
+        }
+        seen
+    }
+
+    proptest! {
+        /// From any frame on, by whoever writes it and by whoever opens it later, on disk or in memory.
+        #[test]
+        fn goes_on_from_any_frame(
+            lengths in prop::collection::vec(0usize..70_000, 0..12),
+            on_disk in any::<bool>(),
+            from in 0u64..14,
+        ) {
+            let path = Scratch::new();
+            let mut spool = Spool::default();
+            if on_disk {
+                spool.create(&path.0).unwrap();
+            }
+            for length in &lengths {
+                spool.append(&[out(*length)]).unwrap();
+            }
+            let all: Vec<(u64, usize)> = (0..).zip(lengths.iter().copied()).collect();
+            let want: Vec<_> = all.iter().copied().filter(|(seq, _)| *seq >= from).collect();
+            prop_assert_eq!(frames(&spool, from), want.clone());
+            if on_disk {
+                prop_assert_eq!(frames(&Spool::open(&path.0).unwrap(), from), want);
+            }
+        }
+
+        /// Whatever a killed supervisor left of its last frame is cut off, and the next one has its number.
+        #[test]
+        fn a_torn_frame_is_cut_off(lengths in prop::collection::vec(0usize..300, 1..6), keep in any::<prop::sample::Index>()) {
+            let path = Scratch::new();
+            let mut spool = Spool::default();
+            spool.create(&path.0).unwrap();
+            let mut ends = vec![0];
+            for length in &lengths {
+                spool.append(&[out(*length)]).unwrap();
+                ends.push(spool.end());
+            }
+            let cut = keep.index(spool.end() as usize + 1) as u64;
+            File::options().write(true).open(&path.0).unwrap().set_len(cut).unwrap();
+            let whole = ends.iter().filter(|end| **end <= cut).count() - 1;
+            let mut spool = Spool::open(&path.0).unwrap();
+            prop_assert_eq!((spool.end(), spool.is_over()), (ends[whole], false));
+            spool.append(&[FromStub::Finished(finished(End::RunnerKilled))]).unwrap();
+            let seen = frames(&Spool::open(&path.0).unwrap(), 0);
+            prop_assert_eq!(seen.len(), whole + 1);
+            prop_assert_eq!(seen[whole].0, whole as u64);
+        }
+    }
+
+    #[test]
+    fn the_end_is_where_the_operator_waits_for_it() {
+        let end = FromStub::Finished(finished(End::RunnerKilled));
+        let length = end.encode().1.len();
+        for (from, want) in [(0, 1), (1, 1), (2, 2), (9, 9)] {
+            let path = Scratch::new();
+            let mut spool = Spool::default();
+            spool.create(&path.0).unwrap();
+            spool.append(&[out(5)]).unwrap();
+            spool.append(std::slice::from_ref(&end)).unwrap();
+            drop(spool);
+            let mut spool = Spool::open(&path.0).unwrap();
+            spool.finish_at(from);
+            assert_eq!(frames(&spool, from).last(), Some(&(want, length)), "{from}");
+            assert_eq!(frames(&Spool::open(&path.0).unwrap(), 1), [(want, length)], "{from}");
+        }
+    }
+
+    /// What must be kept is, however little room there is; all of a unit or nothing.
+    #[test]
+    fn without_a_disk_there_is_an_end() {
+        let mut spool = Spool::default();
+        let taken = (0..).take_while(|_| spool.append(&[out(60_000)]).is_ok()).count();
+        assert_eq!(taken, MAX_BEHIND / 60_013);
+        let before = spool.end();
+        assert!(spool.append(&[FromStub::Cut { stderr: false, bytes: 1 }, out(60_000)]).is_err());
+        assert_eq!(spool.end(), before);
+        assert!(spool.append(&[FromStub::Cut { stderr: false, bytes: 1 }]).is_ok());
+        assert!(!spool.is_over() && spool.append(&[FromStub::Finished(finished(End::Cancelled))]).is_ok());
+        assert!(spool.is_over());
+    }
+
+    /// What stood in memory goes to the disk when that has room, in order.
+    #[test]
+    fn room_again() {
+        let path = Scratch::new();
+        let mut spool = Spool::default();
+        for length in [1, 2, 3] {
+            spool.append(&[out(length)]).unwrap();
+        }
+        spool.create(&path.0).unwrap();
+        spool.append(&[out(4)]).unwrap();
+        let want = [(0, 1), (1, 2), (2, 3), (3, 4)];
+        assert_eq!(frames(&spool, 0), want);
+        assert!(spool.behind.is_empty());
+        assert_eq!(frames(&Spool::open(&path.0).unwrap(), 0), want);
+    }
+}

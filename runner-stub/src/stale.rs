@@ -16,7 +16,7 @@ use crate::about::{About, State};
 use crate::attach;
 use crate::identity;
 use crate::payload::{self, Cache};
-use crate::run_folder::{CONTROL, LEASE, SPOOL, remove_all, runs, xdg};
+use crate::run_folder::{CONTROL, LEASE, SHARED, SPOOL, is_ours_among_others, remove_all, runs, xdg};
 
 /// Nothing younger is touched where it may be just on its way to its lease or its name.
 const AGE: Duration = Duration::from_secs(3600);
@@ -31,9 +31,12 @@ const DROPPED: &str = ".dropped";
 /// Bytes of that.
 const DROPPED_MOST: u64 = 4096;
 
-/// Goes over all that lies here.
-pub fn collect() {
+/// Goes over all that lies here; with the shared folder that we had to make do with.
+pub fn collect(shared: Option<&str>) {
     remove_runs(&runs(), KEEP, MOST);
+    if let Some(shared) = shared {
+        remove_runs(Path::new(shared), KEEP, MOST);
+    }
     remove_parts(&Cache::dir());
     let stubs = xdg("XDG_CACHE_HOME", ".cache").join("stub");
     remove_parts(&stubs);
@@ -64,10 +67,12 @@ struct Waiting {
 
 fn remove_runs(runs: &Path, keep: Duration, most: u64) {
     let mut waiting: Vec<Waiting> = Vec::new();
+    let is_shared = SHARED.iter().any(|dir| runs == Path::new(dir));
     for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
         let path = entry.path();
         if entry.file_type().is_ok_and(|kind| kind.is_dir())
-            && let Some(found) = look_after(&path)
+            && (!is_shared || is_ours_among_others(&path))
+            && let Some(found) = look_after(&path, is_shared)
         {
             // The youngest first.
             waiting.insert(waiting.partition_point(|other| other.age <= found.age), found);
@@ -77,16 +82,17 @@ fn remove_runs(runs: &Path, keep: Duration, most: u64) {
     for Waiting { age, size, path } in waiting {
         sum = sum.saturating_add(size);
         if age > keep || sum > most {
-            drop_result(&path);
+            drop_result(&path, !is_shared);
         }
     }
 }
 
 /// Does for one folder what is due. One that waits to be fetched is told.
-fn look_after(path: &Path) -> Option<Waiting> {
+fn look_after(path: &Path, is_shared: bool) -> Option<Waiting> {
     let Some(about) = About::read(path) else {
-        // On its way to its name, or on its way out, unless that was long ago.
-        if path.symlink_metadata().is_ok_and(|meta| is_old(&meta)) {
+        // On its way to its name, or on its way out, unless that was long ago. Elsewhere it is none of a
+        // run: one for sockets, or for a program.
+        if !is_shared && path.symlink_metadata().is_ok_and(|meta| is_old(&meta)) {
             remove_ended(path);
         }
         return None;
@@ -110,7 +116,7 @@ fn look_after(path: &Path) -> Option<Waiting> {
                 return None;
             }
             let _lease = lease(path).ok()??;
-            match attach::settle(path).ok()? {
+            match attach::settle(path, &about).ok()? {
                 Some(_) => {
                     about.with(State::Over).write(path).ok()?;
                     waiting(path, Duration::ZERO)
@@ -138,7 +144,7 @@ fn remove_ended(path: &Path) {
 }
 
 /// Nobody came for it. What stays says so.
-fn drop_result(path: &Path) {
+fn drop_result(path: &Path, is_told: bool) {
     let (Ok(Some(_lease)), Some(about)) = (lease(path), About::read(path)) else { return };
     let name = about.run().to_owned();
     if about.with(State::Dropped).write(path).is_err() {
@@ -146,6 +152,10 @@ fn drop_result(path: &Path) {
     }
     for file in [SPOOL, CONTROL] {
         let _ = fs::remove_file(path.join(file));
+    }
+    // Not where others may have put a link of that name.
+    if !is_told {
+        return;
     }
     let list = path.with_file_name(DROPPED);
     let opened = File::options().create(true).append(true).open(list);

@@ -32,6 +32,8 @@ struct State {
     link: Option<Link>,
     /// Of the newest link.
     number: u64,
+    /// There will be no other.
+    is_retired: bool,
 }
 
 struct Link {
@@ -105,6 +107,9 @@ impl Uplink {
     pub fn connect(&self, file: File, mail: Vec<u8>, from: u64) -> io::Result<u64> {
         let out = Arc::new(Out { file, mail: Mutex::new(mail) });
         let mut state = self.state();
+        if state.is_retired {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
         let at = state.spool.seek(from);
         state.number += 1;
         let link = Link { is_open: true, out, at, is_served: false, is_writing: false, written: 0 };
@@ -227,6 +232,13 @@ impl Uplink {
         link.is_open = false;
         link.out.close();
         true
+    }
+
+    /// Takes no link any more, unless there is one: whether that is so.
+    pub fn retire(&self) -> bool {
+        let mut state = self.state();
+        state.is_retired = !state.link.as_ref().is_some_and(|link| link.is_open);
+        state.is_retired
     }
 
     /// Waits until everything is with the link, or there is none.

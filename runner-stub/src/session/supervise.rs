@@ -8,6 +8,7 @@ use cronium_wire::message::{End, FromStub, Job, ToStub};
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
 use super::{Lost, Session, spawn};
+use crate::aside::Aside;
 use crate::cgroup::Cgroup;
 use crate::events::{Event, Events};
 use crate::kept::Kept;
@@ -131,7 +132,9 @@ impl Session {
                 },
                 Ok(Event::Down(..)) => {}
                 Err(Due::Sync) => {
-                    self.uplink.sync();
+                    let uplink = self.uplink.clone();
+                    // A disk may take its time, or hang.
+                    Aside::start(move || uplink.sync());
                     clocks.sync = None;
                 }
                 Err(Due::Wall) => {

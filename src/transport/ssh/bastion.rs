@@ -23,6 +23,9 @@ const MOST_LINES: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// For a jump host that was reached before to show that it is still there.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
 /// The kind of a fault that is not the host's own.
 const KIND: &str = "bastion";
 
@@ -142,6 +145,12 @@ impl Bastion {
             ));
             // A task: what is opened after we gave up is closed again.
             let Ok(opened) = timeout(within, opening).await else {
+                // It may be this host that is gone, and not the one behind it.
+                if !is_second && !line.connection.answers(ANSWER_WITHIN).await {
+                    is_second = true;
+                    self.forget(&line).await;
+                    continue;
+                }
                 let message = format!(
                     "the jump host {} did not reach {}:{} within {}",
                     self.address,
@@ -172,10 +181,15 @@ impl Bastion {
                 }
                 _ => {
                     is_second = true;
-                    self.state.lock().await.lines.retain(|open| !Arc::ptr_eq(open, &line));
+                    self.forget(&line).await;
                 }
             }
         }
+    }
+
+    /// A connection that is of no more use.
+    async fn forget(&self, line: &Arc<Line>) {
+        self.state.lock().await.lines.retain(|open| !Arc::ptr_eq(open, line));
     }
 
     /// The connection with the most room; `None` where all are full and there shall be no more.
