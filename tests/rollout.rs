@@ -253,7 +253,7 @@ fn what_a_retry_cannot_mend_is_tried_once() {
     relay(&fleet, 5, 4, move || running.exists());
     let script = "case $CRONIUM_HOST in *.5) : >\"$HOME/running\"; sleep 60 ;; *) exit 3 ;; esac";
     let targets = fleet.names([1, 2, 3, 5]);
-    let flags = ["--retries", "5", "--reconnect", "1s", "-o", "jsonl", "--", script];
+    let flags = ["--retries", "5", "--reconnect", "0", "-o", "jsonl", "--", script];
     let outcome = environment.exec(&fleet, &targets).args(flags).run().exits(8);
     let events = outcome.json_lines();
     for (number, want) in [(1, "unreachable"), (2, "unreachable"), (3, "failed"), (5, "unknown")] {

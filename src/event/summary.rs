@@ -68,6 +68,11 @@ mod tests {
             (&[Succeeded, Skipped], Some(StopReason::Gate), 7),
             (&[Rejected, Cancelled], Some(StopReason::Interrupted), 130),
             (&[Succeeded, Skipped], Some(StopReason::Ledger), 1),
+            (&[Succeeded, Detached], None, 0),
+            (&[Detached, Unreachable], None, 4),
+            (&[Detached, Failed], Some(StopReason::Detached), 3),
+            (&[Detached, Skipped], Some(StopReason::Detached), 7),
+            (&[Detached, Unknown], Some(StopReason::Interrupted), 130),
         ]
     };
 

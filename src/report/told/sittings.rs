@@ -100,6 +100,29 @@ proptest! {
     }
 }
 
+/// A host that was to be asked again and was not, as the second sitting was interrupted.
+#[test]
+fn an_end_that_says_less_is_none() {
+    let hosts = [answers("web1", "6.1.0\n"), left("web2", "begun\n")];
+    let told = events(&hosts);
+    for (first, second, want) in [
+        (Outcome::Detached, Outcome::Skipped, Outcome::Detached),
+        (Outcome::Unknown, Outcome::Skipped, Outcome::Unknown),
+        (Outcome::Detached, Outcome::Unknown, Outcome::Unknown),
+        (Outcome::Unknown, Outcome::Cancelled, Outcome::Cancelled),
+        (Outcome::Failed, Outcome::Unknown, Outcome::Failed),
+    ] {
+        let mut sittings = in_two(&told, 3, &["web2"], first);
+        let is_end = |event: &&mut Event| matches!(event.kind, EventKind::HostFinished { .. });
+        let end = sittings[1].iter_mut().find(is_end).unwrap();
+        let result = Box::new(HostResult::bare(second, end.at));
+        end.kind = EventKind::HostFinished { host: "web2".to_owned(), result };
+        let captured = told_on(Output::Json, &as_one(&sittings), Term::captured(), Term::captured());
+        let document: serde_json::Value = serde_json::from_str(&captured.out()).unwrap();
+        assert_eq!(document["hosts"][1]["outcome"], want.as_str(), "{first:?} {second:?}");
+    }
+}
+
 /// What the operator sees who comes back: the hosts he asked, and how all of the run stand.
 #[test]
 fn the_second_sitting() {
