@@ -22,9 +22,10 @@ pub struct Account {
     started: usize,
     /// With the script's own exit code and every byte.
     delivered: usize,
-    /// The runner was killed: everything up to then.
+    /// The runner was killed. How far the script had come by then nobody knows: what is recorded is the
+    /// beginning of what it would have printed, and no more is checked.
     runner_killed: usize,
-    /// The operator was told to stop: everything up to then.
+    /// The operator was told to stop. The same is checked.
     cancelled: usize,
     never_started: usize,
     /// Not fetched, and still there.
@@ -107,8 +108,8 @@ impl fmt::Display for Account {
         row("on hosts", self.on_hosts)?;
         row("  started once", self.started)?;
         row("  delivered, every byte", self.delivered)?;
-        row("  runner killed, all until then", self.runner_killed)?;
-        row("  cancelled, all until then", self.cancelled)?;
+        row("  runner killed, output a beginning", self.runner_killed)?;
+        row("  cancelled, output a beginning", self.cancelled)?;
         row("  never started", self.never_started)?;
         row("  waiting on their hosts", self.waiting)?;
         row("results lost", self.lost.len())?;
