@@ -128,7 +128,7 @@ fn a_reset_connection() {
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     for warning in warnings {
         assert!(warning.starts_with("connection lost after "), "{warning}");
-        assert!(warning.contains(" s (the connection broke), going on after 0."), "{warning}");
+        assert!(warning.contains(" s (the connection broke), going on after "), "{warning}");
     }
     place.is_clean();
 }
@@ -200,7 +200,8 @@ fn a_connection_that_is_not_made_again() {
     assert_eq!(failure["hint"], format!("cronium-run attach {run}"));
     assert!(end["mark"].as_u64().is_some_and(|mark| mark > 1), "{end}");
     // It runs on, as nobody has said otherwise.
-    assert_eq!((place.fleet.supervisors(1).len(), place.lines("ends")), (1, 0));
+    assert!(!place.fleet.supervisors(1).is_empty());
+    assert_eq!(place.lines("ends"), 0);
 }
 
 /// Without leave to reconnect, the loss is told at once.
@@ -294,8 +295,10 @@ fn a_network_that_breaks_all_the_time() {
     let told = || fs::metadata(place.environment.path("events")).map_or(0, |file| file.len());
     for _ in 0..12 {
         let before = told();
-        until(20, || running.is_over() || told() > before + 1_000_000);
+        // Over the new connection.
+        until(20, || running.is_over() || (place.network.alive() > 0 && told() > before + 500_000));
         place.network.reset();
+        until(2, || place.network.alive() == 0);
     }
     let outcome = running.wait().succeeds();
     outcome.ignore();
