@@ -20,7 +20,8 @@ pub struct Event {
     pub seq: u64,
     pub at: Timestamp,
     /// How far its host's own account is known with this event: an `attach` goes on from there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The ledger's affair, so not part of the event's JSON.
+    #[serde(skip)]
     pub mark: Option<u64>,
     #[serde(flatten)]
     pub kind: EventKind,

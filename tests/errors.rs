@@ -349,7 +349,7 @@ fn once_let_in_to_a_sick_host() {
       caused by: it exited with 1
       hint: ssh -p PORT USER@127.0.0.6 -t  asks for a new one
     full disk: unreachable in tempdir (full)
-      cannot unpack /FLEET/h7/.local/state/cronium-run/runs/RUN/work/manifest.yaml
+      cannot fill /FLEET/h7/.local/state/cronium-run/runs/RUN
       caused by: No space left on device (os error 28)
       hint: df -h ~; df -i ~; quota  on the host
     noexec everywhere: unreachable in tempdir (noexec)

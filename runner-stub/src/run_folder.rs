@@ -154,7 +154,11 @@ impl RunFolder {
             folder.sockets = Some(made);
         }
         let filled = folder.fill(&about);
-        let listener = filled.map_err(|error| Refusal::folder("fill", &folder.path, &error))?;
+        let listener = filled.map_err(|error| {
+            // As it would be called; people look for that.
+            let path = if has_name { runs().join(run) } else { folder.path.clone() };
+            Refusal::folder("fill", &path, &error)
+        })?;
         if has_name {
             folder.path = place(&folder.path, run, host).map_err(|error| match error.kind() {
                 io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {

@@ -79,6 +79,12 @@ impl Ledger {
         rows.map(Result::unwrap).collect()
     }
 
+    /// How many frames of the host's account are recorded.
+    pub fn mark(&self, run: &str, host: &str) -> i64 {
+        let sql = "SELECT mark FROM results WHERE run_id = ?1 AND host = ?2";
+        self.connection.query_row(sql, [run, host], |row| row.get(0)).unwrap()
+    }
+
     /// How many hosts of all runs have not ended as far as is known.
     pub fn open_results(&self) -> usize {
         let ended = "'succeeded', 'failed', 'timed_out', 'unreachable', 'rejected', 'cancelled', 'skipped'";
