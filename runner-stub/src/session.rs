@@ -266,7 +266,7 @@ impl Session {
             let message = format!("the run folder could not be removed: {fault}");
             self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;
         }
-        let finished = Finished { end, cpu_ms, max_rss_kb, helpers, condition };
+        let finished = Finished { end, cpu_ms, max_rss_kb, helpers, condition, wall_ms: None, pinned: None };
         self.uplink.send(&FromStub::Finished(finished)).map_err(Lost::from)?;
         self.until_acknowledged(&folder);
         Ok(None)
@@ -401,5 +401,13 @@ fn broken(error: ArchiveError) -> Refusal {
 }
 
 pub fn finished(end: End) -> Finished {
-    Finished { end, cpu_ms: None, max_rss_kb: None, helpers: None, condition: None }
+    Finished {
+        end,
+        cpu_ms: None,
+        max_rss_kb: None,
+        helpers: None,
+        condition: None,
+        wall_ms: None,
+        pinned: None,
+    }
 }

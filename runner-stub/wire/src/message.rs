@@ -372,6 +372,12 @@ pub struct Finished {
     /// What the script gave to `cronium condition` last.
     #[serde(default)]
     pub condition: Option<bool>,
+    /// From the script's start to its end.
+    #[serde(default)]
+    pub wall_ms: Option<u64>,
+    /// As in [`Started::pinned`], for whoever was not there then.
+    #[serde(default)]
+    pub pinned: Option<bool>,
 }
 
 /// How the job ended on the host.
@@ -575,7 +581,15 @@ mod tests {
         there_and_back(FromStub::Warning { message: "w".into() }, 107);
         let end = End::Exited { code: 7 };
         let helpers = Some(Helpers { mode: Mode::Tcp, reason: Some("r".into()) });
-        let finished = Finished { end, cpu_ms: Some(1), max_rss_kb: None, helpers, condition: Some(true) };
+        let finished = Finished {
+            end,
+            cpu_ms: Some(1),
+            max_rss_kb: None,
+            helpers,
+            condition: Some(true),
+            wall_ms: Some(2),
+            pinned: None,
+        };
         there_and_back(FromStub::Finished(finished), 108);
         there_and_back(FromStub::Told(Told::Condition { condition: true }), 109);
         there_and_back(FromStub::Journal(b"{}".to_vec()), 110);
