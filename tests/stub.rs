@@ -633,6 +633,46 @@ fn the_disk_is_full() {
     }
 }
 
+/// The supervisor is killed where there is no room for the end of its output: that waits for room.
+#[test]
+fn killed_on_a_full_disk() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let mount = |arguments: &[&str]| Command::new(arguments[0]).args(&arguments[1..]).status().unwrap();
+    let path = home.path().to_str().unwrap();
+    assert!(mount(&["mount", "-t", "tmpfs", "-o", "size=16m", "none", path]).success());
+    let (job, payload) = shell(
+        "head -c 3000000 /dev/zero | tr '\\0' x; sleep 0.3
+         dd if=/dev/zero bs=4096 >~/full 2>/dev/null; touch ~/ready; sleep 1000",
+    );
+    let job = Job { max_output: 2_000_000, ..job };
+    let mut stub = SpokenStub::start(home.path());
+    stub.send_job(job.clone(), &payload);
+    let supervisor = rustix::process::Pid::from_raw(stub.supervisor()).unwrap();
+    wait_until("it is full", || home.path().join("ready").exists());
+    stub.hang_up();
+    rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).unwrap();
+    for _ in 0..2 {
+        let mut stub = SpokenStub::start(home.path());
+        assert!(matches!(stub.next(), FromStub::Hello(_)));
+        let (run, host) = (job.run.clone(), job.host.clone());
+        stub.send(&ToStub::Attach(Attach { run, host, from: 0, follow: true }));
+        assert_eq!(stub.rest(), []);
+    }
+    fs::remove_file(home.path().join("full")).unwrap();
+    let (mut stub, _) = SpokenStub::attach(home.path(), 0, true);
+    let seen = stub.until_finished();
+    assert_eq!((stdout(&seen, 0).len(), end(&seen)), (2_000_000, &End::RunnerKilled));
+    let cuts: Vec<_> = seen.iter().filter(|(_, message)| matches!(message, FromStub::Cut { .. })).collect();
+    assert!(matches!(cuts[..], [(_, FromStub::Cut { stderr: false, bytes: 1_000_000 })]), "{cuts:?}");
+    stub.acknowledge();
+    assert_eq!(runs(home.path()), [] as [&str; 0]);
+    drop(stub);
+    assert!(mount(&["umount", path]).success());
+}
+
 /// Nobody came: what is too old or too much is dropped, and said so at the next contact.
 #[test]
 fn what_nobody_fetches_is_dropped() {
