@@ -123,7 +123,8 @@ fn look_after(path: &Path, is_shared: bool) -> Option<Waiting> {
             None
         }
         State::Barred | State::Dropped => {
-            if about.is_older(if about.state() == State::Barred { AGE } else { KEEP }) {
+            let most = if about.state() == State::Barred { AGE } else { KEEP };
+            if age_of(path, about) > most {
                 remove_ended(path);
             } else if path.join(SPOOL).exists() {
                 // Whoever dropped it was killed.
@@ -148,18 +149,22 @@ fn look_after(path: &Path, is_shared: bool) -> Option<Waiting> {
             }
         }
         State::Over => {
-            let age = about.age().unwrap_or_else(|| {
-                // From now on it ages.
-                let _ = about.with(State::Over).write(path);
-                Duration::ZERO
-            });
-            let waiting = waiting(path, age);
+            let waiting = waiting(path, age_of(path, about));
             if waiting.is_none() {
                 remove_ended(path);
             }
             waiting
         }
     }
+}
+
+/// Where the clock was wrong then, or is now, it ages from now on.
+fn age_of(path: &Path, about: About) -> Duration {
+    about.age().unwrap_or_else(|| {
+        let state = about.state();
+        let _ = about.with(state).write(path);
+        Duration::ZERO
+    })
 }
 
 fn is_draft(path: &Path) -> bool {
@@ -375,7 +380,13 @@ mod tests {
             fs::write(runs.0.join(name).join("about"), "").unwrap();
             File::open(runs.0.join(name)).unwrap().set_modified(SystemTime::now() - age).unwrap();
         }
+        // Written before the clock was set.
+        runs.run("of-1970", State::Barred, DAY, None);
+        let about = || About::read(&runs.0.join("of-1970")).unwrap();
+        about().set("at", 99).write(&runs.0.join("of-1970")).unwrap();
+        assert_eq!(about().age(), None);
         remove_runs(&runs.0, KEEP, MOST);
+        assert!(about().age().is_some());
         assert!(!runs.0.join("dropped").join(SPOOL).exists() && !runs.0.join("forgotten").exists());
         assert!(runs.0.join("nobodys").join(SPOOL).exists() && !runs.0.join("nobodys-old").exists());
         let warning = warning_of(&runs.0).unwrap();
