@@ -336,6 +336,45 @@ fn the_newest_link_counts() {
     assert_eq!(runs(home.path()), [] as [&str; 0]);
 }
 
+/// A script that plays with the lock of its own run is told on all the same, and not taken for one whose
+/// supervisor is dead.
+#[test]
+fn the_lease_is_tampered_with() {
+    for (tampering, is_taken_over) in [("", false), ("rm", false), ("rm; :", false), ("rm", true)] {
+        let home = tempfile::tempdir().unwrap();
+        let lease = "~/.local/state/cronium-run/runs/*/lease";
+        let tampering = match tampering {
+            "" => "echo left alone".to_owned(),
+            "rm" => format!("rm {lease}; echo removed"),
+            _ => format!("set -- {lease}; rm $1; : > $1; echo replaced"),
+        };
+        let (job, payload) = shell(&format!("{tampering}; sleep 1000"));
+        let mut stub = SpokenStub::start(home.path());
+        stub.send_job(job, &payload);
+        while !matches!(stub.next(), FromStub::Stdout(_)) {}
+        let supervisor = rustix::process::Pid::from_raw(stub.supervisor()).unwrap();
+        stub.hang_up();
+        if is_taken_over {
+            rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).unwrap();
+        } else {
+            // Another contact looks after what lies here.
+            let (other, payload) = shell("true");
+            let other = Job { run: "B".into(), ..other };
+            assert_eq!(SpokenStub::start(home.path()).end_of(other, &payload).0, End::Exited { code: 0 });
+        }
+        let (mut stub, state) = SpokenStub::attach(home.path(), 2, true);
+        let want = if is_taken_over { RunState::Ended } else { RunState::Running };
+        assert_eq!(state, want, "{tampering}");
+        if !is_taken_over {
+            stub.send(&ToStub::Cancel);
+        }
+        let want = if is_taken_over { End::RunnerKilled } else { End::Cancelled };
+        assert_eq!(*end(&stub.until_finished()), want, "{tampering}");
+        stub.acknowledge();
+        assert_eq!(runs(home.path()), [] as [&str; 0]);
+    }
+}
+
 /// The script runs as the same user, and may not speak for the operator all the same.
 #[test]
 fn a_script_cannot_ask_for_its_own_run() {
@@ -385,14 +424,16 @@ fn a_slow_link_is_told_as_well() {
 fn a_run_that_never_came_never_will() {
     let home = tempfile::tempdir().unwrap();
     let (job, payload) = shell("touch ~/began");
-    // Of a time to come: younger than the machine.
-    let job = Job { run: "7Z000000000000000000000000".into(), ..job };
+    // Younger than the machine.
+    let job = Job { run: ulid::Ulid::generate().to_string(), ..job };
     let asked = |from| {
         let (run, host) = (job.run.clone(), job.host.clone());
         let (mut stub, state) = SpokenStub::attach_to(home.path(), Attach { run, host, from, follow: true });
         assert_eq!(stub.rest(), []);
         state
     };
+    assert_eq!(asked(3), RunState::Absent, "whoever has seen frames of it knows that it began");
+    assert_eq!(runs(home.path()), [] as [&str; 0]);
     assert_eq!(asked(0), RunState::Barred);
     let (refused, _) = SpokenStub::start(home.path()).end_of(job.clone(), &payload);
     let End::Refused { phase, kind, .. } = refused else { panic!("{refused:?}") };
@@ -464,6 +505,35 @@ fn a_silent_script_is_killed() {
 }
 
 /// Half from the beginning, half from the end, and how much there was between them.
+/// The end of its output was told, and its files were on their way.
+#[test]
+fn the_supervisor_is_killed_behind_the_script() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) =
+        shell("cd $CRONIUM_OUT; seq 1500 | xargs touch; head -c 300000 /dev/zero | tr '\\0' x");
+    let job = Job { max_output: 200_000, ..job };
+    let mut stub = SpokenStub::start(home.path());
+    stub.send_job(job, &payload);
+    let supervisor = rustix::process::Pid::from_raw(stub.supervisor()).unwrap();
+    while !matches!(stub.next(), FromStub::Artifact(_)) {}
+    rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).unwrap();
+    stub.hang_up();
+    for _ in 0..2 {
+        let (mut stub, state) = SpokenStub::attach(home.path(), 0, true);
+        assert_eq!(state, RunState::Ended);
+        let seen = stub.until_finished();
+        assert_eq!(*end(&seen), End::RunnerKilled);
+        assert_eq!(stdout(&seen, 0).len(), 200_000);
+        let count =
+            |wanted: fn(&FromStub) -> bool| seen.iter().filter(|(_, message)| wanted(message)).count();
+        assert_eq!(count(|message| matches!(message, FromStub::Cut { bytes: 100_000, .. })), 1);
+        let begun = count(|message| matches!(message, FromStub::Artifact(_)));
+        assert_eq!(count(|message| matches!(message, FromStub::ArtifactEnd { .. })), begun);
+        assert!((1..1500).contains(&begun), "{begun}");
+        stub.hang_up();
+    }
+}
+
 #[test]
 fn output_is_cut_in_the_middle() {
     let home = tempfile::tempdir().unwrap();
@@ -563,6 +633,46 @@ fn the_disk_is_full() {
     }
 }
 
+/// The supervisor is killed where there is no room for the end of its output: that waits for room.
+#[test]
+fn killed_on_a_full_disk() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let mount = |arguments: &[&str]| Command::new(arguments[0]).args(&arguments[1..]).status().unwrap();
+    let path = home.path().to_str().unwrap();
+    assert!(mount(&["mount", "-t", "tmpfs", "-o", "size=16m", "none", path]).success());
+    let (job, payload) = shell(
+        "head -c 3000000 /dev/zero | tr '\\0' x; sleep 0.3
+         dd if=/dev/zero bs=4096 >~/full 2>/dev/null; touch ~/ready; sleep 1000",
+    );
+    let job = Job { max_output: 2_000_000, ..job };
+    let mut stub = SpokenStub::start(home.path());
+    stub.send_job(job.clone(), &payload);
+    let supervisor = rustix::process::Pid::from_raw(stub.supervisor()).unwrap();
+    wait_until("it is full", || home.path().join("ready").exists());
+    stub.hang_up();
+    rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).unwrap();
+    for _ in 0..2 {
+        let mut stub = SpokenStub::start(home.path());
+        assert!(matches!(stub.next(), FromStub::Hello(_)));
+        let (run, host) = (job.run.clone(), job.host.clone());
+        stub.send(&ToStub::Attach(Attach { run, host, from: 0, follow: true }));
+        assert_eq!(stub.rest(), []);
+    }
+    fs::remove_file(home.path().join("full")).unwrap();
+    let (mut stub, _) = SpokenStub::attach(home.path(), 0, true);
+    let seen = stub.until_finished();
+    assert_eq!((stdout(&seen, 0).len(), end(&seen)), (2_000_000, &End::RunnerKilled));
+    let cuts: Vec<_> = seen.iter().filter(|(_, message)| matches!(message, FromStub::Cut { .. })).collect();
+    assert!(matches!(cuts[..], [(_, FromStub::Cut { stderr: false, bytes: 1_000_000 })]), "{cuts:?}");
+    stub.acknowledge();
+    assert_eq!(runs(home.path()), [] as [&str; 0]);
+    drop(stub);
+    assert!(mount(&["umount", path]).success());
+}
+
 /// Nobody came: what is too old or too much is dropped, and said so at the next contact.
 #[test]
 fn what_nobody_fetches_is_dropped() {
@@ -581,6 +691,7 @@ fn what_nobody_fetches_is_dropped() {
         (&"over".into(), &job.run.clone().into(), &"pipe".into())
     );
     text["at"] = (text["at"].as_u64().unwrap() - 15 * 24 * 3600).into();
+    text["boot"] = "another".into();
     fs::write(&about, text.to_string()).unwrap();
     let next = |run: &str| {
         let seen = SpokenStub::start(home.path()).run(Job { run: run.into(), ..job.clone() }, &payload);

@@ -1,20 +1,26 @@
 //! Whose a run folder is, and what became of it: the file `about` in it, one JSON object.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use rustix::fs::OFlags;
 use serde_json::{Value, json};
 
 use crate::cgroup::Cgroup;
+use crate::clock;
+use crate::plain_file::open_plain;
 use crate::run_folder::is_ours_among_others;
 
 /// The file's name.
 pub const ABOUT: &str = "about";
+/// Bytes of it.
+const MOST: u64 = 64 << 10;
 
-/// `{"run", "host", "node", "at"}`: the run, its host's name at the operator, the machine's own name,
-/// when this was written, in s since 1970; where there are such, `"group"`, the script's control group,
+/// `{"run", "host", "node", "at", "boot", "up"}`: the run, its host's name at the operator, the machine's
+/// own name; when this was written: in s since 1970, and in s since the machine started, with the kernel's
+/// name for that start; where there are such, `"group"`, the script's control group,
 /// and `"sockets"`, a folder elsewhere; `"state"`, where it is not that of a run that lives.
 pub struct About(Value);
 
@@ -39,12 +45,21 @@ impl State {
 impl About {
     pub fn new(run: &str, host: &str, group: Option<&Path>) -> Self {
         let group = group.map(Path::to_string_lossy);
-        Self(json!({"run": run, "host": host, "node": node(), "at": now(), "group": group}))
+        Self(json!({"run": run, "host": host, "node": node(), "group": group})).dated()
+    }
+
+    fn dated(mut self) -> Self {
+        self.0["at"] = clock::now().into();
+        self.0["boot"] = clock::boot().into();
+        self.0["up"] = clock::up().into();
+        self
     }
 
     /// `None` where the folder has none, or it is damaged.
     pub fn read(folder: &Path) -> Option<Self> {
-        let bytes = fs::read(folder.join(ABOUT)).ok()?;
+        let mut bytes = Vec::new();
+        let file = open_plain(&folder.join(ABOUT), OFlags::RDONLY).ok()?;
+        file.take(MOST).read_to_end(&mut bytes).ok()?;
         serde_json::from_slice(&bytes).ok().map(Self)
     }
 
@@ -56,7 +71,11 @@ impl About {
     /// In one step: whoever reads it meanwhile reads the old one or the new one.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         let new = folder.join(".about");
-        fs::write(&new, self.0.to_string())?;
+        // Of somebody who was killed here, or whatever a script put there.
+        let _ = fs::remove_file(&new);
+        let mut file = File::create_new(&new)?;
+        file.write_all(self.0.to_string().as_bytes())?;
+        file.sync_data()?;
         fs::rename(new, folder.join(ABOUT))
     }
 
@@ -97,9 +116,18 @@ impl About {
         self.0[name].as_str().unwrap_or_default()
     }
 
-    /// How long ago this was written.
-    pub fn age(&self) -> Duration {
-        Duration::from_secs(now().saturating_sub(self.0["at"].as_u64().unwrap_or(0)))
+    /// How long ago this was written. `None` where the clock was wrong then, or is now.
+    pub fn age(&self) -> Option<Duration> {
+        let at = |name: &str| self.0[name].as_u64().unwrap_or(0);
+        let boot = self.text("boot");
+        match !boot.is_empty() && boot == clock::boot() {
+            true => clock::up().checked_sub(at("up")).map(Duration::from_secs),
+            false => clock::since(at("at")),
+        }
+    }
+
+    pub fn is_older(&self, than: Duration) -> bool {
+        self.age().is_some_and(|age| age > than)
     }
 
     pub fn state(&self) -> State {
@@ -110,21 +138,22 @@ impl About {
     pub fn with(mut self, state: State) -> Self {
         let name = State::NAMED.iter().find(|(named, _)| *named == state);
         self.0["state"] = name.map_or(Value::Null, |(_, name)| (*name).into());
-        self.0["at"] = now().into();
-        self
+        self.dated()
     }
 }
 
 #[cfg(test)]
 impl About {
     pub fn aged(mut self, age: Duration) -> Self {
-        self.0["at"] = (now() - age.as_secs()).into();
+        self.0["at"] = (clock::now() - age.as_secs()).into();
+        self.0["boot"] = "another".into();
         self
     }
-}
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    pub fn set(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0[name] = value.into();
+        self
+    }
 }
 
 fn node() -> String {
@@ -149,10 +178,35 @@ mod tests {
             About::new("R", "web1", None).with(state).write(&folder).unwrap();
             let about = About::read(&folder).unwrap();
             assert_eq!((about.run(), about.host(), about.state()), ("R", "web1", state));
-            assert!(about.is_of("R", "web1") && about.is_here() && about.age() < Duration::from_secs(9));
+            assert!(
+                about.is_of("R", "web1") && about.is_here() && about.age().unwrap() < Duration::from_secs(9)
+            );
         }
         fs::write(folder.join(ABOUT), "{").unwrap();
         assert!(About::read(&folder).is_none());
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// The machine's own clock counts while it is up, whatever the wall's was set to.
+    #[test]
+    fn a_wrong_clock_makes_nothing_old() {
+        const DAY: u64 = 24 * 3600;
+        let (now, up) = (clock::now(), clock::up());
+        let about = || About::new("R", "web1", None);
+        let other = |at: u64| about().set("boot", "another").set("at", at);
+        let table = [
+            ("written with a clock of 1970", about().set("at", 0), Some(0)),
+            ("with one of a time to come", about().set("at", now + DAY), Some(0)),
+            ("a minute ago", about().set("up", up - 60), Some(60)),
+            ("before the boot", other(now - DAY), Some(DAY)),
+            ("before the boot, in 1970", other(99), None),
+            ("before the boot, in a time to come", other(now + DAY), None),
+            ("by another build", about().set("boot", Value::Null).set("at", now - DAY), Some(DAY)),
+        ];
+        for (what, about, want) in table {
+            let age = about.age().map(|age| age.as_secs());
+            let is_near = age.zip(want).is_some_and(|(age, want)| (want..want + 9).contains(&age));
+            assert!(is_near || (age, want) == (None, None), "{what}: {age:?}");
+        }
     }
 }

@@ -1,24 +1,22 @@
 //! Answers an operator that asks for a run: from its supervisor, from what a dead one left, or, where
 //! there was none, with the word that there will be none.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use cronium_wire::message::{Attach, End, FromStub, Message, RunState, ToStub};
+use cronium_wire::message::{Attach, FromStub, Message, RunState, ToStub};
 
 use crate::about::{About, State};
-use crate::cgroup::Cgroup;
 use crate::events::Event;
 use crate::helper_call::socket::short;
-use crate::run_folder::{self, CONTROL, RunFolder, SPOOL, WORK, bar, find, listen};
-use crate::session::{Lost, Session, finished, plain_name, spawn};
-use crate::spool::Spool;
-use crate::uplink::Uplink;
-use crate::{kept, process_tree, serve, stale};
+use crate::lease::Lease;
+use crate::run_folder::{CONTROL, RunFolder, bar, find, is_taken, listen};
+use crate::session::{Lost, Session, plain_name, spawn};
+use crate::settle::settle;
+use crate::{clock, serve};
 
 /// A run on its way to its script, or to its end, is waited for.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -38,6 +36,10 @@ impl Session {
         loop {
             match self.try_attach(attach, until)? {
                 Tried::Done => return Ok(()),
+                // A folder that does not say whose it is has the name.
+                Tried::Again if Instant::now() > until && find(&attach.run, &attach.host).is_none() => {
+                    return self.answer(RunState::Absent).map(drop);
+                }
                 Tried::Again if Instant::now() > until => return Err(Lost),
                 Tried::Again => thread::sleep(PAUSE),
             }
@@ -46,9 +48,13 @@ impl Session {
 
     fn try_attach(&mut self, attach: &Attach, until: Instant) -> Result<Tried, Lost> {
         let Some((path, about)) = find(&attach.run, &attach.host) else {
+            // Whoever has seen frames of it has no need of our word that it will not begin.
+            if attach.from > 0 {
+                return self.answer(RunState::Absent);
+            }
             return match bar(&attach.run, &attach.host) {
                 Ok(()) => self.answer(barred(attach)),
-                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(Tried::Again),
+                Err(error) if is_taken(&error) => Ok(Tried::Again),
                 Err(_) => self.answer(RunState::Absent),
             };
         };
@@ -57,11 +63,10 @@ impl Session {
             State::Dropped => return self.answer(RunState::Dropped),
             State::Open | State::Over => {}
         }
-        match stale::lease(&path) {
-            Ok(Some(lease)) => self.stand_in(&path, about, lease, attach),
-            // On its way out.
-            Ok(None) => Ok(Tried::Again),
-            Err(_) => self.pass_on(&path, attach, until),
+        match Lease::take(&path) {
+            Lease::Moved => Ok(Tried::Again),
+            Lease::Theirs => self.pass_on(&path, attach, until),
+            lease => self.stand_in(&path, about, lease, attach),
         }
     }
 
@@ -119,17 +124,22 @@ impl Session {
     }
 
     /// In the place of a supervisor that is dead.
-    fn stand_in(&mut self, path: &Path, about: About, lease: File, attach: &Attach) -> Result<Tried, Lost> {
+    fn stand_in(&mut self, path: &Path, about: About, lease: Lease, attach: &Attach) -> Result<Tried, Lost> {
+        // What we do here is not left half done where the operator goes away.
+        self.watch.over();
         let Some(mut spool) = settle(path, &about)? else {
-            about.with(State::Barred).write(path)?;
-            return self.answer(barred(attach));
+            let (state, answer) = match about.state() {
+                State::Over => (State::Dropped, RunState::Dropped),
+                _ => (State::Barred, barred(attach)),
+            };
+            about.with(state).write(path)?;
+            return self.answer(answer);
         };
-        spool.finish_at(attach.from);
+        spool.finish_at(attach.from)?;
         let mut folder = RunFolder::at(path.to_owned());
         folder.stay();
         serve::admit(listen(path)?, self.uplink.clone(), self.events.clone())?;
-        self.watch.over();
-        self.uplink.adopt(spool, attach.from, &FromStub::Attached(RunState::Ended));
+        self.uplink.adopt(spool, attach.from, &FromStub::Attached(RunState::Ended))?;
         self.until_acknowledged(&folder);
         drop(lease);
         Ok(Tried::Done)
@@ -139,24 +149,17 @@ impl Session {
 /// What is said of a run whose name is taken by our word that it will never begin. Whoever has seen
 /// frames of it knows that it did.
 fn barred(attach: &Attach) -> RunState {
-    match attach.from == 0 && !is_older_than_us(&attach.run) {
+    match attach.from == 0 && is_younger_than_us(made_at(&attach.run) / 1000, clock::now(), clock::up()) {
         true => RunState::Barred,
         false => RunState::Absent,
     }
 }
 
-/// Whether the host has booted since the run was made: what it knew of it then may be lost. Clocks may
-/// differ a little.
-fn is_older_than_us(run: &str) -> bool {
-    const SKEW_MS: u64 = 2 * 60 * 1000;
-    // SAFETY: filled before it is read.
-    let up = unsafe {
-        let mut up: libc::timespec = std::mem::zeroed();
-        libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut up);
-        Duration::new(up.tv_sec as u64, 0)
-    };
-    let booted = SystemTime::now().checked_sub(up).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    made_at(run) < booted.map_or(0, |at| at.as_millis() as u64) + SKEW_MS
+/// Whether the run was made since the host has booted: what it knew of an older one may be lost. In s
+/// since 1970, and since the boot. Clocks may differ a little; by one that differs more nothing is said.
+fn is_younger_than_us(made: u64, now: u64, up: u64) -> bool {
+    const SKEW: u64 = 2 * 60;
+    made <= now + SKEW && made >= now.saturating_sub(up) + SKEW
 }
 
 /// When a run was made, in ms since 1970: the first ten characters of a ULID.
@@ -167,23 +170,25 @@ fn made_at(run: &str) -> u64 {
         .fold(0, |ms, byte| ms * 32 + DIGITS.iter().position(|digit| *digit == byte).unwrap_or(0) as u64)
 }
 
-/// Brings what a dead supervisor left to an end; the caller holds its lease. `None` where no script
-/// was started.
-pub fn settle(folder: &Path, about: &About) -> io::Result<Option<Spool>> {
-    let _ = about.sockets().map(run_folder::remove_all);
-    // Dropped, it is removed.
-    drop(about.group().inspect(Cgroup::kill));
-    let spool = folder.join(SPOOL);
-    if !spool.exists() {
-        run_folder::clear(folder)?;
-        return Ok(None);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_the_time_since_the_boot() {
+        assert_eq!(made_at("01JAR0M5K8Q9Z3V7C2X4B6N8D0") / 1000, 1_729_530_304);
+        const HOUR: u64 = 3600;
+        let now = 500_000 * HOUR;
+        let table = [
+            ("just now", now, now, true),
+            ("an hour ago", now - HOUR, now, true),
+            ("before the boot", now - 9 * HOUR, now, false),
+            ("at the boot", now - 8 * HOUR, now, false),
+            ("the host's clock was never set", now, 9 * HOUR, false),
+            ("the host's clock is slow", now, now - HOUR, false),
+        ];
+        for (what, made, now, want) in table {
+            assert_eq!(is_younger_than_us(made, now, 8 * HOUR), want, "{what}");
+        }
     }
-    let uplink = Uplink::new(Spool::open(&spool)?);
-    if !uplink.is_over() {
-        process_tree::end_of(&folder.join(WORK));
-        kept::settle(folder, &uplink);
-        let _ = uplink.send(&FromStub::Finished(finished(End::RunnerKilled)));
-    }
-    let _ = run_folder::clear(folder);
-    Ok(Some(uplink.into_spool()))
 }

@@ -1,6 +1,7 @@
 //! How much of an output stream is told: its first half at once, the second half from its end, and
 //! how much there was between them (`--max-output`).
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use cronium_wire::frame::CHUNK;
@@ -16,7 +17,8 @@ pub const TAILS: [&str; 2] = ["stdout.tail", "stderr.tail"];
 pub struct Kept {
     is_stderr: bool,
     uplink: Uplink,
-    /// Bytes that still belong to the first half.
+    /// Bytes of the first half, and how many of them are still to come.
+    first: u64,
     head: u64,
     /// Bytes of the second half.
     tail: u64,
@@ -33,7 +35,8 @@ impl Kept {
     pub fn new(is_stderr: bool, most: u64, folder: &Path, uplink: Uplink) -> Self {
         let path = folder.join(TAILS[usize::from(is_stderr)]);
         let tail = most / 2;
-        Self { is_stderr, uplink, head: most - tail, tail, path, ring: None, missing: 0, behind: 0 }
+        let first = most - tail;
+        Self { is_stderr, uplink, first, head: first, tail, path, ring: None, missing: 0, behind: 0 }
     }
 
     /// The next bytes of the stream, at most [`CHUNK`].
@@ -47,7 +50,7 @@ impl Kept {
             return;
         }
         if self.ring.is_none() && self.behind == 0 && self.tail > 0 {
-            self.ring = Ring::create(&self.path, self.tail).ok();
+            self.ring = Ring::create(&self.path, self.tail, self.first).ok();
         }
         // Behind the first that is missing there are no more, so that there is one gap.
         let taken = match &mut self.ring {
@@ -59,25 +62,31 @@ impl Kept {
 
     /// The stream has ended.
     pub fn finish(mut self) {
-        if let Some(ring) = self.ring.take() {
-            self.tell_ring(&ring);
+        let ring = self.ring.take();
+        if let Some(ring) = &ring {
+            self.tell_ring(ring, self.first);
         }
         self.missing += self.behind;
         if let Some(cut) = self.cut() {
             // Kept in any case.
             let _ = self.uplink.send(&cut);
         }
+        // It is told once. Where the disk takes no more, it may yet be needed.
+        if ring.is_some() && self.uplink.flush() {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 
-    fn tell_ring(&mut self, ring: &Ring) {
-        self.missing += ring.overwritten();
-        let mut told = 0;
-        let read = ring.read(|piece| {
-            told += piece.len() as u64;
+    /// What of the stream comes behind its first `told` bytes.
+    fn tell_ring(&mut self, ring: &Ring, told: u64) {
+        let mut next = told.max(ring.begins());
+        self.missing += next - told;
+        let read = ring.read(next, |piece| {
+            next += piece.len() as u64;
             self.tell(piece);
         });
         if read.is_err() {
-            self.missing += ring.held() - told;
+            self.missing += ring.ends().saturating_sub(next);
         }
     }
 
@@ -103,12 +112,13 @@ impl Kept {
     }
 }
 
-/// Tells what the supervisor of a run that is dead kept of the ends of its streams.
-pub fn settle(folder: &Path, uplink: &Uplink) {
-    for (name, is_stderr) in TAILS.into_iter().zip([false, true]) {
+/// Tells what the supervisor of a run that is dead kept of the ends of its streams, as far as it has
+/// not told that itself: `told`, how many bytes of stdout and stderr it has told or told to be missing.
+pub fn settle(folder: &Path, told: [u64; 2], uplink: &Uplink) {
+    for ((name, is_stderr), told) in TAILS.into_iter().zip([false, true]).zip(told) {
         if let Ok(ring) = Ring::open(&folder.join(name)) {
             let mut kept = Kept::new(is_stderr, 0, folder, uplink.clone());
-            kept.tell_ring(&ring);
+            kept.tell_ring(&ring, told);
             kept.finish();
         }
     }

@@ -1,14 +1,18 @@
 //! The last bytes of a stream, in a file of their size: what is older is written over.
 //!
-//! The file: how many bytes came, how many it holds (u64 LE each), and behind that the bytes; that of
-//! number N of all stands at N modulo the size.
+//! The file: how many bytes came, how many it holds, and how many of the stream came before those (u64
+//! LE each), and behind that the bytes; that of number N of all stands at N modulo the size.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-const HEADER: u64 = 16;
+use rustix::fs::OFlags;
+
+use crate::plain_file::open_plain;
+
+const HEADER: u64 = 24;
 /// What is read at once.
 const PIECE: u64 = 64 << 10;
 
@@ -16,27 +20,28 @@ pub struct Ring {
     file: File,
     size: u64,
     total: u64,
+    before: u64,
 }
 
 impl Ring {
-    /// For `size` bytes, which is not 0.
-    pub fn create(path: &Path, size: u64) -> io::Result<Self> {
+    /// For `size` bytes, which is not 0, behind the first `before` of the stream.
+    pub fn create(path: &Path, size: u64, before: u64) -> io::Result<Self> {
         let file = File::options().read(true).write(true).create_new(true).open(path)?;
-        let ring = Self { file, size, total: 0 };
+        let ring = Self { file, size, total: 0, before };
         ring.write_header()?;
         Ok(ring)
     }
 
     /// One that a dead supervisor left.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let mut header = [[0; 8]; 2];
+        let file = open_plain(path, OFlags::RDONLY)?;
+        let mut header = [[0; 8]; 3];
         file.read_exact_at(header.as_flattened_mut(), 0)?;
-        let [total, size] = header.map(u64::from_le_bytes);
-        if size == 0 {
+        let [total, size, before] = header.map(u64::from_le_bytes);
+        if size == 0 || total.checked_add(before).is_none() {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Ok(Self { file, size, total })
+        Ok(Self { file, size, total, before })
     }
 
     /// How many of the bytes were taken: fewer than all only where the disk takes no more.
@@ -57,23 +62,24 @@ impl Ring {
     }
 
     fn write_header(&self) -> io::Result<()> {
-        self.file.write_all_at([self.total.to_le_bytes(), self.size.to_le_bytes()].as_flattened(), 0)
+        let header = [self.total, self.size, self.before].map(u64::to_le_bytes);
+        self.file.write_all_at(header.as_flattened(), 0)
     }
 
-    /// How many bytes were written over.
-    pub fn overwritten(&self) -> u64 {
-        self.total.saturating_sub(self.size)
+    /// How many bytes of the stream came before those that are left.
+    pub fn begins(&self) -> u64 {
+        self.before + self.total.saturating_sub(self.size)
     }
 
-    /// How many are left.
-    pub fn held(&self) -> u64 {
-        self.total.min(self.size)
+    /// How many of the stream there were in all.
+    pub fn ends(&self) -> u64 {
+        self.before + self.total
     }
 
-    /// Calls with what is left, in order, a piece at a time.
-    pub fn read(&self, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    /// Calls with what is left from byte `from` of the stream on, in order, a piece at a time.
+    pub fn read(&self, from: u64, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         let mut buffer = vec![0; PIECE.min(self.size) as usize];
-        let mut next = self.overwritten();
+        let mut next = from.max(self.begins()) - self.before;
         while next < self.total {
             let at = next % self.size;
             let count = (self.total - next).min(self.size - at).min(PIECE);
@@ -96,9 +102,9 @@ mod tests {
     proptest! {
         /// However the bytes come, the last ones are left, also for whoever opens the file later.
         #[test]
-        fn the_last_bytes_are_left(pieces in prop::collection::vec(0usize..50, 0..20), size in 1u64..60) {
+        fn the_last_bytes_are_left(pieces in prop::collection::vec(0usize..50, 0..20), size in 1u64..60, from in 0u64..300) {
             let path = std::env::temp_dir().join(random_word().unwrap());
-            let mut ring = Ring::create(&path, size).unwrap();
+            let mut ring = Ring::create(&path, size, 7).unwrap();
             let all: Vec<u8> = (0..pieces.iter().sum::<usize>()).map(|number| number as u8).collect();
             let mut rest = &all[..];
             for piece in pieces {
@@ -108,10 +114,11 @@ mod tests {
             }
             for ring in [&ring, &Ring::open(&path).unwrap()] {
                 let mut left = Vec::new();
-                ring.read(|piece| left.extend_from_slice(piece)).unwrap();
-                prop_assert_eq!(ring.overwritten() as usize + left.len(), all.len());
-                prop_assert_eq!(left.len() as u64, ring.held());
-                prop_assert_eq!(&left[..], &all[ring.overwritten() as usize..]);
+                ring.read(from, |piece| left.extend_from_slice(piece)).unwrap();
+                prop_assert_eq!(ring.ends(), 7 + all.len() as u64);
+                prop_assert_eq!(ring.begins(), 7 + (all.len() as u64).saturating_sub(size));
+                let begin = (from.max(ring.begins()) - 7).min(all.len() as u64);
+                prop_assert_eq!(&left[..], &all[begin as usize..]);
             }
             std::fs::remove_file(&path).unwrap();
         }

@@ -24,6 +24,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
@@ -45,6 +47,10 @@ const HELPERS: [&str; 6] = [
 /// What the kernel takes as the path of a Unix socket, less room for a file name.
 const SOCKET_DIR_MAX: usize = 90;
 
+/// How often a folder is given its name at most, and the pause where two gave it back.
+const PLACINGS: usize = 20;
+const GIVE_WAY: Duration = Duration::from_millis(5);
+
 /// Folders that others can write to: names in them are never ones that could be guessed.
 pub const SHARED: [&str; 2] = ["/var/tmp", "/tmp"];
 
@@ -52,7 +58,7 @@ pub const SHARED: [&str; 2] = ["/var/tmp", "/tmp"];
 pub const WORK: &str = "work";
 pub const OUT: &str = "out";
 
-/// Locked for as long as the run lives; see [`crate::stale`].
+/// Locked for as long as the run lives; see [`crate::lease`].
 pub const LEASE: &str = "lease";
 pub const CONTROL: &str = "control";
 pub const SPOOL: &str = "spool";
@@ -112,15 +118,47 @@ fn draft(run: &str) -> io::Result<PathBuf> {
     private(&path).map(|()| path)
 }
 
-/// Gives a folder the run's name, in one step and only where nobody has it.
+/// Gives a folder the run's name, in one step and only where nobody has it, nor the other name that
+/// is the host's; [`is_taken`] tells the error of that from others.
+///
+/// The plain name may get free at any moment, as the host that had it needs it no more. So who has
+/// got one name looks at the other once more, and gives its own back where both are the host's: of two
+/// that take one name each at the same time, at least the later one sees the other.
 fn place(draft: &Path, run: &str, host: &str) -> io::Result<PathBuf> {
     let [name, other] = names(run, host).map(|name| draft.with_file_name(name));
-    match fs::rename(draft, &name) {
-        Err(_) if About::read(&name).is_some_and(|about| about.host() != host) => {
-            fs::rename(draft, &other).map(|()| other)
+    for _ in 0..PLACINGS {
+        // None but this host's has that name.
+        if other.symlink_metadata().is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
         }
-        renamed => renamed.map(|()| name),
+        let (placed, is_twice) = match fs::rename(draft, &name) {
+            Ok(()) => (&name, other.symlink_metadata().is_ok()),
+            Err(error) => match About::read(&name) {
+                Some(about) if about.host() != host => {
+                    fs::rename(draft, &other)?;
+                    let is_ours = |about: About| about.host() == host;
+                    (&other, About::read(&name).is_some_and(is_ours))
+                }
+                // Gone by now.
+                None if name.symlink_metadata().is_err() && draft.exists() => continue,
+                _ => return Err(error),
+            },
+        };
+        if !is_twice {
+            return Ok(placed.clone());
+        }
+        fs::rename(placed, draft)?;
+        // One of both goes first.
+        if placed == &other {
+            thread::sleep(GIVE_WAY);
+        }
     }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Whether a folder got no name as its run has one here.
+pub fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists)
 }
 
 /// `$XDG_STATE_HOME`, `$XDG_CACHE_HOME` or `$XDG_CONFIG_HOME`, else its place under HOME.
@@ -160,12 +198,10 @@ impl RunFolder {
             Refusal::folder("fill", &path, &error)
         })?;
         if has_name {
-            folder.path = place(&folder.path, run, host).map_err(|error| match error.kind() {
-                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
-                    Refusal::new("exec", "begun", "this run was begun here already")
-                        .hint(format!("cronium-run attach {run}"))
-                }
-                _ => Refusal::folder("name", &folder.path, &error),
+            folder.path = place(&folder.path, run, host).map_err(|error| match is_taken(&error) {
+                true => Refusal::new("exec", "begun", "this run was begun here already")
+                    .hint(format!("cronium-run attach {run}")),
+                false => Refusal::folder("name", &folder.path, &error),
             })?;
         }
         Ok((folder, listener))
@@ -181,6 +217,8 @@ impl RunFolder {
         // Where locks are not to be had, nobody else can take it either.
         let _ = rustix::fs::flock(&lease, FlockOperation::NonBlockingLockExclusive);
         self.lease = Some(lease);
+        // Before anybody can know whose it is: who finds a folder and nobody there takes it for a dead one.
+        let listener = listen(&self.path)?;
         about.create(&self.path)?;
         for dir in [self.work(), self.out(), self.tmp(), self.bin()] {
             private(&dir)?;
@@ -200,7 +238,7 @@ impl RunFolder {
             // One link under all names is one inode to make and to remove, where that can be had.
             fs::hard_link(&first, &other).or_else(|_| symlink(&program, other))?;
         }
-        listen(&self.path)
+        Ok(listener)
     }
 
     /// Where the payload is unpacked and the script runs.
@@ -248,12 +286,6 @@ impl RunFolder {
     pub fn clear(&self) -> io::Result<()> {
         self.sockets.as_deref().map_or(Ok(()), remove_all)?;
         clear(&self.path)
-    }
-
-    /// Where it lies, if that is a folder that others can write to.
-    pub fn shared_place(&self) -> Option<&'static str> {
-        let place = self.path.parent();
-        SHARED.into_iter().find(|dir| place == Some(Path::new(dir)))
     }
 
     /// Notes that the result waits to be fetched.
@@ -366,8 +398,6 @@ pub fn random_word() -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
 
     /// A folder of drafts.
@@ -388,7 +418,7 @@ mod tests {
             match place(&draft, "R", host) {
                 Ok(path) => Some(path.file_name().unwrap().to_str().unwrap().to_owned()),
                 Err(error) => {
-                    assert_eq!(error.kind(), io::ErrorKind::DirectoryNotEmpty);
+                    assert!(is_taken(&error), "{error}");
                     fs::remove_dir_all(&draft).unwrap();
                     None
                 }
@@ -441,6 +471,32 @@ mod tests {
             hosts.sort();
             assert_eq!(hosts, [0, 1, 2], "{won:?}");
             assert_eq!(won.iter().filter(|(_, name)| name == "R").count(), 1, "{won:?}");
+        }
+    }
+
+    /// The host that has the plain name gives it back at any moment: the run of the other begins once
+    /// all the same, or is barred.
+    #[test]
+    fn the_plain_name_gets_free() {
+        let runs = Runs::new();
+        assert!(runs.place("web1", State::Open).is_some());
+        assert!(runs.place("web2", State::Barred).is_some());
+        fs::remove_dir_all(runs.0.join("R")).unwrap();
+        assert_eq!(runs.place("web2", State::Open), None, "a job that comes too late");
+        for _ in 0..300 {
+            let runs = Runs::new();
+            assert!(runs.place("web1", State::Open).is_some());
+            let won: Vec<String> = thread::scope(|scope| {
+                let tries: Vec<_> = [State::Barred, State::Open, State::Open]
+                    .map(|state| {
+                        let runs = &runs;
+                        scope.spawn(move || runs.place("web2", state))
+                    })
+                    .into();
+                fs::rename(runs.0.join("R"), runs.0.join(".gone")).unwrap();
+                tries.into_iter().filter_map(|tried| tried.join().unwrap()).collect()
+            });
+            assert_eq!(won.len(), 1, "{won:?}");
         }
     }
 }

@@ -164,7 +164,7 @@ impl Session {
         };
         self.uplink.send(&FromStub::Finished(finished))?;
         self.uplink.finish();
-        Aside::start(|| stale::collect(None)).wait(COLLECT_MORE);
+        Aside::start(stale::collect).wait(COLLECT_MORE);
         Ok(())
     }
 
@@ -291,8 +291,7 @@ impl Session {
     /// The run is over: it is there until the operator has all of it. Meanwhile we look after what
     /// others left.
     pub(crate) fn until_acknowledged(&self, folder: &RunFolder) {
-        let place = folder.shared_place();
-        let mut collecting = Some(Aside::start(move || stale::collect(place)));
+        let mut collecting = Some(Aside::start(stale::collect));
         let mut collected = |within| collecting.take().map(|collecting| collecting.wait(within));
         loop {
             match serve::until_acknowledged(&self.events, &self.uplink) {

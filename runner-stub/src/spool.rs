@@ -6,17 +6,25 @@
 //! that never did. It only grows; the last frame of one that is over is `Finished`. Bytes of an
 //! unfinished frame at its end were being written when the supervisor, or the host, went down.
 //! Numbers have no gap but one: behind a crash of the host they go on where the operator has seen
-//! them end.
+//! them end. What such a crash left of the last writes may be anything, zeros mostly: frames end with
+//! the first that does not go on from the one before it.
 
 use std::fs::File;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cronium_wire::frame::Frame;
+use cronium_wire::frame::{Frame, HEADER, MAX_BODY};
+use cronium_wire::message::kind::FINISHED;
 use cronium_wire::message::{FromStub, Message};
+use rustix::fs::OFlags;
+use serde_json::Value;
+
+use crate::about::ABOUT;
+use crate::plain_file::open_plain;
 
 /// What is read at once: holds the longest frame that this build makes.
 const PIECE: u64 = 128 << 10;
@@ -24,8 +32,10 @@ const PIECE: u64 = 128 << 10;
 const MAX_BEHIND: usize = 8 << 20;
 /// How soon the disk is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// [`FromStub::Finished`] on the wire.
-const FINISHED: u8 = 108;
+/// What is read at once where headers alone are wanted: many small frames, or one header.
+const HEADERS: usize = 8 << 10;
+/// The numbers of messages from stubs; a newer build may have more of them than we know.
+const KINDS: RangeInclusive<u8> = 101..=199;
 
 /// Neither the disk nor memory has room for more, or there is nobody to send it to.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +54,18 @@ pub struct Spool {
     /// The number of the next frame.
     next: u64,
     is_over: bool,
+    /// Its folder, until that is on the disk for good, too.
+    unsynced: Option<PathBuf>,
+}
+
+/// Where a frame stands, and what its header says.
+#[derive(Clone, Copy)]
+pub struct Place {
+    pub at: u64,
+    /// Of the whole frame.
+    pub length: u64,
+    pub kind: u8,
+    pub seq: u64,
 }
 
 impl Spool {
@@ -51,27 +73,32 @@ impl Spool {
     pub fn create(&mut self, path: &Path) -> io::Result<()> {
         let file = File::options().read(true).write(true).create_new(true).open(path)?;
         self.file = Some(Arc::new(file));
+        self.unsynced = path.parent().map(Path::to_owned);
         Ok(())
     }
 
-    /// One that a dead supervisor left. An unfinished frame is cut off.
+    /// One that a dead supervisor left. An unfinished frame is cut off, unless the file cannot be read.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::options().read(true).write(true).open(path)?;
-        let mut spool = Self { length: file.metadata()?.len(), ..Self::default() };
-        let file = Arc::new(file);
-        spool.file = Some(Arc::clone(&file));
-        let (mut end, mut last) = (0, None);
-        spool.walk(|at, length, kind, seq| {
-            (end, last) = (at + length, Some((kind, seq)));
-            true
-        });
-        spool.next = last.map_or(0, |(_, seq)| seq + 1);
-        spool.is_over = last.is_some_and(|(kind, _)| kind == FINISHED);
-        if end < spool.length {
-            file.set_len(end)?;
-            spool.length = end;
-        }
+        let file = Arc::new(open_plain(path, OFlags::RDWR)?);
+        let mut spool = Self { length: file.metadata()?.len(), file: Some(file), ..Self::default() };
+        let mut last = None;
+        spool.walk(|place| {
+            last = Some(place);
+            Ok(true)
+        })?;
+        spool.is_over = last.is_some_and(|place| place.kind == FINISHED);
+        spool.cut(last.map_or(0, |last| last.at + last.length), last.map_or(0, |last| last.seq + 1))?;
         Ok(spool)
+    }
+
+    /// Removes all from `at` on, which is where the frame numbered `next` begins.
+    pub fn cut(&mut self, at: u64, next: u64) -> io::Result<()> {
+        if let Some(file) = self.file.as_ref().filter(|_| at < self.length) {
+            file.set_len(at)?;
+            self.length = at;
+        }
+        self.next = next;
+        Ok(())
     }
 
     /// Where the bytes of all frames end.
@@ -137,55 +164,90 @@ impl Spool {
     }
 
     /// Where the first frame begins whose number is `from` or more.
-    pub fn seek(&self, from: u64) -> u64 {
+    pub fn seek(&self, from: u64) -> io::Result<u64> {
         let mut found = self.end();
-        self.walk(|at, _, _, seq| {
-            if seq >= from {
-                found = at;
+        self.walk(|place| {
+            if place.seq >= from {
+                found = place.at;
             }
-            seq < from
-        });
-        found
+            Ok(place.seq < from)
+        })?;
+        Ok(found)
     }
 
-    /// Calls with where each frame begins, its length, kind and number, until it is told to stop.
-    fn walk(&self, mut next: impl FnMut(u64, u64, u8, u64) -> bool) {
-        let mut at = 0;
-        while at < self.end() {
-            let Ok(bytes) = self.piece(at).read() else { return };
-            let mut rest = &bytes[..];
-            while let Some((length, kind, seq)) = Frame::peek(rest) {
-                if !next(at, length as u64, kind, seq) {
-                    return;
-                }
-                at += length as u64;
-                rest = &rest[length..];
+    /// Calls with each whole frame, until it is told to stop. Bodies are not read, so that it is quick
+    /// however much there is.
+    pub fn walk(&self, mut next: impl FnMut(Place) -> io::Result<bool>) -> io::Result<()> {
+        let (mut at, mut seq, mut buffer, mut start) = (0, 0, Vec::new(), 0u64);
+        loop {
+            let mut skip = (at - start).min(buffer.len() as u64) as usize;
+            if buffer.len() - skip < HEADER {
+                (buffer, start, skip) = (self.bytes(at, HEADERS)?, at, 0);
             }
-            if bytes.is_empty() {
-                return;
+            let Some((length, kind, number)) = Frame::peek(&buffer[skip..]) else { return Ok(()) };
+            let is_next = if kind == FINISHED { number >= seq } else { number == seq };
+            let place = Place { at, length: length as u64, kind, seq: number };
+            let is_whole = length <= HEADER + MAX_BODY && at + place.length <= self.end();
+            if !is_whole || !is_next || !KINDS.contains(&kind) || !next(place)? || kind == FINISHED {
+                return Ok(());
             }
+            (at, seq) = (at + place.length, number + 1);
         }
+    }
+
+    /// At most so many bytes from `at` on: of the file, or of what is in memory.
+    fn bytes(&self, at: u64, most: usize) -> io::Result<Vec<u8>> {
+        let Some(file) = self.file.as_ref().filter(|_| at < self.length) else {
+            let rest = &self.behind[(at - self.length) as usize..];
+            return Ok(rest[..rest.len().min(most)].to_vec());
+        };
+        let mut bytes = vec![0; (self.length - at).min(most as u64) as usize];
+        file.read_exact_at(&mut bytes, at)?;
+        Ok(bytes)
+    }
+
+    /// The body of the frame that stands there.
+    pub fn body(&self, place: Place) -> io::Result<Vec<u8>> {
+        self.bytes(place.at + HEADER as u64, place.length as usize - HEADER)
     }
 
     /// Numbers the last frame, `Finished`, anew: behind a crash of the host the operator may have seen
-    /// frames that did not come to the disk, and waits for the one behind them.
-    pub fn finish_at(&mut self, from: u64) {
-        let mut last = 0;
-        self.walk(|at, _, _, _| {
-            last = at;
-            true
-        });
-        if self.is_over
-            && self.next <= from
-            && let Some(file) = &self.file
-        {
-            let _ = file.write_all_at(&from.to_le_bytes(), last + 5);
+    /// frames that did not come to the disk, and waits for the one behind them. Who wants what is behind
+    /// the last frame has all of it, unless that is not what its supervisor said.
+    pub fn finish_at(&mut self, from: u64) -> io::Result<()> {
+        let mut last = None;
+        self.walk(|place| {
+            last = Some(place);
+            Ok(true)
+        })?;
+        let (Some(last), Some(file)) = (last, &self.file) else { return Ok(()) };
+        if self.is_over && (self.next < from || (self.next == from && self.was_killed(last)?)) {
+            file.write_all_at(&from.to_le_bytes(), last.at + 5)?;
             self.next = from + 1;
         }
+        Ok(())
     }
 
-    pub fn file(&self) -> Option<Arc<File>> {
-        self.file.clone()
+    /// Whether that is [`End::RunnerKilled`](cronium_wire::message::End::RunnerKilled).
+    fn was_killed(&self, last: Place) -> io::Result<bool> {
+        let finished: Value = serde_json::from_slice(&self.body(last)?).unwrap_or_default();
+        Ok(finished["end"]["end"] == "runner_killed")
+    }
+
+    /// Brings what is in the file to the disk for good, the first time with its folder. To be
+    /// called without holding the spool.
+    pub fn syncing(&mut self) -> impl FnOnce() -> io::Result<()> + use<> {
+        let (file, folder) = (self.file.clone(), self.unsynced.take());
+        move || {
+            if let Some(folder) = folder {
+                let _ = File::open(folder.join(ABOUT)).and_then(|about| about.sync_data());
+                // What is in it, and its name.
+                for folder in folder.ancestors().take(2) {
+                    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+                }
+            }
+            file.map_or(Ok(()), |file| file.sync_data())
+        }
     }
 }
 
@@ -278,7 +340,7 @@ mod tests {
 
     /// Numbers and lengths of bodies from the frame `from` on, as a link is given them.
     fn frames(spool: &Spool, from: u64) -> Vec<(u64, usize)> {
-        let (mut at, mut decoder, mut seen) = (spool.seek(from), Decoder::default(), Vec::new());
+        let (mut at, mut decoder, mut seen) = (spool.seek(from).unwrap(), Decoder::default(), Vec::new());
         while at < spool.end() {
             let piece = spool.piece(at).read().unwrap();
             assert!(!piece.is_empty());
@@ -341,9 +403,12 @@ mod tests {
 
     #[test]
     fn the_end_is_where_the_operator_waits_for_it() {
-        let end = FromStub::Finished(finished(End::RunnerKilled));
-        let length = end.encode().1.len();
-        for (from, want) in [(0, 1), (1, 1), (2, 2), (9, 9)] {
+        let killed = [(0, 1), (1, 1), (2, 2), (9, 9)].map(|(from, want)| (End::RunnerKilled, from, want));
+        // Who has seen it needs no other.
+        let other = [(1, 1), (2, 1), (9, 9)].map(|(from, want)| (End::Cancelled, from, want));
+        for (end, from, want) in killed.into_iter().chain(other) {
+            let end = FromStub::Finished(finished(end));
+            let length = end.encode().1.len();
             let path = Scratch::new();
             let mut spool = Spool::default();
             spool.create(&path.0).unwrap();
@@ -351,9 +416,37 @@ mod tests {
             spool.append(std::slice::from_ref(&end)).unwrap();
             drop(spool);
             let mut spool = Spool::open(&path.0).unwrap();
-            spool.finish_at(from);
-            assert_eq!(frames(&spool, from).last(), Some(&(want, length)), "{from}");
+            spool.finish_at(from).unwrap();
+            assert_eq!(frames(&spool, from).last(), (want >= from).then_some(&(want, length)), "{from}");
             assert_eq!(frames(&Spool::open(&path.0).unwrap(), 1), [(want, length)], "{from}");
+        }
+    }
+
+    /// Behind a power cut there may be anything at the end, and all that stands before it is kept.
+    #[test]
+    fn what_does_not_go_on_is_cut_off() {
+        let frame = |kind: u8, seq: u64| {
+            let mut bytes = Vec::new();
+            Frame::write(kind, seq, b"body", &mut bytes);
+            bytes
+        };
+        let table = [
+            ("zeros", vec![0; 5000], 2),
+            ("a frame of no kind", frame(0, 2), 2),
+            ("a kind to come", frame(150, 2), 3),
+            ("a number twice", frame(104, 1), 2),
+            ("a gap", frame(104, 3), 2),
+            ("zeros before more", [vec![0; 26], frame(104, 2)].concat(), 2),
+        ];
+        for (what, bytes, want) in table {
+            let path = Scratch::new();
+            let mut spool = Spool::default();
+            spool.create(&path.0).unwrap();
+            spool.append(&[out(1), out(2)]).unwrap();
+            spool.file.as_ref().unwrap().write_all_at(&bytes, spool.end()).unwrap();
+            let spool = Spool::open(&path.0).unwrap();
+            assert_eq!((frames(&spool, 0).len(), spool.next), (want, want as u64), "{what}");
+            assert_eq!(std::fs::metadata(&path.0).unwrap().len(), spool.end(), "{what}");
         }
     }
 

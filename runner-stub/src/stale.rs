@@ -7,16 +7,17 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
-
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::time::Duration;
 
 use crate::about::{About, State};
-use crate::attach;
+use crate::clock;
 use crate::identity;
+use crate::lease::Lease;
 use crate::payload::{self, Cache};
-use crate::run_folder::{CONTROL, LEASE, SHARED, SPOOL, is_ours_among_others, remove_all, runs, xdg};
+use crate::run_folder::{CONTROL, SHARED, SPOOL, is_ours_among_others, random_word, remove_all, runs, xdg};
+use crate::settle::settle;
 
 /// Nothing younger is touched where it may be just on its way to its lease or its name.
 const AGE: Duration = Duration::from_secs(3600);
@@ -26,15 +27,14 @@ const MOST: u64 = 256 << 20;
 /// Stubs of other builds that stay.
 const STUBS: usize = 8;
 const STUB_BYTES: u64 = 32 << 20;
-/// Names of runs that were dropped, a line each.
+/// Names of runs that were dropped, a line each; empty ones behind the first [`DROPPED_MOST`] bytes.
 const DROPPED: &str = ".dropped";
-/// Bytes of that.
 const DROPPED_MOST: u64 = 4096;
 
-/// Goes over all that lies here; with the shared folder that we had to make do with.
-pub fn collect(shared: Option<&str>) {
+/// Goes over all that lies here, also where we had to make do with shared folders.
+pub fn collect() {
     remove_runs(&runs(), KEEP, MOST);
-    if let Some(shared) = shared {
+    for shared in SHARED {
         remove_runs(Path::new(shared), KEEP, MOST);
     }
     remove_parts(&Cache::dir());
@@ -45,9 +45,16 @@ pub fn collect(shared: Option<&str>) {
 
 /// A sentence about the results that were dropped since the last contact.
 pub fn warning() -> Option<String> {
-    let path = runs().join(DROPPED);
-    let text = fs::read_to_string(&path).ok()?;
-    fs::remove_file(&path).ok()?;
+    warning_of(&runs())
+}
+
+fn warning_of(runs: &Path) -> Option<String> {
+    // Taken away first: what is added from now on is told the next time.
+    let path = runs.join(format!("{DROPPED}.{}", random_word().ok()?));
+    fs::rename(runs.join(DROPPED), &path).ok()?;
+    let text = fs::read_to_string(&path);
+    let _ = fs::remove_file(&path);
+    let text = text.ok()?;
     let names: Vec<&str> = text.lines().collect();
     let shown = names[..names.len().min(10)].join(", ");
     Some(format!(
@@ -79,9 +86,10 @@ fn remove_runs(runs: &Path, keep: Duration, most: u64) {
         }
     }
     let mut sum = 0u64;
-    for Waiting { age, size, path } in waiting {
+    for (at, Waiting { age, size, path }) in waiting.into_iter().enumerate() {
         sum = sum.saturating_add(size);
-        if age > keep || sum > most {
+        // The youngest may just be the one that somebody is about to come for.
+        if age > keep || (sum > most && age > AGE && at > 0) {
             drop_result(&path, !is_shared);
         }
     }
@@ -92,31 +100,44 @@ fn look_after(path: &Path, is_shared: bool) -> Option<Waiting> {
     let Some(about) = About::read(path) else {
         // On its way to its name, or on its way out, unless that was long ago. Elsewhere it is none of a
         // run: one for sockets, or for a program.
-        if !is_shared && path.symlink_metadata().is_ok_and(|meta| is_old(&meta)) {
+        if is_shared {
+            return None;
+        }
+        let age = age(&path.symlink_metadata().ok()?);
+        // One whose host went down before that was on its disk: what it holds may yet be looked for.
+        if !is_draft(path)
+            && let Some(waiting) = waiting(path, age).filter(|waiting| waiting.size > 0)
+        {
+            return Some(waiting);
+        }
+        if age > AGE {
             remove_ended(path);
         }
         return None;
     };
-    let is_draft = path.file_name()?.as_encoded_bytes().starts_with(b".");
     match about.state() {
-        _ if is_draft => {
-            if about.age() > AGE {
+        _ if is_draft(path) => {
+            if about.is_older(AGE) {
                 remove_ended(path);
             }
             None
         }
         State::Barred | State::Dropped => {
-            if about.age() > if about.state() == State::Barred { AGE } else { KEEP } {
+            let most = if about.state() == State::Barred { AGE } else { KEEP };
+            if age_of(path, about) > most {
                 remove_ended(path);
+            } else if path.join(SPOOL).exists() {
+                // Whoever dropped it was killed.
+                remove_result(path);
             }
             None
         }
         State::Open => {
-            if !about.is_here() && about.age() < KEEP {
+            if !about.is_here() && !about.is_older(KEEP) {
                 return None;
             }
-            let _lease = lease(path).ok()??;
-            match attach::settle(path, &about).ok()? {
+            let Lease::Ours(_lease) = Lease::take(path) else { return None };
+            match settle(path, &about).ok()? {
                 Some(_) => {
                     about.with(State::Over).write(path).ok()?;
                     waiting(path, Duration::ZERO)
@@ -127,56 +148,84 @@ fn look_after(path: &Path, is_shared: bool) -> Option<Waiting> {
                 }
             }
         }
-        State::Over => waiting(path, about.age()),
+        State::Over => {
+            let waiting = waiting(path, age_of(path, about));
+            if waiting.is_none() {
+                remove_ended(path);
+            }
+            waiting
+        }
     }
 }
 
+/// Where the clock was wrong then, or is now, it ages from now on.
+fn age_of(path: &Path, about: About) -> Duration {
+    about.age().unwrap_or_else(|| {
+        let state = about.state();
+        let _ = about.with(state).write(path);
+        Duration::ZERO
+    })
+}
+
+fn is_draft(path: &Path) -> bool {
+    path.file_name().unwrap_or_default().as_encoded_bytes().starts_with(b".")
+}
+
+/// `None` where there is no spool.
 fn waiting(path: &Path, age: Duration) -> Option<Waiting> {
-    let size = path.join(SPOOL).metadata().ok()?.len();
-    Some(Waiting { age, size, path: path.to_owned() })
+    match path.join(SPOOL).symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        meta => Some(Waiting { age, size: meta.map_or(0, |meta| meta.len()), path: path.to_owned() }),
+    }
 }
 
 /// The lock is held while the folder goes, so that only one of us works on it.
 fn remove_ended(path: &Path) {
-    if let Ok(_lease) = lease(path) {
+    if let Lease::Ours(_lease) = Lease::take(path) {
         let _ = remove_all(path);
+    }
+}
+
+fn remove_result(path: &Path) {
+    if let Lease::Ours(_lease) = Lease::take(path) {
+        remove_files(path);
+    }
+}
+
+fn remove_files(path: &Path) {
+    for file in [SPOOL, CONTROL] {
+        let _ = fs::remove_file(path.join(file));
     }
 }
 
 /// Nobody came for it. What stays says so.
 fn drop_result(path: &Path, is_told: bool) {
-    let (Ok(Some(_lease)), Some(about)) = (lease(path), About::read(path)) else { return };
-    let name = about.run().to_owned();
-    if about.with(State::Dropped).write(path).is_err() {
-        return;
-    }
-    for file in [SPOOL, CONTROL] {
-        let _ = fs::remove_file(path.join(file));
-    }
+    let Lease::Ours(_lease) = Lease::take(path) else { return };
+    let name = match About::read(path) {
+        Some(about) => {
+            let name = about.run().to_owned();
+            if about.with(State::Dropped).write(path).is_err() {
+                return;
+            }
+            remove_files(path);
+            name
+        }
+        None => {
+            let _ = remove_all(path);
+            path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        }
+    };
     // Not where others may have put a link of that name.
     if !is_told {
         return;
     }
     let list = path.with_file_name(DROPPED);
     let opened = File::options().create(true).append(true).open(list);
-    let _ = opened.and_then(|mut list| match list.metadata()?.len() < DROPPED_MOST {
-        true => list.write_all(format!("{name}\n").as_bytes()),
-        false => Ok(()),
+    let _ = opened.and_then(|mut list| {
+        // Those that have no room for their names are counted.
+        let is_room = list.metadata()?.len() < DROPPED_MOST;
+        list.write_all(format!("{}\n", if is_room { &name } else { "" }).as_bytes())
     });
-}
-
-/// The lock of a run that has ended, `None` where there is nothing to lock; an error while it lives.
-pub fn lease(run: &Path) -> io::Result<Option<File>> {
-    // A script may have put anything in its place.
-    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match rustix::fs::open(run.join(LEASE), flags, Mode::empty()) {
-        Err(rustix::io::Errno::NOENT) => Ok(None),
-        Err(error) => Err(error.into()),
-        Ok(lease) => {
-            rustix::fs::flock(&lease, FlockOperation::NonBlockingLockExclusive)?;
-            Ok(Some(lease.into()))
-        }
-    }
 }
 
 /// Files on their way into a cache are called `.NAME.WORD` until they are whole.
@@ -190,16 +239,23 @@ pub fn remove_parts(cache: &Path) {
 }
 
 fn is_old(meta: &fs::Metadata) -> bool {
-    let age = meta.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-    age.is_some_and(|age| age > AGE)
+    age(meta) > AGE
+}
+
+/// As far as clocks can be believed.
+fn age(meta: &fs::Metadata) -> Duration {
+    clock::since(u64::try_from(meta.mtime()).unwrap_or(0)).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use cronium_wire::message::{End, FromStub};
+    use rustix::fs::FlockOperation;
 
     use super::*;
-    use crate::run_folder::{private, random_word};
+    use crate::run_folder::{LEASE, private, random_word};
     use crate::session::finished;
     use crate::spool::Spool;
 
@@ -293,12 +349,61 @@ mod tests {
             (5000, [over, over, over, over]),
             (3999, [over, over, over, dropped]),
             (1100, [over, dropped, dropped, dropped]),
-            (0, [dropped; 4]),
+            // The youngest stays.
+            (0, [over, dropped, dropped, dropped]),
         ] {
             remove_runs(&runs.0, KEEP, most);
             assert_eq!(states(), want, "{most}");
         }
-        assert_eq!(fs::read_to_string(runs.0.join(DROPPED)).unwrap(), "d\nb\nc\na\n");
+        assert_eq!(fs::read_to_string(runs.0.join(DROPPED)).unwrap(), "d\nb\nc\n");
+    }
+
+    #[test]
+    fn what_is_fresh_stays_however_large() {
+        let runs = Runs::new();
+        for (name, minutes) in [("a", 1), ("b", 59), ("c", 61)] {
+            runs.run(name, State::Over, Duration::from_secs(minutes * 60), Some(1000));
+        }
+        remove_runs(&runs.0, KEEP, 0);
+        let states = ["a", "b", "c"].map(|name| runs.state(name).unwrap());
+        assert_eq!(states, [State::Over, State::Over, State::Dropped]);
+    }
+
+    /// Whoever is killed in the middle leaves it to the next.
+    #[test]
+    fn half_done() {
+        let runs = Runs::new();
+        runs.run("dropped", State::Dropped, DAY, Some(0));
+        runs.run("forgotten", State::Over, DAY, None);
+        for (name, age) in [("nobodys", DAY), ("nobodys-old", 15 * DAY)] {
+            runs.run(name, State::Open, age, Some(0));
+            fs::write(runs.0.join(name).join("about"), "").unwrap();
+            File::open(runs.0.join(name)).unwrap().set_modified(SystemTime::now() - age).unwrap();
+        }
+        // Written before the clock was set.
+        runs.run("of-1970", State::Barred, DAY, None);
+        let about = || About::read(&runs.0.join("of-1970")).unwrap();
+        about().set("at", 99).write(&runs.0.join("of-1970")).unwrap();
+        assert_eq!(about().age(), None);
+        remove_runs(&runs.0, KEEP, MOST);
+        assert!(about().age().is_some());
+        assert!(!runs.0.join("dropped").join(SPOOL).exists() && !runs.0.join("forgotten").exists());
+        assert!(runs.0.join("nobodys").join(SPOOL).exists() && !runs.0.join("nobodys-old").exists());
+        let warning = warning_of(&runs.0).unwrap();
+        assert!(warning.starts_with("1 results") && warning.ends_with("nobodys-old"), "{warning}");
+        assert_eq!(warning_of(&runs.0), None);
+    }
+
+    #[test]
+    fn all_that_are_dropped_are_counted() {
+        let runs = Runs::new();
+        fs::write(runs.0.join(DROPPED), "some-run\n".repeat(DROPPED_MOST as usize / 9 + 1)).unwrap();
+        for name in ["a", "b"] {
+            runs.run(name, State::Over, 15 * DAY, Some(0));
+        }
+        remove_runs(&runs.0, KEEP, MOST);
+        let warning = warning_of(&runs.0).unwrap();
+        assert!(warning.starts_with(&format!("{} results", DROPPED_MOST / 9 + 3)), "{warning}");
     }
 
     fn make_old(path: &Path) {

@@ -110,7 +110,7 @@ impl Uplink {
         if state.is_retired {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
-        let at = state.spool.seek(from);
+        let at = state.spool.seek(from)?;
         state.number += 1;
         let link = Link { is_open: true, out, at, is_served: false, is_writing: false, written: 0 };
         if let Some(old) = state.link.replace(link)
@@ -210,15 +210,16 @@ impl Uplink {
     }
 
     /// Goes on with what another supervisor has told, from its frame `from` on, after `first`.
-    pub fn adopt(&self, spool: Spool, from: u64, first: &FromStub) {
+    pub fn adopt(&self, spool: Spool, from: u64, first: &FromStub) -> io::Result<()> {
         let mut state = self.state();
-        let at = spool.seek(from);
+        let at = spool.seek(from)?;
         state.spool = spool;
         if let Some(link) = &mut state.link {
             link.out.mail().extend(first.to_frame(UNNUMBERED));
             link.at = at;
         }
         self.wake(&mut state);
+        Ok(())
     }
 
     /// The link is gone. Whether it was the one that there is.
@@ -254,10 +255,15 @@ impl Uplink {
     pub fn sync(&self) -> bool {
         let mut state = self.state();
         let is_whole = state.spool.flush();
-        let file = state.spool.file();
+        let syncing = state.spool.syncing();
         drop(state);
-        let _ = file.map(|file| file.sync_data());
+        let _ = syncing();
         is_whole
+    }
+
+    /// Whether all of what is told is on the disk, where it stays when we are killed.
+    pub fn flush(&self) -> bool {
+        self.state().spool.flush()
     }
 
     /// Takes what was told out again.

@@ -248,6 +248,18 @@ impl FromStub {
     }
 }
 
+/// Numbers of messages of [`FromStub`], for whoever does not read them: a decoder of all is 60 kB of a
+/// stub.
+pub mod kind {
+    pub const STDOUT: u8 = 104;
+    pub const STDERR: u8 = 105;
+    pub const FINISHED: u8 = 108;
+    pub const JOURNAL: u8 = 110;
+    pub const ARTIFACT: u8 = 112;
+    pub const ARTIFACT_END: u8 = 114;
+    pub const CUT: u8 = 116;
+}
+
 /// Bytes of a [`Told`] as it stands in its frame. As many as wait for the ledger fit into memory.
 pub const MAX_TOLD: usize = 32 << 10;
 /// Bytes of a log's context, as JSON.
@@ -498,19 +510,19 @@ impl Message for FromStub {
             Self::Hello(hello) => (101, json(hello)),
             Self::NeedPayload => (102, Vec::new()),
             Self::Started(started) => (103, json(started)),
-            Self::Stdout(bytes) => (104, bytes.clone()),
-            Self::Stderr(bytes) => (105, bytes.clone()),
+            Self::Stdout(bytes) => (kind::STDOUT, bytes.clone()),
+            Self::Stderr(bytes) => (kind::STDERR, bytes.clone()),
             Self::OpenTunnel { path } => (106, json(&Path { path: path.clone() })),
             Self::Warning { message } => (107, json(&Reason { reason: message.clone() })),
-            Self::Finished(finished) => (108, json(finished)),
+            Self::Finished(finished) => (kind::FINISHED, json(finished)),
             Self::Told(told) => (109, json(told)),
-            Self::Journal(bytes) => (110, bytes.clone()),
+            Self::Journal(bytes) => (kind::JOURNAL, bytes.clone()),
             Self::NeedFile { digest } => (111, json(&Digest { digest: digest.clone() })),
-            Self::Artifact(artifact) => (112, json(artifact)),
+            Self::Artifact(artifact) => (kind::ARTIFACT, json(artifact)),
             Self::ArtifactPiece(bytes) => (113, bytes.clone()),
-            Self::ArtifactEnd { digest } => (114, json(&Digest { digest: digest.clone() })),
+            Self::ArtifactEnd { digest } => (kind::ARTIFACT_END, json(&Digest { digest: digest.clone() })),
             Self::Attached(state) => (115, json(state)),
-            Self::Cut { stderr, bytes } => (116, json(&Gap { stderr: *stderr, bytes: *bytes })),
+            Self::Cut { stderr, bytes } => (kind::CUT, json(&Gap { stderr: *stderr, bytes: *bytes })),
             Self::Superseded => (117, Vec::new()),
         }
     }
@@ -520,23 +532,23 @@ impl Message for FromStub {
             101 => Self::Hello(parse(&frame)?),
             102 => Self::NeedPayload,
             103 => Self::Started(parse(&frame)?),
-            104 => Self::Stdout(frame.body),
-            105 => Self::Stderr(frame.body),
+            kind::STDOUT => Self::Stdout(frame.body),
+            kind::STDERR => Self::Stderr(frame.body),
             106 => Self::OpenTunnel { path: parse::<Path>(&frame)?.path },
             107 => Self::Warning { message: parse::<Reason>(&frame)?.reason },
-            108 => Self::Finished(parse(&frame)?),
+            kind::FINISHED => Self::Finished(parse(&frame)?),
             kind @ 109 if frame.body.len() > MAX_TOLD => {
                 let reason = format!("{} bytes, more than {MAX_TOLD}", frame.body.len());
                 return Err(MessageError::Body { kind, reason });
             }
             109 => Self::Told(parse(&frame)?),
-            110 => Self::Journal(frame.body),
+            kind::JOURNAL => Self::Journal(frame.body),
             111 => Self::NeedFile { digest: parse::<Digest>(&frame)?.digest },
-            112 => Self::Artifact(parse(&frame)?),
+            kind::ARTIFACT => Self::Artifact(parse(&frame)?),
             113 => Self::ArtifactPiece(frame.body),
-            114 => Self::ArtifactEnd { digest: parse::<Digest>(&frame)?.digest },
+            kind::ARTIFACT_END => Self::ArtifactEnd { digest: parse::<Digest>(&frame)?.digest },
             115 => Self::Attached(parse(&frame)?),
-            116 => {
+            kind::CUT => {
                 let Gap { stderr, bytes } = parse(&frame)?;
                 Self::Cut { stderr, bytes }
             }
