@@ -209,27 +209,28 @@ struct Reports {
 
 impl Reports {
     /// Tells of a host, when there is room for it. `mark`: how far its account is known with that.
-    async fn host(&self, index: usize, kind: EventKind, mark: Option<u64>) {
+    /// Whether it was told: nothing waits for room once the run is left.
+    async fn host(&self, index: usize, kind: EventKind, mark: Option<u64>) -> bool {
         let mut left = self.left.clone();
         let share = u32::try_from(kind.weight().min(BACKLOG_BYTES)).unwrap_or(u32::MAX);
         let room = tokio::select! {
             biased;
             room = Arc::clone(&self.backlog).acquire_many_owned(share) => room.ok(),
-            () = reached(&mut left, Stop::Leave) => return,
+            () = reached(&mut left, Stop::Leave) => return false,
         };
-        self.send(Report::Host { index, kind: Box::new(kind), mark, room }).await;
+        self.send(Report::Host { index, kind: Box::new(kind), mark, room }).await
     }
 
-    /// Waits until there is room, so that what is told stays in order.
-    async fn send(&self, report: Report) {
+    /// Waits until there is room, so that what is told stays in order. Whether it was told.
+    async fn send(&self, report: Report) -> bool {
         let mut left = self.left.clone();
         tokio::select! {
             biased;
             // The dispatcher outlives every host.
-            _ = self.sender.send(report) => {}
+            sent = self.sender.send(report) => sent.is_ok(),
             // A reader that has stopped reading holds nobody who is told to leave; the dispatcher
             // says of this host what is known then.
-            () = reached(&mut left, Stop::Leave) => {}
+            () = reached(&mut left, Stop::Leave) => false,
         }
     }
 }

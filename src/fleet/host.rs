@@ -271,17 +271,15 @@ impl Host {
         self.warn(fleet).await;
         let hello = self.hello.take().unwrap_or_default();
         let known = |text: String| (!text.is_empty()).then_some(text);
-        let mark = match &self.account.finished {
-            Some(_) if self.is_spooled(fleet) => Some(self.account.next()),
-            _ => self.account.mark(),
-        };
-        let finished = self.account.finished.take();
         // A script that has found its own way to the operator's API.
         let condition = fleet.api.condition(&self.name);
         if let (None, Some(condition)) = (self.account.condition, condition) {
             self.account.report(EventKind::HostCondition { host: self.name.clone(), condition }).await;
         }
         let condition = self.account.condition.or(condition);
+        // Behind all that is told of it but its end.
+        let mark = self.account.last_mark();
+        let finished = self.account.finished.take();
         let helpers = finished.as_ref().and_then(|finished| finished.helpers.clone());
         let (finished_at, begun) = (Timestamp::now(), self.begun.elapsed());
         // Of one that another process has begun, only the clock knows.
@@ -312,7 +310,8 @@ impl Host {
             stdout_bytes: self.account.bytes[0],
             stderr_bytes: self.account.bytes[1],
         };
-        let parting = self.parting.take();
+        // A host of whose account something was not told keeps it.
+        let parting = self.parting.take().filter(|_| mark.is_some());
         Tried { result: Box::new(result), mark, delivered: self.delivered, unknown: None, parting }
     }
 }
