@@ -207,5 +207,5 @@ fn code_of(run: &Run, rows: &[HostRow]) -> ExitCode {
 
 fn standing(known: &Known) -> Standing {
     let Known { host: _, mark, bytes, attempt, started_at } = known;
-    Standing { mark: *mark, bytes: *bytes, attempt: *attempt, started_at: *started_at }
+    Standing { mark: *mark, bytes: *bytes, attempt: *attempt, started_at: *started_at, outcome: None }
 }

@@ -197,7 +197,7 @@ impl Account {
     }
 
     /// Something a person should know; not without end.
-    pub async fn warn(&mut self, message: String) -> Result<(), Fault> {
+    async fn warn(&mut self, message: String) -> Result<(), Fault> {
         self.warned += message.len();
         if self.warned > WARNINGS {
             return Err(Fault::foreign("the runner sent warnings without end"));

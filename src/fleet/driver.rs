@@ -146,7 +146,7 @@ impl Driver {
     }
 
     async fn tried(&mut self, index: usize, tried: Tried) {
-        let Tried { result, mark, delivered, unknown, parting } = tried;
+        let Tried { result, mark, delivered, unknown, parting, is_forgotten } = tried;
         if let (Some(unknown), Some(_)) = (unknown, &self.vouch) {
             self.rollout.parked(index);
             self.unknown.insert(index, *unknown);
@@ -161,6 +161,7 @@ impl Driver {
             Turn::Over => {
                 // A host whose end is not told keeps it.
                 if self.finished(index, result, mark).await {
+                    self.partings.forgotten(is_forgotten.then_some(index));
                     self.part(index, parting).await;
                 }
             }
