@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::event::Outcome;
+use crate::event::{Outcome, StopReason};
 use crate::inventory::{Address, Privilege, Target};
 use crate::payload::{Input, Signed};
 
@@ -76,6 +76,8 @@ pub struct Resume {
     pub standings: Vec<Standing>,
     /// How the run's other hosts have ended.
     pub settled: Vec<Outcome>,
+    /// Why the run started no further host, which those that are asked now do not change.
+    pub stopped: Option<StopReason>,
     /// The number of the next event.
     pub next_seq: u64,
 }
@@ -100,6 +102,8 @@ pub struct Standing {
     pub bytes: [u64; 2],
     pub attempt: u32,
     pub started_at: Option<Timestamp>,
+    /// How it ended, as far as was known; `None` where nobody ever said.
+    pub outcome: Option<Outcome>,
 }
 
 #[derive(Debug, Clone)]

@@ -112,6 +112,7 @@ fn adopt(args: Args, context: &Context) -> Result<ExitCode> {
         run: None,
         standings: vec![Standing { attempt: 1, ..Standing::default() }; targets.len()],
         settled: Vec::new(),
+        stopped: None,
         next_seq: 0,
     };
     let plan = Plan {

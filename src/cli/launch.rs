@@ -166,7 +166,8 @@ impl Launch<'_> {
         let Task::Resume(resume) = &plan.task else { return Err(Error::failure("there is a run to settle")) };
         let mut reporters = self.telling.reporters(self.context)?;
         let mut recorder = resumed.recorder;
-        let mut summary = Summary { hosts: resume.settled.len() as u64, ..Summary::default() };
+        let hosts = resume.settled.len() as u64;
+        let mut summary = Summary { hosts, stopped: resume.stopped, ..Summary::default() };
         resume.settled.iter().for_each(|outcome| summary.add(*outcome));
         let events = [resuming(&plan), EventKind::RunFinished { summary: summary.clone() }];
         for (seq, kind) in (resume.next_seq..).zip(events) {

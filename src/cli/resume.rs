@@ -87,6 +87,7 @@ impl Asking<'_> {
             run: work.zip(signed).map(|(work, signed)| Box::new(work.run(signed))),
             standings: place.known.iter().map(standing).collect(),
             settled: rows.iter().filter(|row| !open.contains(&row.host)).map(outcome).collect(),
+            stopped: place.stopped,
             next_seq: place.next_seq,
         };
         let plan = Plan {
@@ -206,6 +207,6 @@ fn code_of(run: &Run, rows: &[HostRow]) -> ExitCode {
 }
 
 fn standing(known: &Known) -> Standing {
-    let Known { host: _, mark, bytes, attempt, started_at } = known;
-    Standing { mark: *mark, bytes: *bytes, attempt: *attempt, started_at: *started_at }
+    let Known { host: _, mark, bytes, attempt, started_at, outcome } = known;
+    Standing { mark: *mark, bytes: *bytes, attempt: *attempt, started_at: *started_at, outcome: *outcome }
 }

@@ -31,12 +31,13 @@ pub struct Dispatcher<'a> {
 impl<'a> Dispatcher<'a> {
     pub fn new(plan: &Arc<Plan>, stop: Arc<watch::Sender<Stop>>, sink: &'a mut dyn Sink) -> Self {
         let open = (0..plan.targets.len()).collect::<BTreeSet<_>>();
-        let (settled, next_seq) = match &plan.task {
-            Task::Resume(resume) => (resume.settled.as_slice(), resume.next_seq),
-            Task::Run(_) | Task::Deploy { .. } => (&[][..], 0),
+        let (settled, stopped, next_seq) = match &plan.task {
+            Task::Resume(resume) => (resume.settled.as_slice(), resume.stopped, resume.next_seq),
+            Task::Run(_) | Task::Deploy { .. } => (&[][..], None, 0),
         };
         let mut summary = Summary { hosts: (open.len() + settled.len()) as u64, ..Summary::default() };
         settled.iter().for_each(|outcome| summary.add(*outcome));
+        summary.stopped = stopped;
         Self {
             plan: Arc::clone(plan),
             stop,
@@ -226,6 +227,7 @@ mod tests {
             run: None,
             standings: vec![Standing::default(); 2],
             settled: vec![Outcome::Succeeded, Outcome::Failed],
+            stopped: Some(StopReason::Limit),
             next_seq: 40,
         };
         let plan = sample::plan(&["h0", "h1"], Task::Resume(Box::new(resume)));
@@ -238,7 +240,7 @@ mod tests {
             "43 run_finished ",
         ];
         assert_eq!(told, want);
-        assert_eq!(summary.hosts, 4);
+        assert_eq!((summary.hosts, summary.stopped), (4, Some(StopReason::Limit)));
         let counts = [Outcome::Succeeded, Outcome::Failed, Outcome::Unknown].map(|one| summary.count(one));
         assert_eq!(counts, [2, 1, 1]);
     }
