@@ -157,6 +157,7 @@ fn orders_open_under_their_own_run_alone() {
     let place = Place::new();
     let ledger = place.ledger();
     let orders = ledger.orders(place.key_file());
+    let opened = |run: &str| place.reader().order(run, place.key_file());
     let order = json!({"environment": {"PW": "hunter2"}, "input": "s3cret"});
     let sealed = orders.seal("R1", &order).unwrap();
     let signed = SignedPayload { bytes: vec![1; 9], signature: vec![2], public_key: "PEM".into() };
@@ -166,9 +167,9 @@ fn orders_open_under_their_own_run_alone() {
             .begin_run(NewRun { order, signed, rerun_of: Some("R0".into()), ..new_run(id, &["web1"]) })
             .unwrap();
     }
-    assert_eq!(orders.open("R1").unwrap(), Some(order));
-    assert_eq!(orders.open("R2").unwrap_err().causes, ["it was sealed with another key"]);
-    assert_eq!(orders.open("R3").unwrap(), None);
+    assert_eq!(opened("R1").unwrap(), Some(order));
+    assert_eq!(opened("R2").unwrap_err().causes, ["it was sealed with another key"]);
+    assert_eq!(opened("R3").unwrap(), None);
     drop(ledger);
     let bytes = std::fs::read(place.path()).unwrap();
     for secret in ["hunter2", "s3cret", "environment"] {
@@ -184,7 +185,7 @@ fn orders_open_under_their_own_run_alone() {
     std::fs::remove_file(place.key_file()).unwrap();
     let ledger = place.ledger();
     let orders = ledger.orders(place.key_file());
-    assert!(orders.open("R1").unwrap_err().causes[0].contains("is not there"));
+    assert!(opened("R1").unwrap_err().causes[0].contains("is not there"));
     orders.seal("R3", &json!(1)).unwrap();
     let secret = Write {
         key: "pw".into(),
