@@ -60,7 +60,7 @@ pub struct Run {
     pub idle_timeout: Option<Duration>,
     /// Bytes of each output stream that are kept: half from its beginning, half from its end.
     pub max_output: u64,
-    /// How long the script may go on without an operator.
+    /// How long the script may go on without an operator; zero: its host cannot be left.
     pub lease: Duration,
     /// Leave once the script has started.
     pub detach: bool,
