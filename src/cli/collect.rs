@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -60,16 +61,28 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     drop(reader);
     let telling = Telling::silent();
     let launch = Launch { telling: &telling, hooks: &hooks, context };
-    let asking = Asking { act: Act::Collect, targets: None, hosts: &hosts, keep: &keep, reconnect, launch };
-    let mut settled = Settled::new(output, context);
+    let asking = Asking {
+        act: Act::Collect,
+        targets: None,
+        hosts: &hosts,
+        keep: &keep,
+        reconnect,
+        launch,
+        typed: RefCell::default(),
+    };
+    let (mut settled, mut leaves) = (Settled::new(output, context), Vec::new());
     for run in runs {
         match asking.ask(&run, &path) {
-            Ok(asked) => settled.add(&run, &asked, &path)?,
+            Ok(asked) => {
+                settled.add(&run, &asked, &path)?;
+                leaves.push(asked.leave);
+            }
             Err(error) => settled.failed(error),
         }
         if settled.is_interrupted() {
             break;
         }
     }
+    settled.leave(leaves, &path);
     settled.finish()
 }
