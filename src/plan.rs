@@ -102,7 +102,7 @@ pub struct Standing {
     pub bytes: [u64; 2],
     pub attempt: u32,
     pub started_at: Option<Timestamp>,
-    /// How it ended, as far as was known; `None` where nobody ever said.
+    /// How it ended when it was asked last; `None` where it never has.
     pub outcome: Option<Outcome>,
 }
 
