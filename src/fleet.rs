@@ -103,7 +103,11 @@ pub fn run(plan: &Arc<Plan>, means: Means, started: EventKind, sink: &mut dyn Si
         stopped,
     };
     let dispatcher = Dispatcher::new(plan, Arc::clone(&stop), &mut *sink);
-    let may_detach = !matches!(plan.task, Task::Deploy { .. });
+    let may_detach = match &plan.task {
+        Task::Run(run) => !run.lease.is_zero(),
+        Task::Resume(_) => true,
+        Task::Deploy { .. } => false,
+    };
     let (ended, over) = oneshot::channel();
     let (summary, gone) = std::thread::scope(|scope| {
         let telling = scope.spawn(|| dispatcher.run(started, inbox));

@@ -32,12 +32,13 @@ pub struct Dispatcher<'a> {
 impl<'a> Dispatcher<'a> {
     pub fn new(plan: &Arc<Plan>, stop: Arc<watch::Sender<Stop>>, sink: &'a mut dyn Sink) -> Self {
         let open = (0..plan.targets.len()).collect::<BTreeSet<_>>();
-        let (settled, next_seq) = match &plan.task {
-            Task::Resume(resume) => (resume.settled.as_slice(), resume.next_seq),
-            Task::Run(_) | Task::Deploy { .. } => (&[][..], 0),
+        let (settled, stopped, next_seq) = match &plan.task {
+            Task::Resume(resume) => (resume.settled.as_slice(), resume.stopped, resume.next_seq),
+            Task::Run(_) | Task::Deploy { .. } => (&[][..], None, 0),
         };
         let mut summary = Summary { hosts: (open.len() + settled.len()) as u64, ..Summary::default() };
         settled.iter().for_each(|outcome| summary.add(*outcome));
+        summary.stopped = stopped;
         Self {
             plan: Arc::clone(plan),
             stop,
@@ -243,6 +244,7 @@ mod tests {
                 .map(|outcome| Standing { outcome, ..Standing::default() })
                 .into(),
             settled: vec![Outcome::Succeeded, Outcome::Failed],
+            stopped: Some(StopReason::Limit),
             next_seq: 40,
         };
         let plan = sample::plan(&["h0", "h1", "h2", "h3"], Task::Resume(Box::new(resume)));
@@ -260,7 +262,7 @@ mod tests {
             "46 run_finished ",
         ];
         assert_eq!(told, want);
-        assert_eq!(summary.hosts, 6);
+        assert_eq!((summary.hosts, summary.stopped), (6, Some(StopReason::Limit)));
         let counted = [Outcome::Succeeded, Outcome::Failed, Outcome::Unknown, Outcome::Detached];
         assert_eq!(counted.map(|one| summary.count(one)), [2, 1, 2, 1]);
     }
