@@ -401,3 +401,25 @@ fn a_password_is_asked_for_once_whatever_is_collected() {
     assert_eq!(shown.matches("SSH password: ").count(), 1, "{shown}");
     assert_eq!(shown.matches("  local  ").count(), 2, "{shown}");
 }
+
+/// Its hosts may all do well in the end: those that did not get their turn did not.
+#[test]
+fn a_run_that_was_stopped_stays_stopped() {
+    let place = Place::new(2);
+    let names = place.fleet.names([9, 1, 2]);
+    let flags = ["--forks", "2", "--max-fail", "0", "--", SCRIPT];
+    let running = place.environment.exec(&place.fleet, &names).args(flags).start();
+    assert!(until(30, || String::from_utf8_lossy(&running.stderr_so_far()).contains("stopped by ")));
+    assert!(until(30, || place.has_printed(1)));
+    running.signal(Signal::KILL);
+    running.wait().ignore();
+    place.go(1);
+    let run = place.last();
+    assert!(until(20, || {
+        place.environment.run(["collect", &run]).ignore();
+        place.statuses(&run) == "succeeded unreachable unreachable"
+    }));
+    assert_eq!(place.environment.ledger().end_of(&run), ("stopped".into(), Some(7)));
+    place.run("attach last").exits(7).ignore();
+    assert!(!place.has_printed(2));
+}
