@@ -318,7 +318,14 @@ mod tests {
 
     fn resumed(act: Act, run: Option<Box<Run>>, standing: Standing) -> Task {
         let standings = vec![standing];
-        Task::Resume(Box::new(Resume { act, run, standings, settled: Vec::new(), stopped: None, next_seq: 0 }))
+        Task::Resume(Box::new(Resume {
+            act,
+            run,
+            standings,
+            settled: Vec::new(),
+            stopped: None,
+            next_seq: 0,
+        }))
     }
 
     #[tokio::test]
