@@ -20,6 +20,9 @@ use crate::event::{EventKind, HostResult, HostState, Outcome};
 use crate::plan::{Standing, Task};
 use crate::transport::{Connection, Fault, Flight, Link, Step, UnknownKey};
 
+/// A script may say that it took so long: a hundred years.
+const LONGEST_MS: u64 = 100 * 366 * 24 * 3_600_000;
+
 /// How one try ended.
 pub struct Tried {
     pub result: Box<HostResult>,
@@ -294,9 +297,12 @@ impl Host {
         let helpers = finished.as_ref().and_then(|finished| finished.helpers.clone());
         let begun = self.begun.elapsed();
         let (finished_at, duration_ms) = match fleet.standing(self.index) {
-            Some(_) => {
+            Some(standing) => {
                 let wall_ms = finished.as_ref().and_then(|finished| finished.wall_ms);
-                since(self.started_at, wall_ms, Timestamp::now())
+                let (end, ms) = since(self.started_at, wall_ms, Timestamp::now());
+                // Of a run of another ledger nobody here knows when it began.
+                let told = wall_ms.filter(|ms| standing.started_at.is_none() && *ms <= LONGEST_MS);
+                (end, told.unwrap_or(ms))
             }
             None => (Timestamp::now(), begun.as_millis() as u64),
         };
