@@ -36,6 +36,7 @@ mod inspect;
 mod keeper;
 mod keygen;
 mod launch;
+mod leave;
 mod left_open;
 mod listing;
 mod logging;

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::error::{OrFail, Result};
 use crate::event::{EventKind, Kept, Sink, StopReason, Summary};
 use crate::helper_api::{Api, ArtifactStore};
-use crate::inventory::Target;
 use crate::plan::{Plan, Task};
 use crate::transport::{Flight, Transport};
 
@@ -24,6 +22,7 @@ mod host;
 mod inputs;
 mod interrupt;
 mod job;
+mod leave;
 mod listening;
 mod opening;
 mod operator;
@@ -39,6 +38,7 @@ mod told;
 use dispatcher::Dispatcher;
 use driver::Driver;
 pub use gate::{Checkpoint, Ended, Gate};
+pub use leave::take_leave;
 pub use operator::{Choice, Operator};
 pub use outcome::Verdict;
 pub use stranger::{Stranger, Vouch};
@@ -50,8 +50,6 @@ const BACKLOG_BYTES: usize = 16 << 20;
 
 /// At a run's end: for the last results to be kept, and their hosts to hear of it.
 const PARTED_WITHIN: Duration = Duration::from_secs(10);
-/// The same, of one host that is connected to for that alone.
-const LEFT_WITHIN: Duration = Duration::from_secs(60);
 
 /// How far a run is to be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,10 +87,7 @@ pub fn run(plan: &Arc<Plan>, means: Means, started: EventKind, sink: &mut dyn Si
     let Means { transport, api, artifacts, gate, vouch, operator } = means;
     let transport = Arc::new(transport);
     tracing::info!(run = plan.run, hosts = plan.targets.len(), forks = plan.forks, "run begins");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .or_fail(|| "cannot start the threads that talk to hosts")?;
+    let runtime = runtime()?;
     let (sender, inbox) = mpsc::channel(BACKLOG);
     let (stop, stopped) = watch::channel(Stop::No);
     let to_interrupt = sender.downgrade();
@@ -108,18 +103,24 @@ pub fn run(plan: &Arc<Plan>, means: Means, started: EventKind, sink: &mut dyn Si
         stopped,
     };
     let dispatcher = Dispatcher::new(plan, Arc::clone(&stop), &mut *sink);
-    let may_detach = !matches!(plan.task, Task::Deploy { .. });
+    let may_detach = match &plan.task {
+        Task::Run(run) => !run.lease.is_zero(),
+        Task::Resume(_) => true,
+        Task::Deploy { .. } => false,
+    };
     let (ended, over) = oneshot::channel();
     let (summary, gone) = std::thread::scope(|scope| {
         let telling = scope.spawn(|| dispatcher.run(started, inbox));
         runtime.spawn(interrupt::watch(stop, to_interrupt, operator, may_detach, over));
         let mut partings = runtime.block_on(Driver::new(fleet, reports, gate, vouch).run());
+        let level = *leaving.borrow();
         drop(ended);
         let summary = telling.join().expect("the dispatcher does not panic");
         let gone = runtime.block_on(async {
             tokio::select! {
                 biased;
-                () = reached(&mut leaving, Stop::Leave) => partings.end(Duration::ZERO).await.0,
+                // A signal that has come since.
+                () = passed(&mut leaving, level) => partings.end(Duration::ZERO).await.0,
                 (gone, are_all) = partings.end(PARTED_WITHIN) => {
                     if !are_all {
                         tracing::warn!(run = plan.run, "not all hosts have heard that their results are kept");
@@ -143,40 +144,11 @@ pub fn run(plan: &Arc<Plan>, means: Means, started: EventKind, sink: &mut dyn Si
     Ok(summary)
 }
 
-/// Tells hosts that all they told of a run is kept: `hosts` with the frames that are recorded of each,
-/// `forks` of them at once. Those that have forgotten the run; nothing is said of the others, which go on
-/// keeping it.
-pub fn take_leave(
-    run: &str,
-    hosts: Vec<(Target, u64)>,
-    transport: Transport,
-    forks: usize,
-) -> Result<Vec<String>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .or_fail(|| "cannot start the threads that talk to hosts")?;
-    let (transport, turns, run) =
-        (Arc::new(transport), Arc::new(Semaphore::new(forks)), Arc::<str>::from(run));
-    let gone = runtime.block_on(async {
-        let mut leaving = JoinSet::new();
-        for (target, mark) in hosts {
-            let (transport, turns, run) = (Arc::clone(&transport), Arc::clone(&turns), Arc::clone(&run));
-            leaving.spawn(async move {
-                let _turn = turns.acquire().await;
-                let left = timeout(LEFT_WITHIN, parting::take_leave(&transport, &run, &target, mark));
-                matches!(left.await, Ok(Ok(true))).then_some(target.name)
-            });
-        }
-        let mut gone = Vec::new();
-        while let Some(left) = leaving.join_next().await {
-            gone.extend(left.ok().flatten());
-        }
-        gone
-    });
-    transport.save();
-    runtime.shutdown_background();
-    Ok(gone)
+        .or_fail(|| "cannot start the threads that talk to hosts")
 }
 
 /// What the dispatcher is told.
@@ -209,27 +181,28 @@ struct Reports {
 
 impl Reports {
     /// Tells of a host, when there is room for it. `mark`: how far its account is known with that.
-    async fn host(&self, index: usize, kind: EventKind, mark: Option<u64>) {
+    /// Whether it was told: nothing waits for room once the run is left.
+    async fn host(&self, index: usize, kind: EventKind, mark: Option<u64>) -> bool {
         let mut left = self.left.clone();
         let share = u32::try_from(kind.weight().min(BACKLOG_BYTES)).unwrap_or(u32::MAX);
         let room = tokio::select! {
             biased;
             room = Arc::clone(&self.backlog).acquire_many_owned(share) => room.ok(),
-            () = reached(&mut left, Stop::Leave) => return,
+            () = reached(&mut left, Stop::Leave) => return false,
         };
-        self.send(Report::Host { index, kind: Box::new(kind), mark, room }).await;
+        self.send(Report::Host { index, kind: Box::new(kind), mark, room }).await
     }
 
-    /// Waits until there is room, so that what is told stays in order.
-    async fn send(&self, report: Report) {
+    /// Waits until there is room, so that what is told stays in order. Whether it was told.
+    async fn send(&self, report: Report) -> bool {
         let mut left = self.left.clone();
         tokio::select! {
             biased;
             // The dispatcher outlives every host.
-            _ = self.sender.send(report) => {}
+            sent = self.sender.send(report) => sent.is_ok(),
             // A reader that has stopped reading holds nobody who is told to leave; the dispatcher
             // says of this host what is known then.
-            () = reached(&mut left, Stop::Leave) => {}
+            () = reached(&mut left, Stop::Leave) => false,
         }
     }
 }
@@ -238,6 +211,13 @@ impl Reports {
 async fn reached(stopped: &mut watch::Receiver<Stop>, level: Stop) {
     // An error means that nobody can stop it any more.
     if stopped.wait_for(|stop| *stop >= level).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Waits until the run is stopped further.
+async fn passed(stopped: &mut watch::Receiver<Stop>, level: Stop) {
+    if stopped.wait_for(|stop| *stop > level).await.is_err() {
         std::future::pending().await
     }
 }

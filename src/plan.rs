@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::event::Outcome;
+use crate::event::{Outcome, StopReason};
 use crate::inventory::{Address, Privilege, Target};
 use crate::payload::{Input, Signed};
 
@@ -60,7 +60,7 @@ pub struct Run {
     pub idle_timeout: Option<Duration>,
     /// Bytes of each output stream that are kept: half from its beginning, half from its end.
     pub max_output: u64,
-    /// How long the script may go on without an operator.
+    /// How long the script may go on without an operator; zero: its host cannot be left.
     pub lease: Duration,
     /// Leave once the script has started.
     pub detach: bool,
@@ -76,6 +76,8 @@ pub struct Resume {
     pub standings: Vec<Standing>,
     /// How the run's other hosts have ended.
     pub settled: Vec<Outcome>,
+    /// Why the run started no further host, which those that are asked now do not change.
+    pub stopped: Option<StopReason>,
     /// The number of the next event.
     pub next_seq: u64,
 }
@@ -100,6 +102,8 @@ pub struct Standing {
     pub bytes: [u64; 2],
     pub attempt: u32,
     pub started_at: Option<Timestamp>,
+    /// How it ended when it was asked last; `None` where it never has.
+    pub outcome: Option<Outcome>,
 }
 
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 mod harness;
 
-use harness::{Archive, Environment, Fleet, Outcome, SpokenStub, TestKey, until};
+use harness::{Archive, Environment, Fleet, Outcome, SpokenStub, TestKey, finished, until};
 
 /// A row of `artifacts`, with the content that is kept for it.
 #[derive(Debug, PartialEq, Eq)]
@@ -218,7 +218,7 @@ fn a_run_is_left_in_the_middle_of_a_file() {
     assert!(until(10, || fleet.runs(1).is_empty()));
 }
 
-/// A disk that is full costs the artifacts, says so, and changes no outcome.
+/// Where a disk is full here, the host keeps what it has until it is collected.
 #[test]
 fn a_store_that_fails() {
     let (environment, fleet) = (Environment::new(), Fleet::start(1));
@@ -226,11 +226,19 @@ fn a_store_that_fails() {
     // A file where the folder of contents is to be.
     fs::write(contents(&environment), "").unwrap();
     let line = "for n in 1 2 3; do head -c 200000 /dev/urandom >\"$CRONIUM_OUT/$n\"; done";
-    let outcome = exec(&environment, &fleet, &["--", line]).succeeds();
-    let warnings = warnings(&outcome);
-    assert!(warnings[0].starts_with("the artifact 1 is lost: "), "{warnings:?}");
-    assert_eq!(warnings[1..], ["2 more artifacts are lost"]);
+    let outcome = exec(&environment, &fleet, &["--", line]).exits(8);
+    let (run, events) = (environment.ledger().last_run(), outcome.json_lines());
+    let failure = &finished(&events, &fleet.name(1))["failure"];
+    assert_eq!((&failure["phase"], &failure["kind"]), (&"lost".into(), &"store".into()));
+    assert_eq!(failure["message"], "the artifact 1 cannot be kept here");
+    assert_eq!(failure["hint"], format!("cronium-run collect {run}"));
+    outcome.ignore();
     assert_eq!(artifacts(&environment), []);
+    fs::remove_file(contents(&environment)).unwrap();
+    environment.run(["collect"]).succeeds().ignore();
+    let kept: Vec<_> = artifacts(&environment).into_iter().map(|kept| kept.path).collect();
+    assert_eq!(kept, ["1", "2", "3"]);
+    nothing_is_left(&fleet, 1);
 }
 
 /// The operator's files are there when the script starts; the host keeps them for the next run.

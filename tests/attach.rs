@@ -1,8 +1,10 @@
 //! Runs that go on without us, and how they are come back to: over real sshds.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 
+use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -344,4 +346,80 @@ fn the_account_of_a_run_in_several_sittings_keeps_its_grammar() {
     assert_eq!(second[0]["hosts"], serde_json::json!(hosts));
     assert_eq!(second.last().unwrap()["kind"], "run_finished");
     assert_eq!(second.last().unwrap()["hosts"], 2);
+}
+
+/// They have given all they had: nothing waits for them, and nobody has to.
+#[test]
+fn hosts_that_only_keep_what_is_recorded_come_last() {
+    let place = Place::new(1);
+    // Takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port().to_string();
+    let names = format!("{},127.0.0.1:{port}", place.fleet.name(1));
+    let script = r#": >"$HOME/starts"; sleep 600"#;
+    place.environment.exec(&place.fleet, &names).args(["--detach", "--", script]).run().exits(4).ignore();
+    let run = place.last();
+    let ledger = Connection::open(place.environment.ledger_path()).unwrap();
+    let keep = "UPDATE results SET is_kept = 1, mark = 3 WHERE status = 'unreachable'";
+    assert_eq!(ledger.execute(keep, []), Ok(1));
+    while silent.set_nonblocking(true).is_ok() && silent.accept().is_ok() {}
+
+    let mut cancelling =
+        place.environment.command(["cancel", "last", "--connect-timeout", "50s"]).limit(40).start();
+    assert!(until(30, || String::from_utf8_lossy(&cancelling.stdout_so_far()).contains("cancelled")));
+    assert!(until(10, || silent.accept().is_ok()));
+    assert!(!cancelling.is_over());
+    cancelling.signal(Signal::INT);
+    cancelling.wait().exits(130).ignore();
+    let kept: i64 = ledger.query_row("SELECT sum(is_kept) FROM results", [], |row| row.get(0)).unwrap();
+    assert_eq!((place.statuses(&run).as_str(), kept), ("unreachable cancelled", 1));
+}
+
+#[test]
+fn a_payload_that_is_broken_in_the_ledger_keeps_nobody_from_asking() {
+    let place = Place::new(1);
+    place.exec(1, &["--detach"]).run().succeeds().ignore();
+    place.go(1);
+    let ledger = Connection::open(place.environment.ledger_path()).unwrap();
+    ledger.execute("UPDATE payload_bytes SET data = x'00'", []).unwrap();
+    let attached = place.run("attach last").succeeds();
+    let told = format!("what the manifest of {} lets its scripts do is not known: ", place.last());
+    assert!(attached.err().contains(&told), "{attached:?}");
+    place.is_exact(&place.last(), 1);
+    place.is_clean(1);
+}
+
+#[test]
+fn a_password_is_asked_for_once_whatever_is_collected() {
+    let environment = Environment::new();
+    for _ in 0..2 {
+        environment.run(["exec", "local", "--detach", "--", "true"]).succeeds().ignore();
+    }
+    let mut collecting = environment.command(["collect", "-k"]).on_a_terminal(&environment).start();
+    collecting.types("SSH password: ", "hunter2\n");
+    let shown = collecting.wait().succeeds().out();
+    assert_eq!(shown.matches("SSH password: ").count(), 1, "{shown}");
+    assert_eq!(shown.matches("  local  ").count(), 2, "{shown}");
+}
+
+/// Its hosts may all do well in the end: those that did not get their turn did not.
+#[test]
+fn a_run_that_was_stopped_stays_stopped() {
+    let place = Place::new(2);
+    let names = place.fleet.names([9, 1, 2]);
+    let flags = ["--forks", "2", "--max-fail", "0", "--", SCRIPT];
+    let running = place.environment.exec(&place.fleet, &names).args(flags).start();
+    assert!(until(30, || String::from_utf8_lossy(&running.stderr_so_far()).contains("stopped by ")));
+    assert!(until(30, || place.has_printed(1)));
+    running.signal(Signal::KILL);
+    running.wait().ignore();
+    place.go(1);
+    let run = place.last();
+    assert!(until(20, || {
+        place.environment.run(["collect", &run]).ignore();
+        place.statuses(&run) == "succeeded unreachable unreachable"
+    }));
+    assert_eq!(place.environment.ledger().end_of(&run), ("stopped".into(), Some(7)));
+    place.run("attach last").exits(7).ignore();
+    assert!(!place.has_printed(2));
 }

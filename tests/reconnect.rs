@@ -261,6 +261,30 @@ fn an_operator_who_leaves_meanwhile() {
     assert_eq!(end["failure"]["hint"], format!("cronium-run attach {run}"));
 }
 
+/// The first to have it asks once more, and gives way then.
+#[test]
+fn a_run_that_somebody_else_has_attached_to() {
+    let place = Place::new();
+    let mut running = place.exec(&[]).start();
+    place.more(&running);
+    let (run, host) = (place.environment.ledger().last_run(), place.fleet.name(NEAR));
+    let elsewhere = Environment::new();
+    let attach = ["attach", &run, &host, "--adopt", "-o", "jsonl"];
+    let other = elsewhere.reaching(&place.fleet, attach).start();
+    assert!(until(20, || running.is_over()), "{}", String::from_utf8_lossy(&running.stderr_so_far()));
+    place.more(&other);
+    let (outcome, events) = place.told(running);
+    outcome.exits(8).ignore();
+    let end = finished(&events, &host);
+    assert_eq!((&end["outcome"], &end["failure"]["kind"]), (&"unknown".into(), &"superseded".into()));
+    let warnings = words(&events, "host_warning", "message");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("(another cronium-run has attached to it)"), "{warnings:?}");
+    let (outcome, _) = place.end(other);
+    outcome.succeeds().ignore();
+    place.is_clean();
+}
+
 #[test]
 fn a_script_that_is_left_to_itself() {
     let place = Place::new();

@@ -161,6 +161,7 @@ $l exec -q local -- 'echo one' >/dev/null
 mount -o remount,ro fixed
 $l logs last
 $l show last -o json | grep '"exit_code": 0'
+$l rerun last --all --list-hosts
 $l exec local -- 'echo two'; echo "exec $?"
 "#;
     let Some(outcome) = mounting(&environment, script) else { return };
@@ -168,6 +169,7 @@ $l exec local -- 'echo two'; echo "exec $?"
     one
       "exit_code": 0,
           "exit_code": 0,
+    local  this machine
     exec 1
     "#);
     insta::assert_snapshot!(outcome.normalised(&outcome.err()), @r"

@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::io;
 use std::time::Duration;
 
@@ -83,10 +84,14 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         keep: &keep,
         reconnect,
         launch,
+        typed: RefCell::default(),
     };
     let asked = asking.ask(&run, &path)?;
     if asked.hosts.is_empty() && telling.is_for_people() {
         context.term.note(&format!("nothing of run {run} is open: cronium-run show {run}"));
+    }
+    if !asked.is_interrupted {
+        asked.leave.take(&path, context);
     }
     Ok(asked.code)
 }
@@ -112,6 +117,7 @@ fn adopt(args: Args, context: &Context) -> Result<ExitCode> {
         run: None,
         standings: vec![Standing { attempt: 1, ..Standing::default() }; targets.len()],
         settled: Vec::new(),
+        stopped: None,
         next_seq: 0,
     };
     let plan = Plan {

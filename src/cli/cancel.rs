@@ -1,3 +1,5 @@
+use std::cell::RefCell;
+
 use super::Context;
 use super::connect::{HostArgs, KeepArgs};
 use super::hooks::HookArgs;
@@ -50,9 +52,11 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         keep: &keep,
         reconnect: None,
         launch,
+        typed: RefCell::default(),
     };
     let mut settled = Settled::new(output, context);
     let asked = asking.ask(&run, &path)?;
     settled.add(&run, &asked, &path)?;
+    settled.leave(vec![asked.leave], &path);
     settled.finish()
 }

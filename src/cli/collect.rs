@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,15 +8,15 @@ use super::connect::{HostArgs, KeepArgs};
 use super::hooks::HookArgs;
 use super::launch::{Launch, Telling};
 use super::listing::Format;
-use super::resume::{self, Asking};
+use super::resume::Asking;
 use super::settled::Settled;
 use super::supervision::reconnect;
 use crate::error::{ExitCode, Result};
-use crate::ledger::{Ledger, RunFilter, RunStatus};
-use crate::plan::Act;
+use crate::ledger::Ledger;
+use crate::plan::{Act, LEASE_DETACHED};
 
 /// Nothing is left on a host of a run that is older: 14 days of a lease, and 14 for its result.
-const OLDEST: Duration = Duration::from_secs(28 * 24 * 3600);
+const OLDEST: Duration = LEASE_DETACHED.saturating_mul(2);
 
 /// Fetch what hosts have finished since nobody listened, and settle what is unknown
 #[derive(Debug, clap::Args)]
@@ -55,37 +56,33 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let reader = Ledger::open_read(&path)?;
     let runs = match run {
         Some(run) => vec![reader.resolve_run(&run)?],
-        None => open(&reader)?,
+        None => reader.unsettled(Timestamp::now().checked_sub(OLDEST).unwrap_or(Timestamp::UNIX_EPOCH))?,
     };
     drop(reader);
     let telling = Telling::silent();
     let launch = Launch { telling: &telling, hooks: &hooks, context };
-    let asking = Asking { act: Act::Collect, targets: None, hosts: &hosts, keep: &keep, reconnect, launch };
-    let mut settled = Settled::new(output, context);
+    let asking = Asking {
+        act: Act::Collect,
+        targets: None,
+        hosts: &hosts,
+        keep: &keep,
+        reconnect,
+        launch,
+        typed: RefCell::default(),
+    };
+    let (mut settled, mut leaves) = (Settled::new(output, context), Vec::new());
     for run in runs {
         match asking.ask(&run, &path) {
-            Ok(asked) => settled.add(&run, &asked, &path)?,
+            Ok(asked) => {
+                settled.add(&run, &asked, &path)?;
+                leaves.push(asked.leave);
+            }
             Err(error) => settled.failed(error),
         }
         if settled.is_interrupted() {
             break;
         }
     }
+    settled.leave(leaves, &path);
     settled.finish()
-}
-
-/// Runs with a host that may have more to tell or keeps what it told, newest first; not those that are at work.
-fn open(reader: &crate::ledger::Reader) -> Result<Vec<String>> {
-    let since = Timestamp::now().checked_sub(OLDEST).unwrap_or(Timestamp::UNIX_EPOCH);
-    let mut open = Vec::new();
-    for run in reader.runs(&RunFilter::default())? {
-        let is_deploy = run.plan.pointer("/task/deploy").is_some();
-        if run.status == RunStatus::Running || run.started_at < since || is_deploy {
-            continue;
-        }
-        if reader.results(&run.id)?.iter().any(|row| resume::is_open(row) || resume::is_kept(row)) {
-            open.push(run.id);
-        }
-    }
-    Ok(open)
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -102,7 +103,7 @@ fn task(signed: Signed) -> Run {
         one_off: false,
         idle_timeout: None,
         max_output: crate::plan::MAX_OUTPUT,
-        lease: crate::plan::LEASE,
+        lease: Duration::ZERO,
         detach: false,
     }
 }

@@ -97,7 +97,8 @@ pub fn launch(
     Launch { telling, hooks, context }.begin(plan, ledger, order, None).map(|(_, code)| code)
 }
 
-/// As [`launch`], for hosts that are gone afterwards: nothing is kept to ask them again.
+/// As [`launch`], for hosts that are gone afterwards: nothing is kept to ask them again. Their lease is
+/// zero, so that nobody is offered to leave them.
 pub fn launch_once(plan: Plan, telling: &Telling, ledger: &Path, context: &Context) -> Result<ExitCode> {
     let hooks = HookArgs::default();
     Launch { telling, hooks: &hooks, context }.begin(plan, ledger, None, None).map(|(_, code)| code)
@@ -166,7 +167,8 @@ impl Launch<'_> {
         let Task::Resume(resume) = &plan.task else { return Err(Error::failure("there is a run to settle")) };
         let mut reporters = self.telling.reporters(self.context)?;
         let mut recorder = resumed.recorder;
-        let mut summary = Summary { hosts: resume.settled.len() as u64, ..Summary::default() };
+        let hosts = resume.settled.len() as u64;
+        let mut summary = Summary { hosts, stopped: resume.stopped, ..Summary::default() };
         resume.settled.iter().for_each(|outcome| summary.add(*outcome));
         let events = [resuming(&plan), EventKind::RunFinished { summary: summary.clone() }];
         for (seq, kind) in (resume.next_seq..).zip(events) {
@@ -359,11 +361,19 @@ pub fn command_line() -> String {
     format!("cronium-run {}", quoted.unwrap_or_else(|_| words.join(" ")))
 }
 
+/// The error with a command of the past to type, unless something is left out of what is kept of it: that
+/// would run something else.
+pub fn type_again(error: Error, command: &str) -> Error {
+    if command.contains(HIDDEN) { error } else { error.hint(command) }
+}
+
+/// In place of what may be secret.
+const HIDDEN: &str = "***";
+
 /// Hides what `--env` and `--input` were given, names and files aside, the commands of hooks and
 /// gates, as the address of a web hook is often a password, and variables and commands of
 /// `--ssh-option`.
 fn without_values(mut words: Vec<String>) -> Vec<String> {
-    const HIDDEN: &str = "***";
     let hide_env = |value: &str| match value.split_once('=') {
         Some((name, _)) => format!("{name}={HIDDEN}"),
         None => HIDDEN.to_owned(),
@@ -475,6 +485,8 @@ mod tests {
         for (typed, want) in TABLE {
             let kept = without_values(typed.split(' ').map(str::to_owned).collect());
             assert_eq!(kept.join(" "), *want);
+            let hints = type_again(Error::failure("no"), want).hints;
+            assert_eq!(hints.is_empty(), kept.join(" ").contains("***"), "{want}");
         }
         // As ssh_config writes it: a blank between the keyword and its value.
         let typed = ["--ssh-option", " \"SetEnv\" A=b C=d", "--ssh-option=PROXYCOMMAND  nc %h"];

@@ -1,15 +1,12 @@
 //! Hosts whose end nobody recorded, as the process that ran them died.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use crate::ledger::Reader;
+use crate::plan::LEASE_DETACHED;
 use crate::report::units;
 use crate::term::Term;
 
-/// A host keeps what nobody fetches for so long.
-const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 /// Runs that are named.
 const NAMED: usize = 3;
 
@@ -17,7 +14,7 @@ const NAMED: usize = 3;
 /// weight to the command: what cannot be read is not told.
 pub fn tell(reader: &Reader, except: Option<&str>, term: &Term) {
     let now = Timestamp::now();
-    let since = now.checked_sub(KEPT).unwrap_or(Timestamp::UNIX_EPOCH);
+    let since = now.checked_sub(LEASE_DETACHED).unwrap_or(Timestamp::UNIX_EPOCH);
     let Ok(left) = reader.left_open(since, NAMED + 1) else { return };
     for (run, hosts) in left.iter().filter(|(run, _)| Some(run.as_str()) != except).take(NAMED) {
         let hosts = units::hosts(*hosts as usize);

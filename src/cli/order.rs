@@ -13,7 +13,7 @@ use super::Context;
 use super::variables::key_file;
 use crate::error::{Error, OrFail as _, Result};
 use crate::inventory::{Passphrases, Target};
-use crate::ledger::{Ledger, SealedOrder, SignedPayload};
+use crate::ledger::{Ledger, Reader, SealedOrder, SignedPayload};
 use crate::payload::{self, Packed, Signed};
 use crate::plan::{Plan, Run};
 
@@ -73,8 +73,8 @@ impl Order {
     }
 
     /// `None` where none was kept.
-    pub fn open(run: &str, ledger: &Ledger) -> Result<Option<Self>> {
-        let Some(order) = ledger.orders(key_file()?).open(run)? else { return Ok(None) };
+    pub fn open(run: &str, reader: &Reader) -> Result<Option<Self>> {
+        let Some(order) = reader.order(run, key_file()?)? else { return Ok(None) };
         let mut order: Self = serde_json::from_value(order)
             .or_fail(|| format!("what run {run} was asked for was written by another cronium-run"))?;
         let passphrases = Passphrases::default();

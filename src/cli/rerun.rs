@@ -11,7 +11,7 @@ use super::{Context, descriptors, hosts, shell};
 use crate::error::{Error, ExitCode, Result};
 use crate::event::Outcome;
 use crate::inventory::Target;
-use crate::ledger::{HostRow, Ledger, Reader, RunStatus};
+use crate::ledger::{HostRow, Ledger, Reader, Run as PastRun, RunStatus};
 use crate::plan::{Plan, Run, Task};
 use crate::report::units;
 
@@ -74,7 +74,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     if past.status == RunStatus::Running {
         return Err(Error::usage(format!("run {} still goes on", past.id)).hint("cronium-run runs"));
     }
-    let (order, work) = ordered(&reader, &past.id, &past.command, &path)?;
+    let (order, work) = ordered(&reader, &past)?;
     let chosen = args.chosen(&past.id, &reader.results(&past.id)?)?;
     let names = args.hosts.among(&chosen, None, io::stdin().lock())?;
     if names.is_empty() {
@@ -91,7 +91,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         return hosts::print(&targets, Format::Text, &context.term);
     }
     let name = past.payload_name.as_deref().unwrap_or("payload");
-    let kept = reader.signed_payload(&past.id)?.ok_or_else(|| not_kept(&past.id, &past.command))?;
+    let kept = reader.signed_payload(&past.id)?.ok_or_else(|| not_kept(&past))?;
     drop(reader);
     let signed = order::signed(kept, name)?;
     let (inputs, changed) = work.inputs(&signed.packed)?;
@@ -123,19 +123,20 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
 }
 
 /// What the run was asked for.
-fn ordered(reader: &Reader, run: &str, command: &str, path: &std::path::Path) -> Result<(Order, Work)> {
-    if reader.run(run)?.plan.pointer("/task/deploy").is_some() {
-        return Err(Error::usage(format!("run {run} was a deploy")).hint(command));
+fn ordered(reader: &Reader, past: &PastRun) -> Result<(Order, Work)> {
+    if past.plan.pointer("/task/deploy").is_some() {
+        let error = Error::usage(format!("run {} was a deploy", past.id));
+        return Err(launch::type_again(error, &past.command));
     }
-    let order = Order::open(run, &Ledger::open(path)?)?;
+    let order = Order::open(&past.id, reader)?;
     let work = order.as_ref().and_then(|order| order.work.clone());
-    order.zip(work).ok_or_else(|| not_kept(run, command))
+    order.zip(work).ok_or_else(|| not_kept(past))
 }
 
-fn not_kept(run: &str, command: &str) -> Error {
-    Error::usage(format!("what run {run} was asked for is not in the ledger"))
-        .cause("it was begun by an older cronium-run, or taken up from another ledger")
-        .hint(command)
+fn not_kept(past: &PastRun) -> Error {
+    let error = Error::usage(format!("what run {} was asked for is not in the ledger", past.id))
+        .cause("it was begun by an older cronium-run, or taken up from another ledger");
+    launch::type_again(error, &past.command)
 }
 
 /// Whether a flag takes hosts that ended so; `None`: of which no end is known.

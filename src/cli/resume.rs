@@ -1,20 +1,23 @@
 //! Hosts of a run that is over here, and perhaps not there: asked again.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use super::connect::{HostArgs, KeepArgs};
 use super::launch::{self, Launch};
+use super::leave::{Leave, Marked};
 use super::order::{self, Order};
+use super::unlock::Typed;
 use super::{descriptors, shell};
 use crate::error::{Error, ExitCode, Result};
 use crate::event::{Outcome, StopReason, Summary};
-use crate::fleet;
 use crate::inventory::Target;
-use crate::ledger::{HostRow, Known, Ledger, Reader, Resumed, Run};
+use crate::ledger::{HostRow, Known, Ledger, Reader, Resumed, Run, SignedPayload};
+use crate::payload::Signed;
 use crate::plan::{self, Act, Plan, Resume, Standing, Task};
-use crate::transport::Transport;
 
 /// Hosts at once where no order says so.
 const FORKS: usize = 100;
@@ -28,6 +31,8 @@ pub struct Asking<'a> {
     /// `None`: as long as the run did.
     pub reconnect: Option<Duration>,
     pub launch: Launch<'a>,
+    /// Of the runs that were asked for before.
+    pub typed: RefCell<Typed>,
 }
 
 /// What came of it.
@@ -38,6 +43,8 @@ pub struct Asked {
     pub code: ExitCode,
     /// Somebody wants no more of it.
     pub is_interrupted: bool,
+    /// What is left to do once all else is done.
+    pub leave: Leave,
 }
 
 impl Asking<'_> {
@@ -45,14 +52,14 @@ impl Asking<'_> {
     pub fn ask(&self, run: &str, path: &Path) -> Result<Asked> {
         let ledger = Ledger::open(path)?;
         let reader = ledger.reader()?;
-        let past = reader.run(run)?;
-        if past.plan.pointer("/task/deploy").is_some() {
-            return Err(Error::usage(format!("run {run} was a deploy: nothing of it goes on by itself"))
-                .hint(past.command));
-        }
         let chosen = self.chosen(&reader, run)?;
         // Nobody else settles hosts from here on.
         let mut resumed = ledger.resume_run(run)?;
+        let past = reader.run(run)?;
+        if past.plan.pointer("/task/deploy").is_some() {
+            let message = format!("run {run} was a deploy: nothing of it goes on by itself");
+            return Err(launch::type_again(Error::usage(message), &past.command));
+        }
         let rows = reader.results(run)?;
         let open: Vec<String> = rows
             .iter()
@@ -66,20 +73,22 @@ impl Asking<'_> {
             .filter_map(|row| Some((row.host.clone(), row.kept?)))
             .collect();
         let is_settled = open.is_empty() && (past.exit_code.is_some() || rows.iter().any(is_open));
-        if is_settled && kept.is_empty() {
-            return Ok(Asked { hosts: open, code: code_of(&past, &rows), is_interrupted: false });
-        }
-        let order = self.order(run, &ledger);
-        self.take_leave(run, kept, order.as_ref(), &ledger)?;
+        let order = match is_settled && kept.is_empty() {
+            true => None,
+            false => self.order(run, &reader),
+        };
+        let forks = order.as_ref().map_or(FORKS, |order| order.forks);
+        let (targets, hosts) = self.reached(run, &open, kept, order.as_ref())?;
+        let term = &self.launch.context.term;
+        let room = descriptors::make_room(forks, targets.len().max(hosts.len()), term);
+        let leave = Leave { run: run.to_owned(), hosts, forks: room };
         if is_settled {
-            return Ok(Asked { hosts: open, code: code_of(&past, &rows), is_interrupted: false });
+            let code = code_of(&past, &rows);
+            return Ok(Asked { hosts: open, code, is_interrupted: false, leave });
         }
         let place = resumed.place(&open)?;
-        let targets = self.reached(&open, order.as_ref())?;
-        let payload = reader.signed_payload(run)?;
         let name = past.payload_name.unwrap_or_else(|| "payload".to_owned());
-        let signed = payload.map(|kept| order::signed(kept, &name)).transpose()?;
-        let forks = order.as_ref().map_or(FORKS, |order| order.forks);
+        let signed = reader.signed_payload(run)?.and_then(|kept| self.signed(run, kept, &name));
         let reconnect = order.as_ref().map_or(plan::RECONNECT, |order| order.reconnect);
         let work = order.and_then(|order| order.work);
         let resume = Resume {
@@ -87,12 +96,13 @@ impl Asking<'_> {
             run: work.zip(signed).map(|(work, signed)| Box::new(work.run(signed))),
             standings: place.known.iter().map(standing).collect(),
             settled: rows.iter().filter(|row| !open.contains(&row.host)).map(outcome).collect(),
+            stopped: place.stopped,
             next_seq: place.next_seq,
         };
         let plan = Plan {
             run: run.to_owned(),
             command: launch::command_line(),
-            forks: descriptors::make_room(forks, targets.len(), &self.launch.context.term),
+            forks: room,
             targets,
             task: Task::Resume(Box::new(resume)),
             strategy: plan::Strategy::default(),
@@ -101,28 +111,20 @@ impl Asking<'_> {
         };
         let (summary, code) = self.carry_out(plan, &ledger, resumed)?;
         let is_interrupted = summary.stopped == Some(StopReason::Interrupted);
-        Ok(Asked { hosts: open, code, is_interrupted })
+        Ok(Asked { hosts: open, code, is_interrupted, leave })
     }
 
-    /// Of hosts that keep a result which is recorded.
-    fn take_leave(
-        &self,
-        run: &str,
-        kept: Vec<(String, u64)>,
-        order: Option<&Order>,
-        ledger: &Ledger,
-    ) -> Result<()> {
-        if kept.is_empty() {
-            return Ok(());
+    /// What its hosts tell is heard also where it is not known what they ran.
+    fn signed(&self, run: &str, kept: SignedPayload, name: &str) -> Option<Signed> {
+        match order::signed(kept, name) {
+            Ok(signed) => Some(signed),
+            Err(error) => {
+                let why = joined(error);
+                let what = format!("what the manifest of {run} lets its scripts do is not known");
+                shell::warn(&self.launch.context.term, &format!("{what}: {why}"));
+                None
+            }
         }
-        let (names, marks): (Vec<String>, Vec<u64>) = kept.into_iter().unzip();
-        let targets = self.reached(&names, order)?;
-        let forks = order.map_or(FORKS, |order| order.forks);
-        let context = self.launch.context;
-        let transport = Transport::remembering(context.login_keys_path()?);
-        let forks = descriptors::make_room(forks, targets.len(), &context.term);
-        let gone = fleet::take_leave(run, targets.into_iter().zip(marks).collect(), transport, forks)?;
-        ledger.forgotten(run, gone)
     }
 
     /// Where every host has ended and only the end of the run is missing, nobody is asked.
@@ -145,12 +147,12 @@ impl Asking<'_> {
     }
 
     /// Without its order a run can still be asked for: its hosts are looked up by name.
-    fn order(&self, run: &str, ledger: &Ledger) -> Option<Order> {
+    fn order(&self, run: &str, reader: &Reader) -> Option<Order> {
         let term = &self.launch.context.term;
-        let lost = match Order::open(run, ledger) {
+        let lost = match Order::open(run, reader) {
             Ok(Some(order)) => return Some(order),
             Ok(None) => "it is not in the ledger".to_owned(),
-            Err(error) => [error.message].into_iter().chain(error.causes).collect::<Vec<_>>().join(": "),
+            Err(error) => joined(error),
         };
         shell::warn(
             term,
@@ -161,28 +163,59 @@ impl Asking<'_> {
         None
     }
 
-    fn reached(&self, open: &[String], order: Option<&Order>) -> Result<Vec<Target>> {
-        if open.is_empty() {
+    /// The ways to hosts that are open, in their order, and to those that keep what is recorded, as many as
+    /// there are: they keep nobody from asking the others.
+    fn reached(
+        &self,
+        run: &str,
+        open: &[String],
+        kept: Vec<(String, u64)>,
+        order: Option<&Order>,
+    ) -> Result<(Vec<Target>, Vec<Marked>)> {
+        let term = &self.launch.context.term;
+        let left_out = |error| {
+            shell::warn(term, &format!("hosts of {run} go on keeping what is recorded: {}", joined(error)));
+            Vec::new()
+        };
+        let mut targets = self.located(open, order)?;
+        let marks: HashMap<String, u64> = kept.iter().cloned().collect();
+        let names: Vec<String> = kept.into_iter().map(|(name, _)| name).collect();
+        targets.extend(self.located(&names, order).unwrap_or_else(left_out));
+        if targets.is_empty() {
+            return Ok((targets, Vec::new()));
+        }
+        let mut typed = self.typed.borrow_mut();
+        let unlocked = self.hosts.unlock_by(&mut typed, targets, term);
+        let targets = if open.is_empty() { unlocked.unwrap_or_else(left_out) } else { unlocked? };
+        let (hosts, targets) = targets.into_iter().partition(|target| marks.contains_key(&target.name));
+        let hosts: Vec<Target> = hosts;
+        let marked = |target: Target| {
+            let mark = marks[&target.name];
+            (target, mark)
+        };
+        Ok((targets, hosts.into_iter().map(marked).collect()))
+    }
+
+    /// The ways to hosts, without what a person types.
+    fn located(&self, names: &[String], order: Option<&Order>) -> Result<Vec<Target>> {
+        if names.is_empty() {
             return Ok(Vec::new());
         }
-        let context = self.launch.context;
         let known = |name: &String| order?.targets.iter().find(|target| target.name == *name).cloned();
-        let targets = match open.iter().map(known).collect::<Option<Vec<Target>>>() {
-            Some(targets) => self.hosts.again(targets, &context.global)?,
-            None => self.hosts.anew(open)?,
-        };
-        self.hosts.unlock(targets, &context.term)
+        match names.iter().map(known).collect::<Option<Vec<Target>>>() {
+            Some(targets) => self.hosts.again(targets, &self.launch.context.global),
+            None => self.hosts.anew(names),
+        }
     }
+}
+
+fn joined(error: Error) -> String {
+    [error.message].into_iter().chain(error.causes).collect::<Vec<_>>().join(": ")
 }
 
 /// Whether the host may have more to tell.
 pub fn is_open(row: &HostRow) -> bool {
     row.result.as_ref().is_none_or(|result| result.outcome.is_open())
-}
-
-/// Whether the host may have to be told that its result is recorded.
-pub fn is_kept(row: &HostRow) -> bool {
-    row.kept.is_some()
 }
 
 /// How a host stands that is not asked. Nobody knows of one that never ended.
@@ -206,6 +239,6 @@ fn code_of(run: &Run, rows: &[HostRow]) -> ExitCode {
 }
 
 fn standing(known: &Known) -> Standing {
-    let Known { host: _, mark, bytes, attempt, started_at } = known;
-    Standing { mark: *mark, bytes: *bytes, attempt: *attempt, started_at: *started_at }
+    let Known { host: _, mark, bytes, attempt, started_at, outcome } = known;
+    Standing { mark: *mark, bytes: *bytes, attempt: *attempt, started_at: *started_at, outcome: *outcome }
 }

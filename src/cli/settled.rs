@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::leave::Leave;
 use super::listing::{self, Format, Table, plain};
 use super::resume::Asked;
 use super::{Context, runs, show};
@@ -65,6 +66,16 @@ impl<'a> Settled<'a> {
                 let text = table.text(&self.context.term);
                 listing::printed(self.context.term.data(text.as_bytes())).map(drop)
             }
+        }
+    }
+
+    /// Takes leave of hosts once all runs were asked for.
+    pub fn leave(&mut self, leaves: Vec<Leave>, ledger: &Path) {
+        for leave in leaves {
+            if self.is_interrupted {
+                return;
+            }
+            self.is_interrupted = leave.take(ledger, self.context);
         }
     }
 

@@ -1,8 +1,9 @@
 //! Passwords and passphrases that connections need: asked for once, before any host is touched.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -16,13 +17,35 @@ use crate::transport::ssh;
 /// As often as ssh asks.
 const ATTEMPTS: usize = 3;
 
+/// What a person typed.
+#[derive(Default)]
+pub struct Typed {
+    password: Option<Secret>,
+    become_password: Option<Secret>,
+    /// `None` where he wants to go without the key.
+    passphrases: HashMap<PathBuf, Option<Secret>>,
+}
+
 impl HostArgs {
     /// The targets with everything a person has to type: the passwords of `-k` and `-K`, and the
     /// passphrase of each key that would be tried and that no agent holds. Without a terminal nobody is asked
     /// for a passphrase; hosts that nothing else opens say so.
-    pub fn unlock(&self, mut targets: Vec<Target>, term: &Term) -> Result<Vec<Target>> {
-        let password = self.connect.password(term)?;
-        let become_password = self.privilege.password(&targets, password.as_ref(), term)?;
+    pub fn unlock(&self, targets: Vec<Target>, term: &Term) -> Result<Vec<Target>> {
+        self.unlock_by(&mut Typed::default(), targets, term)
+    }
+
+    /// [`HostArgs::unlock`], where nobody is asked again for what he has `typed`.
+    pub fn unlock_by(&self, typed: &mut Typed, mut targets: Vec<Target>, term: &Term) -> Result<Vec<Target>> {
+        if typed.password.is_none() {
+            typed.password = self.connect.password(term)?;
+        }
+        let password = typed.password.clone();
+        let becomes = targets.iter().any(|target| target.privilege.is_some());
+        let become_password = match &typed.become_password {
+            Some(known) if becomes => Some(known.clone()),
+            _ => self.privilege.password(&targets, password.as_ref(), term)?,
+        };
+        typed.become_password = become_password.clone().or(typed.become_password.take());
         for target in &mut targets {
             if let Address::Ssh(ssh) = &mut target.address {
                 ssh.password.clone_from(&password);
@@ -37,7 +60,12 @@ impl HostArgs {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.or_fail(|| "cannot start the threads that ask the agent")?;
             for key in runtime.block_on(ssh::locked_keys(addresses.iter().copied())) {
-                let Some(passphrase) = passphrase(&key)? else { continue };
+                let known = match typed.passphrases.get(&key) {
+                    Some(known) => known.clone(),
+                    None => passphrase(&key)?,
+                };
+                typed.passphrases.insert(key.clone(), known.clone());
+                let Some(passphrase) = known else { continue };
                 // All hosts of a run share one set.
                 if let Some(address) = addresses.first() {
                     address.passphrases.set(&key, passphrase);

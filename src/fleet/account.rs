@@ -27,6 +27,8 @@ pub struct Account {
     is_marked: bool,
     /// The host keeps it until it is acknowledged.
     is_spooled: bool,
+    /// Something was not told, so nothing behind it says how far the account is known.
+    has_gap: bool,
     warned: usize,
     /// Bytes of each stream that may come.
     max_output: u64,
@@ -67,6 +69,7 @@ impl Account {
             next: standing.map_or(0, |standing| standing.mark),
             is_marked: standing.is_some(),
             is_spooled: !matches!(fleet.plan.task, Task::Deploy { .. }),
+            has_gap: false,
             warned: 0,
             max_output: kept.saturating_add(OUTPUT_OVER),
             saw_start: false,
@@ -93,12 +96,32 @@ impl Account {
     /// `None` in the middle of something that takes several frames, and before the first.
     pub fn mark(&self) -> Option<u64> {
         let is_partial = self.journal.is_partial() || self.artifacts.is_partial();
-        (self.is_marked && !is_partial).then_some(self.next)
+        (self.is_marked && !is_partial && !self.has_gap).then_some(self.next)
+    }
+
+    /// The mark of the host's end, which alone says that its last frame is known: it would never come
+    /// again.
+    pub fn last_mark(&self) -> Option<u64> {
+        match &self.finished {
+            Some(_) => (self.is_spooled && !self.has_gap).then_some(self.next),
+            None => self.mark(),
+        }
     }
 
     /// Takes the frame, which brings the account up to `next`. An error where no runner of ours says
-    /// such a thing.
+    /// such a thing, or what it brings cannot be kept: the frame is not known then, nor is what follows.
     pub async fn take(
+        &mut self,
+        fleet: &Arc<Fleet>,
+        message: FromStub,
+        next: u64,
+    ) -> Result<Progress, Fault> {
+        let taken = self.take_next(fleet, message, next).await;
+        self.has_gap |= taken.is_err();
+        taken
+    }
+
+    async fn take_next(
         &mut self,
         fleet: &Arc<Fleet>,
         message: FromStub,
@@ -142,12 +165,14 @@ impl Account {
                 return Ok(Progress::Files);
             }
             FromStub::Finished(finished) => {
-                // Only the host's end may say that this frame is known: it would never come again.
+                // Until the host's end is told, which says it.
                 self.is_marked = false;
                 if let Some(told) = self.artifacts.close() {
                     self.report(told).await;
                 }
                 self.condition = self.condition.or(finished.condition);
+                let pinned = |pinned| if pinned { Trust::Pinned } else { Trust::Session };
+                self.trust = self.trust.or(finished.pinned.map(pinned));
                 self.finished = Some(finished);
                 return Ok(Progress::Finished);
             }
@@ -172,7 +197,7 @@ impl Account {
     }
 
     /// Something a person should know; not without end.
-    pub async fn warn(&mut self, message: String) -> Result<(), Fault> {
+    async fn warn(&mut self, message: String) -> Result<(), Fault> {
         self.warned += message.len();
         if self.warned > WARNINGS {
             return Err(Fault::foreign("the runner sent warnings without end"));
@@ -183,7 +208,7 @@ impl Account {
 
     /// Tells of the host, with how far its account is known.
     pub async fn report(&mut self, kind: EventKind) {
-        self.reports.host(self.index, kind, self.mark()).await;
+        self.has_gap |= !self.reports.host(self.index, kind, self.mark()).await;
     }
 }
 
@@ -195,9 +220,10 @@ pub fn cut_off(fault: JournalFault) -> Fault {
 mod tests {
     use cronium_wire::message::{Artifact, End, Started};
     use serde_json::Value;
+    use tokio::sync::watch;
 
     use super::*;
-    use crate::fleet::{Report, sample};
+    use crate::fleet::{Report, Stop, sample};
 
     fn text(bytes: &[u8]) -> FromStub {
         FromStub::Stdout(bytes.to_vec())
@@ -205,8 +231,15 @@ mod tests {
 
     fn finished() -> FromStub {
         let end = End::Exited { code: 0 };
-        let finished = Finished { end, cpu_ms: None, max_rss_kb: None, helpers: None, condition: Some(true) };
-        FromStub::Finished(finished)
+        FromStub::Finished(Finished {
+            end,
+            cpu_ms: None,
+            max_rss_kb: None,
+            helpers: None,
+            condition: Some(true),
+            wall_ms: Some(5),
+            pinned: Some(false),
+        })
     }
 
     /// What came, and each event that it became with its mark.
@@ -253,13 +286,12 @@ mod tests {
                 "host_output Some(2)",
                 "host_warning None",
                 "host_output Some(6)",
-                // The store takes nothing.
-                "host_warning None",
+                "host_artifact Some(9)",
                 "host_output_cut Some(10)",
             ]
         );
         // Only the host's end says that its last frame is known.
-        assert_eq!((account.next(), account.mark()), (11, None));
+        assert_eq!((account.next(), account.mark(), account.last_mark()), (11, None, Some(11)));
         assert_eq!(
             (account.bytes, account.trust, account.condition),
             ([6, 0], Some(Trust::Pinned), Some(true))
@@ -272,6 +304,31 @@ mod tests {
         let (account, told) = told(run(), Some(standing), vec![text(b"more")]).await;
         assert_eq!((told, account.next(), account.mark()), (vec!["host_output Some(8)".into()], 8, Some(8)));
         assert_eq!(account.bytes, [104, 5]);
+    }
+
+    /// Its `Started` was seen by a process that is gone.
+    #[tokio::test]
+    async fn the_end_says_whose_key_it_was() {
+        let standing = Standing { mark: 7, ..Standing::default() };
+        let (account, _) = told(run(), Some(standing), vec![finished()]).await;
+        assert_eq!((account.trust, account.last_mark()), (Some(Trust::Session), Some(8)));
+    }
+
+    /// Who leaves does not wait until there is room: what is dropped then is not known, nor is what follows.
+    #[tokio::test]
+    async fn what_is_not_told_is_not_known() {
+        let (stop, stopped) = watch::channel(Stop::No);
+        let (fleet, reports, mut inbox) = sample::stopped_by(sample::plan(&["a"], run()), 1, stopped);
+        let mut account = Account::new(&fleet, 0, reports, None);
+        account.take(&fleet, FromStub::Started(Started { pid: 1, pinned: true }), 1).await.unwrap();
+        account.take(&fleet, text(b"one"), 2).await.unwrap();
+        stop.send_replace(Stop::Leave);
+        account.take(&fleet, text(b"two"), 3).await.unwrap();
+        let Ok(Report::Host { mark: Some(2), .. }) = inbox.try_recv() else { panic!("the first was told") };
+        account.take(&fleet, text(b"three"), 4).await.unwrap();
+        let Ok(Report::Host { mark: None, .. }) = inbox.try_recv() else { panic!("there was room again") };
+        account.take(&fleet, finished(), 5).await.unwrap();
+        assert_eq!((account.mark(), account.last_mark()), (None, None));
     }
 
     #[tokio::test]
@@ -308,6 +365,7 @@ mod tests {
             let fault = last.unwrap_err();
             assert!(fault.message.contains(want), "{want}: {fault:?}");
             assert!(!fault.is_broken_link(), "{want}: it is not asked again");
+            assert_eq!(account.mark(), None, "{want}: the frame is not known");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The files a script left, on their way from a host to the store.
 //!
 //! The host may be hostile: what its own runner would never send cuts it off. A store that fails
-//! is our own trouble: it costs artifacts, which is said, and never a host's outcome.
+//! is our own trouble: the talk ends, and the host keeps what it has until it is collected.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use cronium_wire::archive::clean_name;
 use cronium_wire::manifest::Artifacts;
+use cronium_wire::manifest::artifacts::{MOST_BYTES, MOST_FILES};
 use cronium_wire::message::{Artifact, FromStub};
 
 use super::Fleet;
@@ -16,27 +17,24 @@ use crate::error::{Error, Result as Done};
 use crate::event::EventKind;
 use crate::helper_api::{ArtifactSink, ArtifactStore};
 use crate::plan::Task;
-use crate::transport::Fault;
+use crate::transport::{Fault, Phase};
 
 /// Takes the artifacts of one host.
 pub struct Receiver {
     host: String,
+    run: String,
     store: Arc<dyn ArtifactStore>,
     max_files: usize,
     max_bytes: u64,
     /// Of all files that were announced.
     paths: BTreeSet<String>,
     incoming: Option<Incoming>,
-    /// The store has failed: what follows is not kept.
-    failed: bool,
-    /// Not kept, beside the first, which was told at once.
-    lost: usize,
 }
 
 struct Incoming {
     artifact: Artifact,
     received: u64,
-    /// `None`: not to be kept.
+    /// Away while it works.
     sink: Option<Box<dyn ArtifactSink>>,
 }
 
@@ -46,30 +44,32 @@ impl Receiver {
             (_, Some(run)) => run.payload.packed.manifest.artifacts.clone(),
             // Leaves nothing to fetch.
             (Task::Deploy { .. }, None) => Artifacts { max_files: 0, ..Artifacts::default() },
-            (Task::Run(_) | Task::Resume(_), None) => Artifacts::default(),
+            // Its manifest is not known here, but that it is one.
+            (Task::Run(_) | Task::Resume(_), None) => {
+                Artifacts { max_files: MOST_FILES, max_bytes: MOST_BYTES, ..Artifacts::default() }
+            }
         };
-        Self::limited(&limits, host, Arc::clone(&fleet.artifacts))
+        Self::limited(&limits, host, &fleet.plan.run, Arc::clone(&fleet.artifacts))
     }
 
-    fn limited(limits: &Artifacts, host: &str, store: Arc<dyn ArtifactStore>) -> Self {
+    fn limited(limits: &Artifacts, host: &str, run: &str, store: Arc<dyn ArtifactStore>) -> Self {
         Self {
             host: host.to_owned(),
+            run: run.to_owned(),
             store,
             max_files: limits.max_files,
             max_bytes: limits.max_bytes,
             paths: BTreeSet::new(),
             incoming: None,
-            failed: false,
-            lost: 0,
         }
     }
 
     /// Takes a message that is about an artifact, and gives what there is to tell: a file that is
-    /// kept, or one that is lost.
+    /// kept, or one that is lost. An error of kind `store` where it cannot be kept here.
     pub async fn take(&mut self, message: FromStub) -> Result<Option<EventKind>, Fault> {
         match message {
-            FromStub::Artifact(artifact) => self.begin(artifact).await,
-            FromStub::ArtifactPiece(piece) => self.piece(piece).await,
+            FromStub::Artifact(artifact) => self.begin(artifact).await.map(|()| None),
+            FromStub::ArtifactPiece(piece) => self.piece(piece).await.map(|()| None),
             FromStub::ArtifactEnd { digest } => self.end(digest).await,
             _ => Ok(None),
         }
@@ -82,19 +82,11 @@ impl Receiver {
 
     /// What is left to tell when the host has said its last word.
     pub fn close(&mut self) -> Option<EventKind> {
-        if let Some(incoming) = self.incoming.take() {
-            let path = incoming.artifact.path;
-            return Some(
-                self.warning(format!("the artifact {path} is lost: the host ended in the middle of it")),
-            );
-        }
-        match std::mem::take(&mut self.lost) {
-            0 => None,
-            more => Some(self.warning(format!("{more} more artifacts are lost"))),
-        }
+        let path = self.incoming.take()?.artifact.path;
+        Some(self.warning(format!("the artifact {path} is lost: the host ended in the middle of it")))
     }
 
-    async fn begin(&mut self, artifact: Artifact) -> Result<Option<EventKind>, Fault> {
+    async fn begin(&mut self, artifact: Artifact) -> Result<(), Fault> {
         if self.incoming.is_some() {
             return Err(broken("an artifact before the end of the one before"));
         }
@@ -111,18 +103,11 @@ impl Receiver {
             return Err(broken("two artifacts in one place"));
         }
         self.paths.insert(artifact.path.clone());
-        let (mut told, mut sink) = (None, None);
-        if self.failed {
-            self.lost += 1;
-        } else {
-            let store = Arc::clone(&self.store);
-            match blocking(move || store.begin()).await {
-                Ok(begun) => sink = Some(begun),
-                Err(error) => told = Some(self.fail(&artifact.path, &error)),
-            }
-        }
+        let store = Arc::clone(&self.store);
+        let begun = blocking(move || store.begin()).await;
+        let sink = Some(begun.map_err(|error| self.failed(&artifact.path, error))?);
         self.incoming = Some(Incoming { artifact, received: 0, sink });
-        Ok(told)
+        Ok(())
     }
 
     /// Whether a file is there, lies beneath it, or it beneath a file.
@@ -134,7 +119,7 @@ impl Receiver {
             || next.is_some_and(|next| next.starts_with(&beneath))
     }
 
-    async fn piece(&mut self, piece: Vec<u8>) -> Result<Option<EventKind>, Fault> {
+    async fn piece(&mut self, piece: Vec<u8>) -> Result<(), Fault> {
         let incoming = self.incoming.as_mut().ok_or_else(|| broken("a piece of no artifact"))?;
         if piece.is_empty() {
             return Err(broken("an empty piece of an artifact"));
@@ -143,50 +128,40 @@ impl Receiver {
         if incoming.received > incoming.artifact.size {
             return Err(broken("more of an artifact than it announced"));
         }
-        let Some(mut sink) = incoming.sink.take() else { return Ok(None) };
-        let written = blocking(move || sink.write(&piece).map(|()| sink)).await;
-        match written {
-            Ok(sink) => {
-                incoming.sink = Some(sink);
-                Ok(None)
-            }
+        let Some(mut sink) = incoming.sink.take() else { return Ok(()) };
+        match blocking(move || sink.write(&piece).map(|()| sink)).await {
+            Ok(sink) => incoming.sink = Some(sink),
             Err(error) => {
                 let path = incoming.artifact.path.clone();
-                Ok(Some(self.fail(&path, &error)))
+                return Err(self.failed(&path, error));
             }
         }
+        Ok(())
     }
 
     async fn end(&mut self, digest: String) -> Result<Option<EventKind>, Fault> {
         let incoming = self.incoming.take().ok_or_else(|| broken("the end of no artifact"))?;
         let Incoming { artifact: Artifact { path, mode, .. }, received, sink } = incoming;
-        // Lost before, and told.
+        // The store has failed before, and that was the end.
         let Some(sink) = sink else { return Ok(None) };
         // Dropped, it leaves nothing behind. The host says why in a warning of its own.
         if digest.is_empty() {
             return Ok(None);
         }
-        Ok(Some(match blocking(move || sink.finish()).await {
-            Ok(kept) if kept == digest => EventKind::HostArtifact {
-                host: self.host.clone(),
-                path,
-                digest,
-                bytes: received,
-                mode: mode & 0o777,
-            },
-            Ok(kept) => {
-                let message = format!("the host says its SHA-256 is {digest:.64}, what came has {kept}");
-                self.warning(format!("the artifact {path} is lost: {message}"))
-            }
-            Err(error) => self.fail(&path, &error),
-        }))
+        let kept = blocking(move || sink.finish()).await.map_err(|error| self.failed(&path, error))?;
+        if kept != digest {
+            let message = format!("the host says its SHA-256 is {digest:.64}, what came has {kept}");
+            return Ok(Some(self.warning(format!("the artifact {path} is lost: {message}"))));
+        }
+        let (host, mode) = (self.host.clone(), mode & 0o777);
+        Ok(Some(EventKind::HostArtifact { host, path, digest, bytes: received, mode }))
     }
 
-    /// From here on nothing of this host is kept.
-    fn fail(&mut self, path: &str, error: &Error) -> EventKind {
-        self.failed = true;
-        let causes: String = error.causes.iter().map(|cause| format!(": {cause}")).collect();
-        self.warning(format!("the artifact {path} is lost: {}{causes}", error.message))
+    /// Our own store takes it not now; the host still has it.
+    fn failed(&self, path: &str, error: Error) -> Fault {
+        let message = format!("the artifact {path} cannot be kept here");
+        let fault = Fault::new(Phase::Lost, "store", message).cause(error.message);
+        error.causes.into_iter().fold(fault, Fault::cause).hint(format!("cronium-run collect {}", self.run))
     }
 
     fn warning(&self, message: String) -> EventKind {

@@ -8,12 +8,12 @@ use cronium_wire::message::{Attach, FromStub, Hello, RunState, ToStub};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::host::Host;
-use super::listening::{COLLECTING, Due, LATE, Stops, Talk, detached, interrupted, overdue};
+use super::listening::{COLLECTING, Due, Stops, Talk, detached, interrupted};
 use super::outcome::Verdict;
 use super::reconnect::is_final;
 use super::{Fleet, Stop, reached};
-use crate::event::HostState;
-use crate::plan::{Act, GRACE, Task};
+use crate::event::{EventKind, HostState, Outcome};
+use crate::plan::{Act, Task};
 use crate::transport::{Fault, Flight, Link, Phase};
 
 /// How long a host may look for the run: the stub itself waits 30 s for a supervisor that begins or ends
@@ -27,30 +27,31 @@ impl Host {
         let target = &fleet.plan.targets[self.index];
         fleet.api.register(&target.name, &target.groups);
         self.warn(fleet).await;
-        if act == Act::Cancel {
-            self.cancel_by = Some(Instant::now() + GRACE + LATE);
-        }
+        self.is_cancelling = act == Act::Cancel;
         let asked = self.reach(fleet, fleet.attach(&self.name, self.account.next())).await;
         // Nothing is sent that could be sent twice, and nothing is won by a second try.
         self.delivered = true;
-        let Some((connection, link, hello)) = asked? else { return Err(interrupted()) };
+        let Some((connection, link, hello)) = asked? else { return Err(fleet.not_asked()) };
         // The runner that answers need not be the one that ran.
         self.hello = Some(Hello { stub_digest: String::new(), ..hello });
         let mut talk = Talk::attached(connection, link, self.account.next());
-        let mut left = fleet.stopped.clone();
-        let state = tokio::select! {
+        let mut cancelled = fleet.stopped.clone();
+        let stands = tokio::select! {
             biased;
-            () = reached(&mut left, Stop::Leave) => return Err(interrupted()),
-            state = answer(&mut talk.link) => state?,
+            () = reached(&mut cancelled, Stop::Cancel) => Err(fleet.not_asked()),
+            state = answer(&mut talk.link) => state,
         };
-        // Whoever collects does not wait.
-        if act == Act::Collect && state == RunState::Running {
-            return Ok(Verdict::detached());
-        }
-        match self.stands(fleet, &mut talk, &state, None).await {
-            Some(verdict) => Ok(verdict),
-            None => Ok(self.hear(fleet, talk, &[]).await),
-        }
+        let verdict = match stands {
+            // Whoever collects does not wait.
+            Ok(RunState::Running) if act == Act::Collect => Ok(Verdict::detached()),
+            Ok(state) => match self.stands(fleet, &mut talk, state, None).await {
+                Some(verdict) => Ok(verdict),
+                None => return Ok(self.hear(fleet, talk, &[]).await),
+            },
+            Err(fault) => Err(fault),
+        };
+        talk.close().await;
+        verdict
     }
 
     /// Makes a lost connection again and goes on from the last frame that came. The host's end where
@@ -61,14 +62,15 @@ impl Host {
         lost: Fault,
         made: Instant,
     ) -> Result<Talk, Verdict> {
-        let (since, lasted) = (Instant::now(), made.elapsed());
+        let (at, lasted) = (Instant::now(), made.elapsed());
         tracing::info!(host = self.name, fault = lost.message, causes = ?lost.causes, "connection lost");
-        self.tries.lost(lasted);
+        let since = self.tries.lost(self.account.next(), lasted, at);
         if !fleet.plan.reconnect.is_zero() {
             self.enter(HostState::Reconnecting).await;
         }
         let (mut talk, state) = self.make_again(fleet, &lost, since).await?;
-        if let Some(verdict) = self.stands(fleet, &mut talk, &state, Some(&lost)).await {
+        if let Some(verdict) = self.stands(fleet, &mut talk, state, Some(&lost)).await {
+            talk.close().await;
             return Err(verdict);
         }
         let causes: String = lost.causes.iter().map(|cause| format!(": {cause}")).collect();
@@ -76,9 +78,9 @@ impl Host {
             "connection lost after {} ({}{causes}), going on after {}",
             spoken(lasted),
             lost.message,
-            spoken(since.elapsed())
+            spoken(at.elapsed())
         );
-        self.account.warn(message).await.map_err(Verdict::from)?;
+        self.account.report(EventKind::HostWarning { host: self.name.clone(), message }).await;
         Ok(talk)
     }
 
@@ -91,11 +93,9 @@ impl Host {
     ) -> Result<(Talk, RunState), Verdict> {
         let mut stopped = Stops::of(fleet);
         let mut last = None;
+        let kills = fleet.act() == Some(Act::Cancel);
         loop {
-            let window = fleet.plan.reconnect;
-            let until = |by: Instant| window.min(by.saturating_duration_since(since));
-            let window = self.cancel_by.map_or(window, until);
-            let Some(pause) = self.tries.next(since.elapsed(), window) else {
+            let Some(pause) = self.tries.next(since.elapsed(), fleet.plan.reconnect) else {
                 return Err(given_up(fleet, lost, since, last));
             };
             let asks_at = Instant::now() + pause;
@@ -113,18 +113,18 @@ impl Host {
                 tokio::select! {
                     biased;
                     () = reached(&mut stopped.left, Stop::Leave) => return Err(Verdict::from(interrupted())),
-                    () = reached(&mut stopped.cancelled, Stop::Cancel), if self.cancel_by.is_none() => {
-                        if fleet.act() == Some(Act::Collect) {
-                            return Err(Verdict::from(interrupted()));
+                    () = reached(&mut stopped.cancelled, Stop::Cancel), if !self.is_cancelling || kills => {
+                        if kills || fleet.act() == Some(Act::Collect) {
+                            return Err(Verdict::from(fleet.not_asked()));
                         }
-                        // The host is to hear of it: there is a little time for that, and none to lose.
-                        self.cancel_by = Some(Instant::now() + GRACE + LATE);
+                        // The host is to hear of it: no time is to be lost.
+                        self.is_cancelling = true;
                         self.tries.hurry();
                         if Instant::now() < asks_at {
                             break Err(lost.clone());
                         }
                     }
-                    () = detached(&mut stopped.detached), if self.cancel_by.is_none() => {
+                    () = detached(&mut stopped.detached), if !self.is_cancelling => {
                         // It goes on by itself, as far as anybody knows.
                         return Err(match self.account.started {
                             true => Verdict::detached(),
@@ -132,7 +132,6 @@ impl Host {
                         });
                     }
                     asked = &mut asking => break asked,
-                    () = overdue(self.cancel_by) => return Err(given_up(fleet, lost, since, last)),
                 }
             };
             match asked {
@@ -151,9 +150,15 @@ impl Host {
         &mut self,
         fleet: &Fleet,
         talk: &mut Talk,
-        state: &RunState,
+        state: RunState,
         lost: Option<&Fault>,
     ) -> Option<Verdict> {
+        let state = match state {
+            // What is gone without a trace leaves as little behind as what never was.
+            RunState::Barred if !self.never_began(fleet) => RunState::Absent,
+            state => state,
+        };
+        self.is_forgotten = matches!(state, RunState::Barred | RunState::Absent | RunState::Dropped);
         match state {
             RunState::Running => self.due = Due::of_script(fleet),
             RunState::Ended => {
@@ -161,7 +166,7 @@ impl Host {
                 self.due = Due::Files(Instant::now() + COLLECTING);
             }
             // Nothing ran, as was wanted.
-            RunState::Barred if self.cancel_by.is_some() => return Some(Verdict::cancelled()),
+            RunState::Barred if self.is_cancelling => return Some(Verdict::cancelled()),
             RunState::Barred | RunState::Absent | RunState::Dropped => {
                 let end = end(state, &fleet.plan.run);
                 return Some(Verdict::from(match lost {
@@ -176,6 +181,19 @@ impl Host {
         self.enter(HostState::Running).await;
         None
     }
+
+    /// Whether nothing says that the script was ever started there: neither what this process has heard
+    /// nor what another one has recorded, which is not known of a run of another ledger.
+    fn never_began(&self, fleet: &Fleet) -> bool {
+        let is_known = match (&fleet.plan.task, fleet.standing(self.index)) {
+            (Task::Resume(resume), standing) => {
+                let outcome = standing.and_then(|standing| standing.outcome);
+                resume.run.is_some() && outcome != Some(Outcome::Detached)
+            }
+            (Task::Run(_) | Task::Deploy { .. }, _) => true,
+        };
+        is_known && !self.account.started && self.account.next() == 0
+    }
 }
 
 impl Fleet {
@@ -187,11 +205,29 @@ impl Fleet {
         }
     }
 
+    /// The operator has cancelled before the host was asked.
+    fn not_asked(&self) -> Fault {
+        match self.act() {
+            Some(act) => interrupted().hint(to_type_again(act, &self.plan.run)),
+            None => interrupted(),
+        }
+    }
+
     /// Asks `host` for its account from this frame on.
     fn attach(&self, host: &str, from: u64) -> Flight {
         let follow = self.act() != Some(Act::Collect);
         flight(&self.plan.run, host, from, follow)
     }
+}
+
+/// What does for a host later what was cancelled before it was asked.
+pub fn to_type_again(act: Act, run: &str) -> String {
+    let command = match act {
+        // Who cancels what he follows wants it killed.
+        Act::Follow | Act::Cancel => "cancel",
+        Act::Collect => "collect",
+    };
+    format!("cronium-run {command} {run}")
 }
 
 /// Asks `host` for what there is of a run that is over.
@@ -215,7 +251,7 @@ pub fn unasked(fault: Fault) -> Fault {
 }
 
 /// What an answer means where nothing follows it.
-fn end(state: &RunState, run: &str) -> Fault {
+fn end(state: RunState, run: &str) -> Fault {
     const LOOK: &str = "the script may have finished: look at the host before you run it again";
     match state {
         RunState::Running | RunState::Ended => Fault::new(Phase::Lost, "running", "the script still runs")
@@ -269,7 +305,62 @@ fn spoken(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+    use tokio::sync::mpsc;
+
     use super::*;
+    use crate::fleet::sample;
+    use crate::plan::{Resume, Run, Standing};
+
+    fn run() -> Box<Run> {
+        Box::new(sample::run(Value::Null))
+    }
+
+    fn resumed(act: Act, run: Option<Box<Run>>, standing: Standing) -> Task {
+        let standings = vec![standing];
+        Task::Resume(Box::new(Resume {
+            act,
+            run,
+            standings,
+            settled: Vec::new(),
+            stopped: None,
+            next_seq: 0,
+        }))
+    }
+
+    #[tokio::test]
+    async fn what_says_that_a_script_was_never_started() {
+        let asked = |mark, outcome| {
+            resumed(Act::Follow, Some(run()), Standing { mark, outcome, ..Standing::default() })
+        };
+        // task, what this process knows of the start, whether nothing says that it was started
+        let table = [
+            (Task::Run(run()), false, true),
+            (Task::Run(run()), true, false),
+            (asked(0, None), false, true),
+            (asked(0, Some(Outcome::Unknown)), false, true),
+            (asked(0, Some(Outcome::Detached)), false, false),
+            (asked(1, Some(Outcome::Unknown)), false, false),
+            (asked(0, None), true, false),
+            // Of another ledger, or the order is lost.
+            (resumed(Act::Follow, None, Standing::default()), false, false),
+        ];
+        for (at, (task, started, want)) in table.into_iter().enumerate() {
+            let (fleet, reports, _inbox) = sample::fleet(sample::plan(&["a"], task));
+            let mut host = Host::new(&fleet, 0, 1, reports, mpsc::channel(1).0);
+            host.account.started = started;
+            assert_eq!(host.never_began(&fleet), want, "{at}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_to_type_of_a_host_that_was_not_asked() {
+        for (act, want) in [(Act::Follow, "cancel"), (Act::Cancel, "cancel"), (Act::Collect, "collect")] {
+            let task = resumed(act, Some(run()), Standing::default());
+            let (fleet, _, _inbox) = sample::fleet(sample::plan(&["a"], task));
+            assert_eq!(fleet.not_asked().hint, Some(format!("cronium-run {want} 01R")), "{act:?}");
+        }
+    }
 
     #[test]
     fn times_as_people_say_them() {

@@ -7,11 +7,12 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
+use super::attach::to_type_again;
 use super::{Report, Stop};
 use crate::event::{
     Event, EventKind, Failure, HostResult, HostState, Outcome, Phase, Sink, StopReason, Summary,
 };
-use crate::plan::{Plan, Task};
+use crate::plan::{Act, Plan, Task};
 
 pub struct Dispatcher<'a> {
     plan: Arc<Plan>,
@@ -31,12 +32,13 @@ pub struct Dispatcher<'a> {
 impl<'a> Dispatcher<'a> {
     pub fn new(plan: &Arc<Plan>, stop: Arc<watch::Sender<Stop>>, sink: &'a mut dyn Sink) -> Self {
         let open = (0..plan.targets.len()).collect::<BTreeSet<_>>();
-        let (settled, next_seq) = match &plan.task {
-            Task::Resume(resume) => (resume.settled.as_slice(), resume.next_seq),
-            Task::Run(_) | Task::Deploy { .. } => (&[][..], 0),
+        let (settled, stopped, next_seq) = match &plan.task {
+            Task::Resume(resume) => (resume.settled.as_slice(), resume.stopped, resume.next_seq),
+            Task::Run(_) | Task::Deploy { .. } => (&[][..], None, 0),
         };
         let mut summary = Summary { hosts: (open.len() + settled.len()) as u64, ..Summary::default() };
         settled.iter().for_each(|outcome| summary.add(*outcome));
+        summary.stopped = stopped;
         Self {
             plan: Arc::clone(plan),
             stop,
@@ -98,12 +100,26 @@ impl<'a> Dispatcher<'a> {
     /// A host that never said how it ended: one that never began, or that was left behind.
     fn untold(&mut self, index: usize) {
         let mut result = HostResult::bare(Outcome::Skipped, Timestamp::now());
-        // One that was given the run before is no more known than it was.
-        let is_asked = matches!(self.plan.task, Task::Resume(_));
-        if is_asked || self.begun_hosts.contains(&index) {
-            result.outcome = Outcome::Unknown;
-            let hint = match self.plan.task {
+        let is_begun = self.begun_hosts.contains(&index);
+        result.outcome = match &self.plan.task {
+            _ if is_begun => Outcome::Unknown,
+            // One that was given the run before is no more known than it was.
+            Task::Resume(resume) => {
+                let standing = resume.standings.get(index).cloned().unwrap_or_default();
+                result.attempt = standing.attempt.max(1);
+                result.started_at = standing.started_at;
+                [result.stdout_bytes, result.stderr_bytes] = standing.bytes;
+                standing.outcome.unwrap_or(Outcome::Unknown)
+            }
+            Task::Run(_) | Task::Deploy { .. } => Outcome::Skipped,
+        };
+        if result.outcome == Outcome::Unknown {
+            let stop = *self.stop.borrow();
+            let hint = match &self.plan.task {
                 Task::Deploy { .. } => "run the same command again".to_owned(),
+                Task::Resume(resume) if !is_begun && (stop == Stop::Cancel || resume.act != Act::Follow) => {
+                    to_type_again(resume.act, &self.plan.run)
+                }
                 Task::Run(_) | Task::Resume(_) => format!("cronium-run attach {}", self.plan.run),
             };
             result.failure = Some(Failure {
@@ -169,7 +185,7 @@ mod tests {
     use crate::error::{Error, Result};
     use crate::event::Kept;
     use crate::fleet::sample;
-    use crate::plan::{Act, Resume, Standing};
+    use crate::plan::{Resume, Standing};
 
     /// Takes so many events.
     struct Ledger {
@@ -224,23 +240,31 @@ mod tests {
         let resume = Resume {
             act: Act::Follow,
             run: None,
-            standings: vec![Standing::default(); 2],
+            standings: [None, Some(Outcome::Detached), None, Some(Outcome::Detached)]
+                .map(|outcome| Standing { outcome, ..Standing::default() })
+                .into(),
             settled: vec![Outcome::Succeeded, Outcome::Failed],
+            stopped: Some(StopReason::Limit),
             next_seq: 40,
         };
-        let plan = sample::plan(&["h0", "h1"], Task::Resume(Box::new(resume)));
-        let (told, summary) = told(plan, 100, vec![ended(1, Outcome::Succeeded, Some(9))]);
-        // h0 was never asked: it is no more known than it was.
+        let plan = sample::plan(&["h0", "h1", "h2", "h3"], Task::Resume(Box::new(resume)));
+        let connecting = EventKind::HostState { host: "h3".into(), state: HostState::Connecting };
+        let connecting = Report::Host { index: 3, kind: Box::new(connecting), mark: None, room: None };
+        let (told, summary) = told(plan, 100, vec![ended(2, Outcome::Succeeded, Some(9)), connecting]);
+        // h0 and h1 were never asked: they are no more known than they were, and no less.
         let want = [
             "40 run_started ",
             "41 host_finished succeeded @9",
-            "42 host_finished unknown",
-            "43 run_finished ",
+            "42 host_state ",
+            "43 host_finished unknown",
+            "44 host_finished detached",
+            "45 host_finished unknown",
+            "46 run_finished ",
         ];
         assert_eq!(told, want);
-        assert_eq!(summary.hosts, 4);
-        let counts = [Outcome::Succeeded, Outcome::Failed, Outcome::Unknown].map(|one| summary.count(one));
-        assert_eq!(counts, [2, 1, 1]);
+        assert_eq!((summary.hosts, summary.stopped), (6, Some(StopReason::Limit)));
+        let counted = [Outcome::Succeeded, Outcome::Failed, Outcome::Unknown, Outcome::Detached];
+        assert_eq!(counted.map(|one| summary.count(one)), [2, 1, 2, 1]);
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Driver {
     }
 
     async fn tried(&mut self, index: usize, tried: Tried) {
-        let Tried { result, mark, delivered, unknown, parting } = tried;
+        let Tried { result, mark, delivered, unknown, parting, is_forgotten } = tried;
         if let (Some(unknown), Some(_)) = (unknown, &self.vouch) {
             self.rollout.parked(index);
             self.unknown.insert(index, *unknown);
@@ -159,8 +159,11 @@ impl Driver {
         let transient = failure.filter(|failure| retry::is_transient(failure));
         match self.rollout.ended(index, result.outcome, transient.is_some()) {
             Turn::Over => {
-                self.finished(index, result, mark).await;
-                self.part(index, parting).await;
+                // A host whose end is not told keeps it.
+                if self.finished(index, result, mark).await {
+                    self.partings.forgotten(is_forgotten.then_some(index));
+                    self.part(index, parting).await;
+                }
             }
             Turn::Again => {
                 let why = transient.map(|failure| failure.message.as_str()).unwrap_or_default();
@@ -286,9 +289,10 @@ impl Driver {
         }
     }
 
-    async fn finished(&self, index: usize, result: Box<HostResult>, mark: Option<u64>) {
+    /// Whether it was told.
+    async fn finished(&self, index: usize, result: Box<HostResult>, mark: Option<u64>) -> bool {
         let kind = EventKind::HostFinished { host: self.name(index), result };
-        self.reports.host(index, kind, mark).await;
+        self.reports.host(index, kind, mark).await
     }
 
     /// Takes leave of a host, once its end that was told just now is kept.

@@ -4,21 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cronium_wire::message::Hello;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::account::Account;
 use super::attach::unasked;
 use super::job::First;
-use super::listening::{Due, LATE, STAGING, Stops, Talk, interrupted, overdue};
+use super::listening::{Due, STAGING, Stops, Talk, interrupted};
 use super::outcome::Verdict;
 use super::parting::Parting;
 use super::reconnect::Tries;
 use super::{Fleet, Reports, Stop, reached, told};
 use crate::event::{EventKind, HostResult, HostState, Outcome};
-use crate::plan::{GRACE, Standing, Task};
+use crate::plan::{Standing, Task};
 use crate::transport::{Connection, Fault, Flight, Link, Step, UnknownKey};
+
+/// A script may say that it took so long: a hundred years.
+const LONGEST_MS: u64 = 100 * 366 * 24 * 3_600_000;
 
 /// How one try ended.
 pub struct Tried {
@@ -31,6 +34,8 @@ pub struct Tried {
     pub unknown: Option<Box<UnknownKey>>,
     /// What is left to say to the host.
     pub parting: Option<Box<Parting>>,
+    /// The host has said that it keeps nothing of the run.
+    pub is_forgotten: bool,
 }
 
 /// Runs the plan's task on one host and reports everything but its end. `met` is told its index
@@ -69,14 +74,23 @@ pub struct Host {
     pub due: Due,
     /// It has been found late before.
     pub was_late: bool,
-    /// Its script is to be killed, and it is waited for until then.
-    pub cancel_by: Option<Instant>,
+    /// Another connection has taken the place of ours before.
+    pub was_superseded: bool,
+    /// Its script is to be killed.
+    pub is_cancelling: bool,
     pub tries: Tries,
     parting: Option<Box<Parting>>,
+    pub is_forgotten: bool,
 }
 
 impl Host {
-    fn new(fleet: &Fleet, index: usize, attempt: u32, reports: Reports, met: mpsc::Sender<usize>) -> Self {
+    pub fn new(
+        fleet: &Fleet,
+        index: usize,
+        attempt: u32,
+        reports: Reports,
+        met: mpsc::Sender<usize>,
+    ) -> Self {
         let standing = fleet.standing(index);
         Self {
             index,
@@ -91,9 +105,11 @@ impl Host {
             account: Account::new(fleet, index, reports, standing),
             due: Due::At(Instant::now() + STAGING),
             was_late: false,
-            cancel_by: None,
+            was_superseded: false,
+            is_cancelling: false,
             tries: Tries::default(),
             parting: None,
+            is_forgotten: false,
         }
     }
 
@@ -208,10 +224,8 @@ impl Host {
                         return Ok(None);
                     }
                     // The script may run: the host is to hear of it.
-                    is_cancelled = true;
-                    self.cancel_by = Some(Instant::now() + GRACE + LATE);
+                    (is_cancelled, self.is_cancelling) = (true, true);
                 }
-                () = overdue(self.cancel_by) => return Err(interrupted()),
                 session = &mut start => {
                     while let Ok(step) = seen.try_recv() {
                         self.stepped(step).await;
@@ -271,23 +285,26 @@ impl Host {
         self.warn(fleet).await;
         let hello = self.hello.take().unwrap_or_default();
         let known = |text: String| (!text.is_empty()).then_some(text);
-        let mark = match &self.account.finished {
-            Some(_) if self.is_spooled(fleet) => Some(self.account.next()),
-            _ => self.account.mark(),
-        };
-        let finished = self.account.finished.take();
         // A script that has found its own way to the operator's API.
         let condition = fleet.api.condition(&self.name);
         if let (None, Some(condition)) = (self.account.condition, condition) {
             self.account.report(EventKind::HostCondition { host: self.name.clone(), condition }).await;
         }
         let condition = self.account.condition.or(condition);
+        // Behind all that is told of it but its end.
+        let mark = self.account.last_mark();
+        let finished = self.account.finished.take();
         let helpers = finished.as_ref().and_then(|finished| finished.helpers.clone());
-        let (finished_at, begun) = (Timestamp::now(), self.begun.elapsed());
-        // Of one that another process has begun, only the clock knows.
-        let duration_ms = match fleet.standing(self.index) {
-            Some(_) => finished_at.duration_since(self.started_at).as_millis().max(0) as u64,
-            None => begun.as_millis() as u64,
+        let begun = self.begun.elapsed();
+        let (finished_at, duration_ms) = match fleet.standing(self.index) {
+            Some(standing) => {
+                let wall_ms = finished.as_ref().and_then(|finished| finished.wall_ms);
+                let (end, ms) = since(self.started_at, wall_ms, Timestamp::now());
+                // Of a run of another ledger nobody here knows when it began.
+                let told = wall_ms.filter(|ms| standing.started_at.is_none() && *ms <= LONGEST_MS);
+                (end, told.unwrap_or(ms))
+            }
+            None => (Timestamp::now(), begun.as_millis() as u64),
         };
         let result = HostResult {
             outcome: verdict.outcome,
@@ -312,14 +329,16 @@ impl Host {
             stdout_bytes: self.account.bytes[0],
             stderr_bytes: self.account.bytes[1],
         };
-        let parting = self.parting.take();
-        Tried { result: Box::new(result), mark, delivered: self.delivered, unknown: None, parting }
+        // A host of whose account something was not told keeps it.
+        let parting = self.parting.take().filter(|_| mark.is_some());
+        let (delivered, is_forgotten) = (self.delivered, self.is_forgotten);
+        Tried { result: Box::new(result), mark, delivered, unknown: None, parting, is_forgotten }
     }
 }
 
 impl Fleet {
     /// How far this host's account was known before, where the run is one that has begun before.
-    fn standing(&self, index: usize) -> Option<&Standing> {
+    pub fn standing(&self, index: usize) -> Option<&Standing> {
         match &self.plan.task {
             Task::Resume(resume) => resume.standings.get(index),
             Task::Run(_) | Task::Deploy { .. } => None,
@@ -333,6 +352,16 @@ impl Fleet {
             Task::Run(_) | Task::Resume(_) => format!("cronium-run attach {}", self.plan.run),
         }
     }
+}
+
+/// When a host has ended that another process has begun, and how long it took: its script's own time
+/// where the host has told it. Else only the clock knows.
+fn since(started_at: Timestamp, wall_ms: Option<u64>, now: Timestamp) -> (Timestamp, u64) {
+    let end = wall_ms.and_then(|ms| {
+        let wall = SignedDuration::from_millis(i64::try_from(ms).ok()?);
+        started_at.checked_add(wall).ok().filter(|end| *end <= now).zip(Some(ms))
+    });
+    end.unwrap_or_else(|| (now, now.duration_since(started_at).as_millis().max(0) as u64))
 }
 
 /// The state that a step begins, if it begins one.
@@ -367,5 +396,27 @@ impl Clock {
     fn stop(&mut self) -> BTreeMap<String, u64> {
         self.enter(HostState::Ended);
         std::mem::take(&mut self.timings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_host_that_another_process_has_begun() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        // What the host says of its script's time, the end, milliseconds
+        for (wall_ms, end, ms) in [
+            (Some(2500), Timestamp::from_millisecond(102_500).unwrap(), 2500),
+            (None, at(900), 800_000),
+            // It cannot have ended after it was asked.
+            (Some(800_001), at(900), 800_000),
+            (Some(u64::MAX), at(900), 800_000),
+        ] {
+            assert_eq!(since(at(100), wall_ms, at(900)), (end, ms), "{wall_ms:?}");
+        }
+        // Somebody has set the clock back.
+        assert_eq!(since(at(900), None, at(100)), (at(100), 0));
     }
 }

@@ -51,6 +51,11 @@ impl Talk {
         link.resume_at(from);
         Self { is_attached: true, ..Self::new(connection, link) }
     }
+
+    pub async fn close(self) {
+        drop(self.link);
+        self.connection.close().await;
+    }
 }
 
 /// When a host is late.
@@ -76,6 +81,15 @@ impl Due {
     pub fn of_script(fleet: &Fleet) -> Self {
         let timeout = fleet.plan.run().and_then(|run| run.timeout);
         timeout.map_or(Self::Open, |timeout| Self::At(Instant::now() + timeout + GRACE + LATE))
+    }
+
+    /// A script that is told to end now.
+    fn of_cancel(self) -> Self {
+        match self {
+            // It has ended, and what it left is waited for as ever.
+            Self::Files(_) => self,
+            Self::At(_) | Self::Open => Self::At(Instant::now() + GRACE + LATE),
+        }
     }
 
     fn after(self, progress: Progress, fleet: &Fleet) -> Self {
@@ -104,23 +118,25 @@ impl Host {
         // A Unix socket first, a port where that is not to be had.
         let mut entrances = 2;
         let mut inputs = Inputs::default();
-        if self.cancel_by.is_some() && !*is_over {
+        if self.is_cancelling && !*is_over {
             tell(link, &ToStub::Cancel, &mut stopped.left).await?;
+            self.due = self.due.of_cancel();
         }
         loop {
-            let due = self.cancel_by.or(self.due.at());
-            let is_leaving = self.account.started && self.cancel_by.is_none() && !*is_over;
+            let due = self.due.at();
+            let is_leaving = self.account.started && !self.is_cancelling && !*is_over;
             let message = tokio::select! {
                 biased;
                 () = reached(&mut stopped.left, Stop::Leave) => return Err(interrupted()),
-                () = reached(&mut stopped.cancelled, Stop::Cancel), if self.cancel_by.is_none() => {
+                () = reached(&mut stopped.cancelled, Stop::Cancel), if !self.is_cancelling => {
                     // Whoever stops collecting stops no script.
                     if fleet.act() == Some(Act::Collect) {
                         return Err(interrupted());
                     }
-                    self.cancel_by = Some(Instant::now() + GRACE + LATE);
+                    self.is_cancelling = true;
                     if !*is_over {
                         tell(link, &ToStub::Cancel, &mut stopped.left).await?;
+                        self.due = self.due.of_cancel();
                     }
                     continue;
                 }
@@ -166,12 +182,14 @@ impl Host {
                 {
                     return Ok(Verdict::from(finished.end.clone()));
                 }
-                self.due = self.due.after(progress, fleet);
+                if progress != Progress::Started || !self.is_cancelling {
+                    self.due = self.due.after(progress, fleet);
+                }
                 if progress == Progress::Started {
                     self.enter(HostState::Running).await;
                 }
                 // An endless stream of words must not hide that its end is due.
-                if was_overdue && is_overdue(self.cancel_by.or(self.due.at())) {
+                if was_overdue && is_overdue(self.due.at()) {
                     return Err(self.late());
                 }
                 continue;
@@ -179,6 +197,12 @@ impl Host {
             match message {
                 FromStub::Superseded if *is_attached || self.is_spooled(fleet) => {
                     let message = "another cronium-run has attached to it";
+                    // It may be an older connection of our own that arrived late.
+                    if !self.was_superseded && !fleet.plan.reconnect.is_zero() {
+                        self.was_superseded = true;
+                        self.tries.give_way();
+                        return Err(Fault::lost(message));
+                    }
                     return Err(Fault::new(Phase::Lost, "superseded", message));
                 }
                 FromStub::OpenTunnel { .. } if entrances == 0 || opening.is_some() => {
@@ -339,5 +363,44 @@ pub async fn overdue(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::fleet::sample;
+
+    /// When it is late, in whole seconds from now.
+    fn seconds(due: Due) -> String {
+        let left = |at: Instant| (at - Instant::now()).as_secs_f64().round();
+        match due {
+            Due::At(at) => format!("in {}", left(at)),
+            Due::Open => "open".into(),
+            Due::Files(at) => format!("files {}", left(at)),
+        }
+    }
+
+    /// Neither what was printed before nor the files of a script that was killed have to come in no time.
+    #[tokio::test]
+    async fn how_long_a_cancelled_host_is_waited_for() {
+        let in_seconds = |seconds| Instant::now() + Duration::from_secs(seconds);
+        let (fleet, ..) = sample::fleet(sample::plan(&["a"], Task::Run(Box::new(sample::run(Value::Null)))));
+        // before, what comes behind the word, when it is late
+        let table: [(Due, &[Progress], &str); 7] = [
+            (Due::Open, &[], "in 70"),
+            (Due::At(in_seconds(9000)), &[], "in 70"),
+            (Due::Files(in_seconds(100)), &[], "files 100"),
+            (Due::Open, &[Progress::None, Progress::Rest], "in 70"),
+            (Due::Open, &[Progress::Files], "files 120"),
+            (Due::Open, &[Progress::Rest, Progress::Files, Progress::Rest], "files 120"),
+            (Due::Files(in_seconds(100)), &[Progress::Files], "files 120"),
+        ];
+        for (due, heard, want) in table {
+            let due = heard.iter().fold(due.of_cancel(), |due, progress| due.after(*progress, &fleet));
+            assert_eq!(seconds(due), want, "{due:?} {heard:?}");
+        }
     }
 }

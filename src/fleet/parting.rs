@@ -41,7 +41,7 @@ impl Partings {
     /// account.
     pub fn begin(&mut self, fleet: &Arc<Fleet>, index: usize, parting: Parting) -> Kept {
         while let Some(parted) = self.under_way.try_join_next() {
-            self.gone.extend(parted.ok().flatten());
+            self.forgotten(parted.ok().flatten());
         }
         let Parting { mut link, connection, mark } = parting;
         let (kept, keeping) = oneshot::channel();
@@ -57,7 +57,8 @@ impl Partings {
                 }
                 sleep(pause).await;
                 let target = &fleet.plan.targets[index];
-                is_gone = take_leave(&fleet.transport, &fleet.plan.run, target, mark).await.unwrap_or(false);
+                let heard = acknowledge_anew(&fleet.transport, &fleet.plan.run, target, mark).await;
+                is_gone = heard.unwrap_or(false);
             }
             is_gone.then_some(index)
         });
@@ -66,11 +67,16 @@ impl Partings {
         })
     }
 
+    /// This host keeps nothing of the run.
+    pub fn forgotten(&mut self, index: Option<usize>) {
+        self.gone.extend(index);
+    }
+
     /// Waits until all are gone, for no longer than this: those that are, and whether these are all.
     pub async fn end(&mut self, within: Duration) -> (Vec<usize>, bool) {
         let all = async {
             while let Some(parted) = self.under_way.join_next().await {
-                self.gone.extend(parted.ok().flatten());
+                self.forgotten(parted.ok().flatten());
             }
         };
         let are_all = timeout(within, all).await.is_ok();
@@ -80,7 +86,12 @@ impl Partings {
 
 /// Over a connection of its own, to a host whose account has `mark` frames and is all recorded. Whether
 /// the host has forgotten the run.
-pub async fn take_leave(transport: &Transport, run: &str, target: &Target, mark: u64) -> Result<bool, Fault> {
+pub async fn acknowledge_anew(
+    transport: &Transport,
+    run: &str,
+    target: &Target,
+    mark: u64,
+) -> Result<bool, Fault> {
     let (connection, mut link, _) =
         transport.start_anew(target, &asking(run, &target.name, mark), |_| {}).await?;
     link.resume_at(mark);

@@ -2,26 +2,43 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::transport::{Fault, Phase};
 
 /// Before the first try, at most; twice as long before each further one.
 const FIRST: Duration = Duration::from_millis(250);
 /// Also how long a connection must have lasted for the next loss to count as the first.
 const LONGEST: Duration = Duration::from_secs(15);
+/// For whoever has taken our place, at least, and a random part of it more.
+const WAY: Duration = Duration::from_secs(1);
 
 /// The tries to make one host's connections again. A connection that breaks as soon as it is made is
 /// not made again at once.
 #[derive(Debug, Default)]
 pub struct Tries {
     count: u32,
+    /// The frame that was wanted when the window began, and when that was.
+    since: Option<(u64, Instant)>,
+    gives_way: bool,
 }
 
 impl Tries {
-    /// A connection is lost that lasted for so long.
-    pub fn lost(&mut self, lasted: Duration) {
+    /// A connection is lost that lasted for so long, and the frame `next` has not come. When the window
+    /// began: a host that answers and breaks at once, again and again, is not asked for ever.
+    pub fn lost(&mut self, next: u64, lasted: Duration, now: Instant) -> Instant {
         if lasted >= LONGEST {
             self.count = 0;
         }
+        match self.since {
+            Some((known, since)) if known == next && lasted < LONGEST => since,
+            _ => self.since.insert((next, now)).1,
+        }
+    }
+
+    /// Somebody else has taken our place: the next one shall not come at once.
+    pub fn give_way(&mut self) {
+        self.gives_way = true;
     }
 
     /// The next one shall come soon.
@@ -32,9 +49,13 @@ impl Tries {
     /// How long to wait for the next try; `None` where there shall be none.
     pub fn next(&mut self, since_loss: Duration, window: Duration) -> Option<Duration> {
         // Without chance all hosts of a lost network come back together: worse for it, no reason to end.
-        let pause = pause(self.count, since_loss, window, getrandom::u32().unwrap_or(u32::MAX));
+        let random = getrandom::u32().unwrap_or(u32::MAX);
+        let pause = pause(self.count, since_loss, window, random);
         self.count = self.count.saturating_add(1);
-        pause
+        match std::mem::take(&mut self.gives_way) {
+            true => pause.map(|_| WAY + part(WAY, random)),
+            false => pause,
+        }
     }
 }
 
@@ -43,7 +64,11 @@ impl Tries {
 fn pause(tries: u32, since_loss: Duration, window: Duration, random: u32) -> Option<Duration> {
     let left = window.checked_sub(since_loss).filter(|left| !left.is_zero())?;
     let most = FIRST.saturating_mul(1 << tries.min(16)).min(LONGEST);
-    Some(most.mul_f64(f64::from(random) / f64::from(u32::MAX)).min(left))
+    Some(part(most, random).min(left))
+}
+
+fn part(most: Duration, random: u32) -> Duration {
+    most.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
 /// Whether a try that failed so says that others are in vain, or may do harm: another key, or a password
@@ -92,12 +117,37 @@ mod tests {
     fn only_a_connection_that_has_lasted_begins_anew() {
         let mut tries = Tries::default();
         for _ in 0..20 {
-            tries.lost(Duration::from_secs(14));
+            tries.lost(0, Duration::from_secs(14), Instant::now());
             tries.next(Duration::ZERO, LONGEST);
         }
         assert_eq!(tries.count, 20);
-        tries.lost(LONGEST);
+        tries.lost(0, LONGEST, Instant::now());
         assert!(tries.next(Duration::ZERO, LONGEST).unwrap() <= FIRST);
+    }
+
+    #[test]
+    fn a_window_begins_with_the_loss_of_a_connection_that_was_good_for_something() {
+        // seconds that it lasted, the frame that was wanted, whether a window begins
+        let table = [(1, 5, true), (1, 5, false), (14, 5, false), (15, 5, true), (1, 5, false), (1, 6, true)];
+        let (mut tries, mut now) = (Tries::default(), Instant::now());
+        let mut began = now;
+        for (lasted, next, begins) in table {
+            let lasted = Duration::from_secs(lasted);
+            now += lasted;
+            began = if begins { now } else { began };
+            assert_eq!(tries.lost(next, lasted, now), began, "{lasted:?} {next}");
+        }
+    }
+
+    #[test]
+    fn whoever_took_our_place_has_it_for_a_second() {
+        let mut tries = Tries::default();
+        tries.give_way();
+        let pause = tries.next(Duration::ZERO, LONGEST).unwrap();
+        assert!((WAY..=2 * WAY).contains(&pause), "{pause:?}");
+        assert!(tries.next(Duration::ZERO, LONGEST).unwrap() <= 2 * FIRST);
+        tries.give_way();
+        assert_eq!(tries.next(LONGEST, LONGEST), None, "the window is over");
     }
 
     #[test]

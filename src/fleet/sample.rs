@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cronium_wire::digest::sha256_hex;
 use cronium_wire::manifest::HelperAccess;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::{BACKLOG_BYTES, Fleet, Report, Reports, Stop};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::helper_api::{
     Api, ArtifactSink, ArtifactStore, Author, Change, Limits, Listed, RunContext, Variable, VariableStore,
     Written,
@@ -18,8 +19,10 @@ use crate::payload::{self, keys::SigningKey};
 use crate::plan::{LEASE, MAX_OUTPUT, Plan, RECONNECT, Run, Strategy, Task};
 use crate::transport::{Flight, Transport};
 
-/// Holds nothing and takes nothing.
+/// Holds nothing, and takes nothing but artifacts, which it forgets.
 struct Nothing;
+
+struct Forgotten(Vec<u8>);
 
 impl VariableStore for Nothing {
     fn get(&self, _: &[String], _: &str) -> Result<Option<Variable>> {
@@ -37,7 +40,18 @@ impl VariableStore for Nothing {
 
 impl ArtifactStore for Nothing {
     fn begin(&self) -> Result<Box<dyn ArtifactSink>> {
-        Err(Error::failure("it takes nothing"))
+        Ok(Box::new(Forgotten(Vec::new())))
+    }
+}
+
+impl ArtifactSink for Forgotten {
+    fn write(&mut self, piece: &[u8]) -> Result<()> {
+        self.0.extend_from_slice(piece);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<String> {
+        Ok(sha256_hex(&self.0))
     }
 }
 
@@ -87,8 +101,17 @@ pub fn api(input: Value) -> Arc<Api> {
 
 /// Its hosts may say what they like; what they report comes out of the inbox.
 pub fn fleet(plan: Plan) -> (Arc<Fleet>, Reports, mpsc::Receiver<Report>) {
-    let (sender, inbox) = mpsc::channel(1000);
     let (_, stopped) = watch::channel(Stop::No);
+    stopped_by(plan, 1000, stopped)
+}
+
+/// The same with room for so many reports, and where it may be stopped.
+pub fn stopped_by(
+    plan: Plan,
+    room: usize,
+    stopped: watch::Receiver<Stop>,
+) -> (Arc<Fleet>, Reports, mpsc::Receiver<Report>) {
+    let (sender, inbox) = mpsc::channel(room);
     let backlog = Arc::new(Semaphore::new(BACKLOG_BYTES));
     let reports = Reports { sender, backlog, left: stopped.clone() };
     let api = api(Value::Null);

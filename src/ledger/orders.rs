@@ -8,9 +8,9 @@ use rusqlite::{OptionalExtension as _, params};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::Ledger;
 use super::variables::sealing::{Keyring, Purpose};
 use super::variables::write::holds_secrets;
+use super::{Ledger, Reader};
 use crate::error::{Error, OrFail as _, Result};
 
 /// zstd's: a thousand hosts are a megabyte of much the same JSON.
@@ -23,7 +23,7 @@ pub struct Orders {
     keyring: Arc<Keyring>,
 }
 
-/// An order that opens under its run's name alone.
+/// An order that opens under its run's name alone: [`Reader::order`].
 #[derive(Debug, Clone)]
 pub struct SealedOrder(pub(super) Vec<u8>);
 
@@ -45,21 +45,24 @@ impl Orders {
         let packed = zstd::bulk::compress(text.as_bytes(), LEVEL).or_fail(|| "cannot compress an order")?;
         self.keyring.shut(Purpose::Order, [run, ""], &Zeroizing::new(packed)).map(SealedOrder)
     }
+}
 
-    /// `None` where none was kept: an older run, or one whose order could not be sealed.
-    pub fn open(&self, run: &str) -> Result<Option<Value>> {
-        let reader = self.ledger.reader()?;
-        let sealed: Option<Vec<u8>> = reader.worded(|| {
+impl Reader {
+    /// What a run was asked for. `None` where it was not kept: an older run, or one whose order could not
+    /// be sealed. `key_file` is that of [`Ledger::orders`].
+    pub fn order(&self, run: &str, key_file: PathBuf) -> Result<Option<Value>> {
+        let sealed: Option<Vec<u8>> = self.worded(|| {
             let sealed = "SELECT sealed FROM orders WHERE run_id = ?1";
-            Ok(reader.connection().query_row(sealed, params![run], |row| row.get(0)).optional()?)
+            Ok(self.connection().query_row(sealed, params![run], |row| row.get(0)).optional()?)
         })?;
         let Some(sealed) = sealed else { return Ok(None) };
         let cannot = || Error::failure(format!("cannot open what run {run} was asked for"));
-        if !self.keyring.has_key()? {
-            return Err(cannot().cause(self.keyring.lost().message));
+        let keyring = Keyring::new(key_file);
+        if !keyring.has_key()? {
+            return Err(cannot().cause(keyring.lost().message));
         }
         let broken = || cannot().cause("it was sealed with another key");
-        let packed = self.keyring.reopen(Purpose::Order, [run, ""], &sealed)?.ok_or_else(broken)?;
+        let packed = keyring.reopen(Purpose::Order, [run, ""], &sealed)?.ok_or_else(broken)?;
         let text = zstd::decode_all(packed.as_slice()).map(Zeroizing::new).or_fail(|| cannot().message)?;
         serde_json::from_slice(&text).map(Some).or_fail(|| cannot().message)
     }

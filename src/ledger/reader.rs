@@ -3,13 +3,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 use std::path::{self, Path, PathBuf};
 
-use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::blob::Output;
 use super::connection::open_for_reading;
 use super::fault::Fault;
-use super::record::stamp;
 use super::replay::Events;
 use super::run::{HostRow, Run, RunFilter, RunStatus, SignedPayload};
 use super::run_lock::is_abandoned;
@@ -19,9 +17,12 @@ use crate::error::{Error, OrFail as _, Result};
 use crate::event::{EventKind, HostResult, Outcome, Stream};
 
 mod artifacts;
+mod open;
 mod variables;
 
 pub use artifacts::Artifact;
+#[cfg(test)]
+pub(super) use open::{LEFT_OPEN, UNSETTLED};
 pub use variables::{PastWrite, Shown, Stored};
 
 /// Queries. Sees what is committed, also of runs that go on.
@@ -205,30 +206,6 @@ impl Reader {
         })
     }
 
-    /// Runs that were begun or resumed by a process that died and that have hosts without an end, and
-    /// how many: the last `limit` that were begun after `since`.
-    pub fn left_open(&self, since: Timestamp, limit: usize) -> Result<Vec<(String, u64)>> {
-        self.worded(|| {
-            let mut rows = self.connection.prepare_cached(
-                "SELECT id, status, (SELECT count(*) FROM results WHERE run_id = id AND finished_at IS NULL) AS open
-                 FROM runs WHERE started_at > ?1 AND status IN ('running', 'interrupted') AND finished_at IS NULL
-                   AND json_extract(plan, '$.task.deploy') IS NULL AND open > 0
-                 ORDER BY runs.rowid DESC",
-            )?;
-            let mut rows = rows.query([stamp(since)])?;
-            let mut found = Vec::new();
-            while found.len() < limit
-                && let Some(row) = rows.next()?
-            {
-                let (id, status): (String, String) = (row.get(0)?, row.get(1)?);
-                if status != RunStatus::Running.as_str() || is_abandoned(&self.path, &id) {
-                    found.push((id, row.get::<_, i64>(2)?.cast_unsigned()));
-                }
-            }
-            Ok(found)
-        })
-    }
-
     fn snapshot(&self) -> rusqlite::Result<Snapshot<'_>> {
         Snapshot::take(&self.connection, &self.snapshots)
     }
@@ -243,7 +220,8 @@ impl Reader {
 
     fn ends(&self, run: &str) -> Result<HashMap<String, HostResult>, Fault> {
         let mut rows = self.connection.prepare_cached(
-            "SELECT data FROM events WHERE run_id = ?1 AND kind = 'host_finished' ORDER BY seq",
+            "SELECT data FROM events INDEXED BY events_by_end
+             WHERE run_id = ?1 AND kind = 'host_finished' ORDER BY json_extract(data, '$.host'), seq",
         )?;
         let mut rows = rows.query([run])?;
         let mut ends: HashMap<String, HostResult> = HashMap::new();

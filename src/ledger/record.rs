@@ -260,18 +260,25 @@ fn host_finished(
     Ok(())
 }
 
+/// Left to itself, SQLite reads all events of the run, which may be millions.
+pub(super) const ENDS_OF_HOST: &str = "SELECT data FROM events INDEXED BY events_by_end
+    WHERE run_id = ?1 AND json_extract(data, '$.host') = ?2 AND kind = 'host_finished' AND seq < ?3
+    ORDER BY seq";
+
 /// How a host stood before the event `seq`, where it had ended before.
-fn earlier(connection: &Connection, run: &str, host: &str, seq: i64) -> Result<Option<HostResult>, Fault> {
+pub(super) fn earlier(
+    connection: &Connection,
+    run: &str,
+    host: &str,
+    seq: i64,
+) -> Result<Option<HostResult>, Fault> {
     let had_ended = connection
         .prepare_cached("SELECT 1 FROM results WHERE run_id = ?1 AND host = ?2 AND duration_ms IS NOT NULL")?
         .exists(params![run, host])?;
     if !had_ended {
         return Ok(None);
     }
-    let mut ends = connection.prepare_cached(
-        "SELECT data FROM events WHERE run_id = ?1 AND json_extract(data, '$.host') = ?2
-         AND kind = 'host_finished' AND seq < ?3 ORDER BY seq",
-    )?;
+    let mut ends = connection.prepare_cached(ENDS_OF_HOST)?;
     let mut rows = ends.query(params![run, host, seq])?;
     let mut known: Option<HostResult> = None;
     while let Some(row) = rows.next()? {

@@ -1,10 +1,11 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::fault::Fault;
+use super::record::earlier;
 use super::run::Known;
 use super::run_recorder::RunRecorder;
 use crate::error::{Error, Result};
-use crate::event::Stream;
+use crate::event::{EventKind, StopReason, Stream};
 
 /// A run that is taken up again: nobody else can, until the recorder is dropped.
 pub struct Resumed {
@@ -18,6 +19,8 @@ pub struct GoesOn {
     pub next_seq: u64,
     /// How far each of the asked-for hosts is known, in their order.
     pub known: Vec<Known>,
+    /// Why the run started no further host, where that was the run's own affair: a limit or a gate.
+    pub stopped: Option<StopReason>,
 }
 
 impl Resumed {
@@ -37,7 +40,22 @@ fn place(connection: &Connection, run: &str, hosts: &[String]) -> Result<GoesOn,
         |row| row.get(0),
     )?;
     let known = hosts.iter().map(|host| known(connection, run, host)).collect::<Result<_, _>>()?;
-    Ok(GoesOn { next_seq: next.cast_unsigned(), known })
+    Ok(GoesOn { next_seq: next.cast_unsigned(), known, stopped: stopped(connection, run)? })
+}
+
+/// Also of a run that died before it could say how it ended.
+fn stopped(connection: &Connection, run: &str) -> Result<Option<StopReason>, Fault> {
+    let mut told = connection
+        .prepare_cached("SELECT data FROM events WHERE run_id = ?1 AND kind = 'run_stopping' ORDER BY seq")?;
+    let mut told = told.query([run])?;
+    while let Some(row) = told.next()? {
+        if let EventKind::RunStopping { reason: reason @ (StopReason::Limit | StopReason::Gate) } =
+            serde_json::from_str(row.get_ref(0)?.as_str()?)?
+        {
+            return Ok(Some(reason));
+        }
+    }
+    Ok(None)
 }
 
 fn known(connection: &Connection, run: &str, host: &str) -> Result<Known, Fault> {
@@ -61,5 +79,6 @@ fn known(connection: &Connection, run: &str, host: &str) -> Result<Known, Fault>
         bytes[stream as usize] = sum.cast_unsigned();
     }
     let started_at = started_at.map(|at| at.parse()).transpose()?;
-    Ok(Known { host: host.to_owned(), mark: mark.cast_unsigned(), bytes, attempt, started_at })
+    let outcome = earlier(connection, run, host, i64::MAX)?.map(|result| result.outcome);
+    Ok(Known { host: host.to_owned(), mark: mark.cast_unsigned(), bytes, attempt, started_at, outcome })
 }

@@ -160,6 +160,8 @@ pub struct Known {
     pub bytes: [u64; 2],
     pub attempt: u32,
     pub started_at: Option<Timestamp>,
+    /// How it ended, as far as was known; `None` where nobody ever said.
+    pub outcome: Option<Outcome>,
 }
 
 /// One host of a run.

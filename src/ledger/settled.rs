@@ -3,14 +3,11 @@
 use crate::event::{HostResult, Outcome};
 
 /// `later` is what was told last. What it says less of stays as it was known: a host that has ended
-/// does not become unknown again, and one that was not even asked stays as it was.
+/// has ended once, and one that was not even asked stays as it was.
 pub(super) fn settled(earlier: HostResult, later: HostResult) -> HostResult {
-    let is_news = !later.outcome.is_open() && later.outcome != Outcome::Skipped;
-    match (earlier.outcome.is_open(), is_news) {
-        (false, false) => earlier,
-        (false, true) => later,
-        (true, false) if later.outcome == Outcome::Skipped => earlier,
-        (true, _) => filled(later, earlier),
+    match !earlier.outcome.is_open() || later.outcome == Outcome::Skipped {
+        true => earlier,
+        false => filled(later, earlier),
     }
 }
 
@@ -65,7 +62,7 @@ mod tests {
             (Unknown, Detached, Detached),
             (Failed, Unknown, Failed),
             (Succeeded, Skipped, Succeeded),
-            (Failed, Succeeded, Succeeded),
+            (Failed, Succeeded, Failed),
         ] {
             assert_eq!(settled(result(earlier), result(later)).outcome, want, "{earlier:?} {later:?}");
         }
@@ -79,6 +76,8 @@ mod tests {
             attempt: 1,
             started_at: Some(at(1).unwrap()),
             trust: Some(Trust::Pinned),
+            stub_digest: Some("5a".into()),
+            arch: Some("x86_64".into()),
             conflicts: vec![conflict("a"), conflict("b")],
             stdout_bytes: 7,
             ..HostResult::bare(Outcome::Unknown, at(2).unwrap())
@@ -92,6 +91,8 @@ mod tests {
         let want = HostResult {
             started_at: Some(at(1).unwrap()),
             trust: Some(Trust::Pinned),
+            stub_digest: Some("5a".into()),
+            arch: Some("x86_64".into()),
             conflicts: vec![conflict("a"), conflict("b"), conflict("c")],
             ..later.clone()
         };

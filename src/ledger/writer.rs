@@ -181,11 +181,9 @@ impl Writer {
                 Message::Release { run } => over.push(run),
             }
         }
-        if let Err(fault) = marks.write(&transaction) {
-            shared.fail(fault);
-            kept.clear();
-        }
-        let committed = transaction.commit().map_err(|error| Fault::from(error).on(&shared.path, "write"));
+        // Events without their marks would be told twice by an attach: rolled back, as it is dropped.
+        let committed = marks.write(&transaction).and_then(|()| Ok(transaction.commit()?));
+        let committed = committed.map_err(|fault| fault.on(&shared.path, "write"));
         if let Err(error) = &committed
             && recorded
         {

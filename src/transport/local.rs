@@ -120,7 +120,8 @@ fn install() -> io::Result<PathBuf> {
         let mut part =
             tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempfile_in(&dir)?;
         part.write_all(&stub.program())?;
-        part.persist(&program)?;
+        // Closed: what is open for writing cannot be started, by another cronium-run neither.
+        part.into_temp_path().persist(&program)?;
     }
     Ok(program)
 }

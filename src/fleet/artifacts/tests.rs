@@ -48,7 +48,7 @@ impl ArtifactSink for MemorySink {
 
 fn receiver(store: MemoryStore) -> Receiver {
     let limits = Artifacts { max_files: 3, max_bytes: 10, ..Artifacts::default() };
-    Receiver::limited(&limits, "web1", Arc::new(store))
+    Receiver::limited(&limits, "web1", "01R", Arc::new(store))
 }
 
 fn begin(path: &str, size: u64) -> FromStub {
@@ -130,20 +130,23 @@ async fn a_hostile_host_is_cut_off() {
     }
 }
 
-/// A full disk costs artifacts and is told; the host is heard out.
+/// A full disk is no reason to let the host forget its files.
 #[tokio::test]
 async fn a_store_that_fails() {
     let store = MemoryStore { full_at: Some(4), ..MemoryStore::default() };
     let kept = Arc::clone(&store.kept);
-    let file = |path: &str, content: &str| vec![begin(path, 9), piece(content), piece("67"), end(content)];
+    let mut receiver = receiver(store);
     let small = vec![begin("small", 2), piece("12"), end("12")];
-    let messages = [small, file("a", "1234"), file("b", "12345")].concat();
-    let want = [
-        "web1 small 2 755 6b51",
-        "the artifact a is lost: cannot write /ledger/artifacts/x: No space left on device",
-        "1 more artifacts are lost",
-    ];
-    assert_eq!(told(&mut receiver(store), messages).await, (want.map(str::to_owned).into(), None));
+    let (small, cut) = told(&mut receiver, small).await;
+    assert_eq!((small, cut), (vec!["web1 small 2 755 6b51".to_owned()], None));
+    receiver.take(begin("a", 9)).await.unwrap();
+    let fault = receiver.take(piece("1234")).await.unwrap_err();
+    assert_eq!(
+        (fault.phase, fault.kind.as_ref(), fault.message.as_str(), fault.is_broken_link()),
+        (Phase::Lost, "store", "the artifact a cannot be kept here", false)
+    );
+    assert_eq!(fault.causes, ["cannot write /ledger/artifacts/x", "No space left on device"]);
+    assert_eq!(fault.hint.as_deref(), Some("cronium-run collect 01R"));
     assert_eq!(*kept.lock().unwrap(), [b"12".to_vec()]);
 }
 

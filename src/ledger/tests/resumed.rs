@@ -2,7 +2,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::*;
-use crate::event::{Kept, Trust};
+use crate::event::{Kept, StopReason, Trust};
 
 fn row(place: &Place, columns: &str) -> String {
     place.sql(&format!("SELECT concat_ws(' ', {columns}) FROM results WHERE run_id = 'R1' AND host = 'web1'"))
@@ -15,7 +15,12 @@ fn left(ledger: &Ledger) -> Teller {
     let output =
         EventKind::HostOutput { host: "web1".into(), stream: Stream::Stdout, data: Bytes(b"one".to_vec()) };
     teller.tell_marked(Some(2), output);
-    let lost = HostResult { trust: Some(Trust::Pinned), stdout_bytes: 3, ..ended(Outcome::Unknown) };
+    let lost = HostResult {
+        trust: Some(Trust::Pinned),
+        stub_digest: Some("5a".into()),
+        stdout_bytes: 3,
+        ..ended(Outcome::Unknown)
+    };
     teller.end("web1", lost);
     let mut summary = Summary { hosts: 1, duration_ms: 7, ..Summary::default() };
     summary.add(Outcome::Unknown);
@@ -41,8 +46,9 @@ fn a_late_result_takes_the_place_of_the_unknown_one() {
         bytes: [3, 0],
         attempt: 1,
         started_at: Some("2026-11-18T11:06:41Z".parse().unwrap()),
+        outcome: Some(Outcome::Unknown),
     };
-    assert_eq!(goes_on.known, [known]);
+    assert_eq!((goes_on.known.as_slice(), goes_on.stopped), (&[known][..], None));
 
     teller = teller.resume(&ledger, &["web1"]);
     teller.state("web1", HostState::Connecting);
@@ -59,9 +65,9 @@ fn a_late_result_takes_the_place_of_the_unknown_one() {
         place.sql::<String>("SELECT concat_ws(' ', status, exit_code, duration_ms) FROM runs"),
         "succeeded 0"
     );
-    assert_eq!(row(&place, "status, exit_code, trust, mark"), "succeeded 0 pinned 2");
+    assert_eq!(row(&place, "status, exit_code, trust, stub_digest, mark"), "succeeded 0 pinned 5a 2");
     let reader = place.reader();
-    let result = HostResult { trust: Some(Trust::Pinned), ..done };
+    let result = HostResult { trust: Some(Trust::Pinned), stub_digest: Some("5a".into()), ..done };
     assert_eq!(reader.results("R1").unwrap()[0].result, Some(result));
     assert_eq!(reader.output_bytes("R1", "web1", Stream::Stdout).unwrap(), b"onetwo");
     assert_eq!(reader.events("R1").unwrap().map(Result::unwrap).collect::<Vec<_>>(), told);
@@ -151,6 +157,7 @@ fn orders_open_under_their_own_run_alone() {
     let place = Place::new();
     let ledger = place.ledger();
     let orders = ledger.orders(place.key_file());
+    let opened = |run: &str| place.reader().order(run, place.key_file());
     let order = json!({"environment": {"PW": "hunter2"}, "input": "s3cret"});
     let sealed = orders.seal("R1", &order).unwrap();
     let signed = SignedPayload { bytes: vec![1; 9], signature: vec![2], public_key: "PEM".into() };
@@ -160,9 +167,9 @@ fn orders_open_under_their_own_run_alone() {
             .begin_run(NewRun { order, signed, rerun_of: Some("R0".into()), ..new_run(id, &["web1"]) })
             .unwrap();
     }
-    assert_eq!(orders.open("R1").unwrap(), Some(order));
-    assert_eq!(orders.open("R2").unwrap_err().causes, ["it was sealed with another key"]);
-    assert_eq!(orders.open("R3").unwrap(), None);
+    assert_eq!(opened("R1").unwrap(), Some(order));
+    assert_eq!(opened("R2").unwrap_err().causes, ["it was sealed with another key"]);
+    assert_eq!(opened("R3").unwrap(), None);
     drop(ledger);
     let bytes = std::fs::read(place.path()).unwrap();
     for secret in ["hunter2", "s3cret", "environment"] {
@@ -178,7 +185,7 @@ fn orders_open_under_their_own_run_alone() {
     std::fs::remove_file(place.key_file()).unwrap();
     let ledger = place.ledger();
     let orders = ledger.orders(place.key_file());
-    assert!(orders.open("R1").unwrap_err().causes[0].contains("is not there"));
+    assert!(opened("R1").unwrap_err().causes[0].contains("is not there"));
     orders.seal("R3", &json!(1)).unwrap();
     let secret = Write {
         key: "pw".into(),
@@ -212,4 +219,90 @@ fn what_a_dead_process_left_open_is_found() {
     drop(place.ledger());
     assert_eq!(left(-1), [("R1".to_owned(), 1)], "also where it is said for good");
     drop(alive);
+}
+
+#[test]
+fn runs_are_found_whose_hosts_have_more_to_tell_or_to_hear() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let ran = |id: &str, mark: Option<u64>, outcome| {
+        let mut teller = Teller::new(&ledger, new_run(id, &["web1"]));
+        let result = Box::new(ended(outcome));
+        teller.tell_marked(mark, EventKind::HostFinished { host: "web1".into(), result });
+        teller.end_run(&[outcome]);
+    };
+    ran("R1", Some(3), Outcome::Succeeded);
+    ran("R2", None, Outcome::Unreachable);
+    ran("R3", Some(1), Outcome::Detached);
+    ran("R4", None, Outcome::Unknown);
+    let deploy = NewRun { plan: json!({"task": {"deploy": {}}}), ..new_run("R5", &["web1"]) };
+    drop((Teller::new(&ledger, deploy), Teller::new(&ledger, new_run("R6", &["web1"]))));
+    let alive = Teller::new(&ledger, new_run("R7", &["web1"]));
+    ledger.call(|_| Ok(())).unwrap();
+    let unsettled = |since: i64| place.reader().unsettled(at(since)).unwrap();
+    assert_eq!(unsettled(-1), ["R6", "R4", "R3", "R1"]);
+    ledger.forgotten("R1", vec!["web1".into()]).unwrap();
+    assert_eq!(unsettled(-1), ["R6", "R4", "R3"]);
+    assert_eq!(unsettled(1), [] as [&str; 0]);
+    drop(alive);
+}
+
+#[test]
+fn why_a_run_started_no_further_host_is_known_later() {
+    use StopReason::{Gate, Interrupted, Ledger, Limit};
+    // what was told, what is known of it later
+    for (told, want) in [
+        (&[][..], None),
+        (&[Interrupted], None),
+        (&[Ledger], None),
+        (&[Limit], Some(Limit)),
+        (&[Gate, Interrupted], Some(Gate)),
+    ] {
+        let place = Place::new();
+        let ledger = place.ledger();
+        let mut teller = Teller::new(&ledger, new_run("R1", &["web1"]));
+        told.iter().for_each(|reason| teller.tell(EventKind::RunStopping { reason: *reason }));
+        // It dies before its hosts have ended.
+        drop(teller);
+        assert_eq!(resumed(&ledger, "R1", &[]).1.stopped, want, "{told:?}");
+    }
+}
+
+/// An attach would be told the rest twice.
+#[test]
+fn events_whose_marks_cannot_be_written_are_not_recorded() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let mut teller = Teller::new(&ledger, new_run("R1", &["web1"]));
+    teller.recorder.finish().unwrap();
+    let refuse =
+        "CREATE TRIGGER refuse BEFORE UPDATE OF mark ON results BEGIN SELECT RAISE(ABORT, 'no'); END";
+    Connection::open(place.path()).unwrap().execute_batch(refuse).unwrap();
+    let output =
+        EventKind::HostOutput { host: "web1".into(), stream: Stream::Stdout, data: Bytes(b"one".to_vec()) };
+    teller.tell_marked(Some(2), output);
+    assert_eq!(teller.recorder.finish().unwrap_err().causes, ["no"]);
+    assert_eq!(place.sql::<i64>("SELECT count(*) FROM events"), 1);
+    assert_eq!(place.sql::<i64>("SELECT count(*) FROM chunks"), 0);
+}
+
+#[test]
+fn no_more_is_read_than_is_asked_for() {
+    let place = Place::new();
+    drop(place.ledger());
+    let connection = Connection::open(place.path()).unwrap();
+    let plan = |query: &str| {
+        let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+        let count = plan.parameter_count();
+        let values = rusqlite::params_from_iter(vec!["x"; count]);
+        let steps = plan.query_map(values, |row| row.get::<_, String>(3)).unwrap();
+        steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    };
+    let by_end = "SEARCH events USING INDEX events_by_end (run_id=? AND <expr>=? AND seq<?)";
+    assert_eq!(plan(record::ENDS_OF_HOST), by_end);
+    for query in [reader::UNSETTLED, reader::LEFT_OPEN] {
+        let plan = plan(query);
+        assert!(plan.contains("SCAN results USING INDEX results_open"), "{plan}");
+        assert!(plan.contains("SEARCH runs USING INDEX sqlite_autoindex_runs_1 (id=?)"), "{plan}");
+    }
 }
