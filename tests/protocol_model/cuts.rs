@@ -15,6 +15,8 @@ fn said() -> Vec<FromStub> {
         max_rss_kb: None,
         helpers: None,
         condition: Some(true),
+        wall_ms: Some(2),
+        pinned: Some(true),
     };
     vec![
         FromStub::Started(Started { pid: 7, pinned: true }),
