@@ -138,6 +138,15 @@ impl Ledger {
         Ok(Resumed { recorder: self.recorder(run) })
     }
 
+    /// As if it had never been: for a run that turns out to be none. Nobody records it any more.
+    pub fn remove_run(&self, run: &str) -> Result<()> {
+        let run = run.to_owned();
+        self.call(move |connection| {
+            connection.execute("DELETE FROM runs WHERE id = ?1", [run])?;
+            Ok(())
+        })
+    }
+
     /// `key_file` is that of [`Ledger::variables`].
     pub fn orders(&self, key_file: PathBuf) -> Orders {
         Orders::new(self.clone(), key_file)

@@ -206,7 +206,12 @@ fn a_run_is_attached_to_by_one_process_at_a_time() {
     let second = place.run("attach last").exits(1);
     let message = format!("run {run} is being worked on by another cronium-run");
     assert!(second.err().contains(&message), "{second:?}");
-    assert!(second.err().contains(&format!("kill -HUP {}", first.pid())), "{second:?}");
+    for command in ["attach last", "cancel last", "rerun last --all"] {
+        let refused = place.run(command).exits(1).err();
+        for hint in ["kill -TERM", "kill -HUP"] {
+            assert!(refused.contains(&format!("hint: {hint} {}  ", first.pid())), "{refused}");
+        }
+    }
     assert!(!first.is_over());
     place.go(1);
     first.wait().succeeds().ignore();
@@ -238,6 +243,55 @@ fn a_run_of_another_ledger_is_adopted() {
     // The first one is told that nothing is there any more: it does not know how the run ended.
     let late = place.run("collect").exits(8);
     assert!(late.out().contains("unknown"), "{late:?}");
+    // There is nothing more to come: who wants to hear it again names the run.
+    let settled = place.run("collect").succeeds();
+    assert_eq!((settled.out(), settled.err()), (String::new(), "nothing is open\n".into()));
+    place.run("attach last").exits(8).ignore();
+    let named = place.run("collect last").exits(8);
+    assert!(named.out().contains("the host knows nothing of this run"), "{named:?}");
+    assert_eq!(place.run("collect").succeeds().err(), "nothing is open\n");
+    let shown = place.run("show last").succeeds().out();
+    assert!(!shown.contains("open  "), "{shown}");
+
+    let rerun = elsewhere.run(["rerun", "last", "--failed"]).exits(2);
+    assert!(rerun.err().contains("it was taken up from another ledger, which has it"), "{rerun:?}");
+    assert!(!rerun.err().contains("--adopt"), "{rerun:?}");
+}
+
+#[test]
+fn an_adopted_run_is_given_further_hosts() {
+    let place = Place::new(2);
+    place.exec(2, &["--detach"]).run().succeeds().ignore();
+    let run = place.last();
+    (1..=2).for_each(|number| place.go(number));
+    let elsewhere = Environment::new();
+    let adopt = |number: u8| {
+        let name = place.fleet.name(number);
+        elsewhere.reaching(&place.fleet, ["attach", &run, &name, "--adopt"]).run()
+    };
+    adopt(1).exits(0).ignore();
+    adopt(2).exits(3).ignore();
+    let ledger = elsewhere.ledger();
+    assert_eq!(ledger.end_of(&run), ("failed".into(), Some(3)));
+    for number in 1..=2 {
+        let host = place.fleet.name(number);
+        assert_eq!(ledger.output(&run, &host, "stdout").unwrap(), b"before\nafter\n");
+    }
+    assert!(adopt(2).exits(2).err().contains("is in this ledger, with these hosts"));
+    place.is_clean(2);
+
+    let here = place.environment.reaching(&place.fleet, ["attach", &run, "web9", "--adopt"]).run().exits(2);
+    assert!(here.err().contains("is in this ledger, which began it"), "{here:?}");
+}
+
+#[test]
+fn a_run_that_no_host_knows_is_not_taken_up() {
+    let place = Place::new(2);
+    let (run, names) = ("01M8HH5HTQDXPPHE8YBQBXHWS4", place.fleet.names(1..=2));
+    let attach = ["attach", run, &names, "--adopt"];
+    let unknown = place.environment.reaching(&place.fleet, attach).run().exits(2);
+    assert!(unknown.err().contains(&format!("error: no host knows run {run}, so it is not")), "{unknown:?}");
+    assert!(!place.run("runs").succeeds().out().contains(run));
 }
 
 /// As of a run of an older cronium-run, or where the key that seals orders is lost.

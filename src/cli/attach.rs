@@ -6,11 +6,12 @@ use super::connect::{HostArgs, KeepArgs};
 use super::hooks::HookArgs;
 use super::launch::{self, Launch, Telling};
 use super::order::Order;
-use super::resume::Asking;
+use super::resume::{Asking, is_adopted};
 use super::supervision::reconnect;
 use super::{Context, descriptors, hosts, left_open};
 use crate::error::{Error, ExitCode, Result};
-use crate::ledger::Ledger;
+use crate::inventory::Target;
+use crate::ledger::{HostRow, Ledger};
 use crate::plan::{Act, Plan, Resume, Standing, Strategy, Task};
 use crate::report::units;
 
@@ -35,7 +36,7 @@ Hosts are reached as they were by the run; passwords are asked for again (-k, -K
 each host is looked up anew.
 
 --adopt takes up a run that another machine or ledger began: RUN is its whole id, and TARGETS are its hosts, \
-written as they were there.")]
+written as they were there. Hosts can be added to it later in the same way.")]
 pub struct Args {
     /// The run's id, an unambiguous beginning of it, or `last`
     #[arg(value_name = "RUN")]
@@ -43,7 +44,7 @@ pub struct Args {
     /// Only these of its hosts: web1, web[01-20], @group, !web07
     #[arg(value_name = "TARGETS")]
     targets: Option<String>,
-    /// Take up a run that is not in this ledger
+    /// Take up a run that another ledger began, or further hosts of it
     #[arg(long, requires = "targets")]
     adopt: bool,
     #[command(flatten)]
@@ -60,9 +61,13 @@ pub struct Args {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
-    if args.adopt {
-        return adopt(args, context);
+    match args.adopt && !joins(&args, context)? {
+        true => adopt(args, context),
+        false => follow(args, context),
     }
+}
+
+fn follow(args: Args, context: &Context) -> Result<ExitCode> {
     let Args { run, targets, adopt: _, hosts, keep, reconnect, telling, hooks } = args;
     let path = context.ledger_path()?;
     let reader = Ledger::open_read(&path)?;
@@ -80,6 +85,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let asking = Asking {
         act: Act::Follow,
         targets: targets.as_deref(),
+        asks_gone: targets.is_some(),
         hosts: &hosts,
         keep: &keep,
         reconnect,
@@ -96,6 +102,36 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     Ok(asked.code)
 }
 
+/// Adds hosts to a run that was adopted before. `false` where it is not in this ledger.
+fn joins(args: &Args, context: &Context) -> Result<bool> {
+    let (run, path) = (&args.run, context.ledger_path()?);
+    let Ok((reader, past)) = Ledger::open_read(&path).and_then(|reader| {
+        let past = reader.run(run)?;
+        Ok((reader, past))
+    }) else {
+        return Ok(false);
+    };
+    if !is_adopted(&past) {
+        let error = Error::usage(format!("run {run} is in this ledger, which began it"));
+        return Err(error.hint(format!("cronium-run attach {run}")));
+    }
+    let resolved = args.hosts.targets(args.targets.as_deref(), io::stdin().lock())?;
+    hosts::warn(&resolved, &context.term);
+    let known = reader.hosts(run)?;
+    let new: Vec<Target> =
+        resolved.targets.into_iter().filter(|target| !known.contains(&target.name)).collect();
+    if new.is_empty() {
+        let error = Error::usage(format!("run {run} is in this ledger, with these hosts"));
+        return Err(error.hint(format!("cronium-run attach {run}")));
+    }
+    let ledger = Ledger::open(&path)?;
+    let resumed = ledger.resume_run(run)?;
+    let order = Order::open(run, &reader)?.map(|order| order.with(&new));
+    let order = order.and_then(|order| order.seal(run, &ledger, context));
+    resumed.join(new.into_iter().map(|target| target.name).collect(), order)?;
+    Ok(true)
+}
+
 /// Makes the rows of a run that another ledger has, and asks all its hosts.
 fn adopt(args: Args, context: &Context) -> Result<ExitCode> {
     let Args { run, targets, adopt: _, hosts, keep, reconnect, telling, hooks } = args;
@@ -104,11 +140,6 @@ fn adopt(args: Args, context: &Context) -> Result<ExitCode> {
             .hint("cronium-run runs  on the machine that began it names it"));
     }
     let path = context.ledger_path()?;
-    if Ledger::open_read(&path).is_ok_and(|reader| reader.run(&run).is_ok()) {
-        return Err(
-            Error::usage(format!("run {run} is in this ledger")).hint(format!("cronium-run attach {run}"))
-        );
-    }
     let resolved = hosts.targets(targets.as_deref(), io::stdin().lock())?;
     hosts::warn(&resolved, &context.term);
     let targets = hosts.unlock(resolved.targets, &context.term)?;
@@ -135,7 +166,21 @@ fn adopt(args: Args, context: &Context) -> Result<ExitCode> {
     }
     let order = Order::of(&plan);
     let launch = Launch { telling: &telling, hooks: &hooks, context };
-    launch.begin(plan, &path, Some(order), None).map(|(_, code)| code)
+    let run = plan.run.clone();
+    let (_, code) = launch.begin(plan, &path, Some(order), None)?;
+    let ledger = Ledger::open(&path)?;
+    if !ledger.reader()?.results(&run)?.iter().all(knows_nothing) {
+        return Ok(code);
+    }
+    ledger.remove_run(&run)?;
+    Err(Error::usage(format!("no host knows run {run}, so it is not taken up"))
+        .hint("cronium-run runs  on the machine that began it names it"))
+}
+
+/// Whether the host was asked and has never had anything of the run.
+fn knows_nothing(row: &HostRow) -> bool {
+    let failure = row.result.as_ref().and_then(|result| result.failure.as_ref());
+    failure.is_some_and(|failure| matches!(&*failure.kind, "absent" | "not-started"))
 }
 
 /// As `cronium-run` names runs: 26 characters of Crockford's base32.

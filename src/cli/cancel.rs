@@ -20,7 +20,7 @@ Examples:
 
 The script is killed with all it started: TERM, and KILL 10 s later. A host where it had ended gives its \
 result; one that was never given the run is barred from starting it. Hosts whose end is known are left \
-alone. A run that another cronium-run here works on is cancelled there, with Ctrl-C.
+alone. A run that another cronium-run here works on is cancelled there, with Ctrl-C or SIGTERM.
 
 Exit codes: 0 nothing of the chosen hosts is open any more, 8 one is still unknown.")]
 pub struct Args {
@@ -48,13 +48,14 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let asking = Asking {
         act: Act::Cancel,
         targets: targets.as_deref(),
+        asks_gone: targets.is_some(),
         hosts: &hosts,
         keep: &keep,
         reconnect: None,
         launch,
         typed: RefCell::default(),
     };
-    let mut settled = Settled::new(output, context);
+    let mut settled = Settled::new(output, true, context);
     let asked = asking.ask(&run, &path)?;
     settled.add(&run, &asked, &path)?;
     settled.leave(vec![asked.leave], &path);

@@ -28,10 +28,12 @@ Examples:
 
 Asks each host whose end is not known: detached ones, unknown ones, and those that a cronium-run that was \
 killed left open. What is over is fetched with all its output (cronium-run logs RUN) and acknowledged; what \
-still runs is left running. Without RUN, every such run of the last 28 days is asked for, newest first.
+still runs is left running, and listed so. Without RUN, every such run of the last 28 days is asked for, \
+newest first; a host that has once answered that it has nothing of a run stays unknown and is asked only \
+where RUN is named.
 
-Exit codes: 0 nothing is open any more, however it ended; 8 a host is still unknown; else, where scripts \
-still run, as in `exec`; 130 interrupted, and what was not fetched yet stays where it is.")]
+Exit codes: 0 what is over is recorded, however it ended, and what is not goes on (`still runs`); 8 the end \
+of a host that was asked is still unknown; 130 interrupted, and what was not fetched yet stays where it is.")]
 pub struct Args {
     /// The run's id, an unambiguous beginning of it, or `last`; all that are open where none is named
     #[arg(value_name = "RUN")]
@@ -54,6 +56,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let Args { run, hosts, keep, reconnect, output, hooks } = args;
     let path = context.ledger_path()?;
     let reader = Ledger::open_read(&path)?;
+    let is_named = run.is_some();
     let runs = match run {
         Some(run) => vec![reader.resolve_run(&run)?],
         None => reader.unsettled(Timestamp::now().checked_sub(OLDEST).unwrap_or(Timestamp::UNIX_EPOCH))?,
@@ -64,13 +67,14 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let asking = Asking {
         act: Act::Collect,
         targets: None,
+        asks_gone: is_named,
         hosts: &hosts,
         keep: &keep,
         reconnect,
         launch,
         typed: RefCell::default(),
     };
-    let (mut settled, mut leaves) = (Settled::new(output, context), Vec::new());
+    let (mut settled, mut leaves) = (Settled::new(output, is_named, context), Vec::new());
     for run in runs {
         match asking.ask(&run, &path) {
             Ok(asked) => {

@@ -55,6 +55,12 @@ impl Order {
         }
     }
 
+    /// The order of a run that has these hosts, too.
+    pub fn with(mut self, targets: &[Target]) -> Self {
+        self.targets.extend(targets.iter().map(Target::without_secrets));
+        self
+    }
+
     /// A run goes on where its order cannot be kept: it can then be asked for by naming its hosts again.
     pub fn seal(&self, run: &str, ledger: &Ledger, context: &Context) -> Option<SealedOrder> {
         let sealed = || {

@@ -5,6 +5,7 @@ use super::hooks::HookArgs;
 use super::launch::{self, Launch, Telling};
 use super::listing::Format;
 use super::order::{self, Order, Work};
+use super::resume::is_adopted;
 use super::rollout::RolloutArgs;
 use super::supervision::SupervisionArgs;
 use super::{Context, descriptors, hosts, shell};
@@ -72,10 +73,11 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let reader = Ledger::open_read(&path)?;
     let past = reader.run(&reader.resolve_run(&args.run)?)?;
     if past.status == RunStatus::Running {
-        return Err(Error::usage(format!("run {} still goes on", past.id)).hint("cronium-run runs"));
+        return Err(reader.at_work(&past.id));
     }
     let (order, work) = ordered(&reader, &past)?;
-    let chosen = args.chosen(&past.id, &reader.results(&past.id)?)?;
+    let rows = reader.results(&past.id)?;
+    let chosen = args.chosen(&past.id, &rows)?;
     let names = args.hosts.among(&chosen, None, io::stdin().lock())?;
     if names.is_empty() {
         return Err(Error::usage(format!(
@@ -89,6 +91,12 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let targets = args.hosts.again(targets, &context.global)?;
     if args.list.list_hosts {
         return hosts::print(&targets, Format::Text, &context.term);
+    }
+    let open = open(rows.iter().filter(|row| names.contains(&row.host)));
+    if open > 0 {
+        let (hosts, past) = (units::hosts(open), &past.id);
+        let collect = format!("cronium-run collect {past}  finds out");
+        shell::warn(&context.term, &format!("{hosts} may still run it since run {past}: {collect}"));
     }
     let name = past.payload_name.as_deref().unwrap_or("payload");
     let kept = reader.signed_payload(&past.id)?.ok_or_else(|| not_kept(&past))?;
@@ -134,9 +142,20 @@ fn ordered(reader: &Reader, past: &PastRun) -> Result<(Order, Work)> {
 }
 
 fn not_kept(past: &PastRun) -> Error {
-    let error = Error::usage(format!("what run {} was asked for is not in the ledger", past.id))
-        .cause("it was begun by an older cronium-run, or taken up from another ledger");
+    let error = Error::usage(format!("what run {} was asked for is not in the ledger", past.id));
+    if is_adopted(past) {
+        return error
+            .cause("it was taken up from another ledger, which has it")
+            .hint(format!("cronium-run rerun {}  where it was begun", past.id))
+            .hint("cronium-run exec TARGETS PAYLOAD  sends a payload from here");
+    }
+    let error = error.cause("it was begun by an older cronium-run");
     launch::type_again(error, &past.command)
+}
+
+/// Hosts that may run the script still.
+fn open<'a>(rows: impl Iterator<Item = &'a HostRow>) -> usize {
+    rows.filter(|row| row.is_open()).count()
 }
 
 /// Whether a flag takes hosts that ended so; `None`: of which no end is known.
@@ -183,6 +202,11 @@ impl Args {
         if count(|outcome| outcome == Some(Outcome::Detached)) > 0 {
             error = error.hint(format!("cronium-run collect {run}  fetches what was left running"));
         }
-        Err(error.hint(format!("cronium-run rerun {run} --all  runs on {}", units::hosts(rows.len()))))
+        let mut all = format!("cronium-run rerun {run} --all  runs on {}", units::hosts(rows.len()));
+        match open(rows.iter()) {
+            0 => {}
+            open => all.push_str(&format!(", {open} of which may still run it")),
+        }
+        Err(error.hint(all))
     }
 }

@@ -26,6 +26,8 @@ const FORKS: usize = 100;
 pub struct Asking<'a> {
     pub act: Act,
     pub targets: Option<&'a str>,
+    /// Also hosts that have answered before that they have nothing of the run.
+    pub asks_gone: bool,
     pub hosts: &'a HostArgs,
     pub keep: &'a KeepArgs,
     /// `None`: as long as the run did.
@@ -63,7 +65,7 @@ impl Asking<'_> {
         let rows = reader.results(run)?;
         let open: Vec<String> = rows
             .iter()
-            .filter(|row| is_open(row) && chosen.contains(&row.host))
+            .filter(|row| (is_open(row) || self.asks_gone && row.is_gone()) && chosen.contains(&row.host))
             .map(|row| row.host.clone())
             .collect();
         // Their results are here; that is all they have not heard.
@@ -213,9 +215,14 @@ fn joined(error: Error) -> String {
     [error.message].into_iter().chain(error.causes).collect::<Vec<_>>().join(": ")
 }
 
+/// Whether the run was begun by another ledger.
+pub fn is_adopted(run: &Run) -> bool {
+    run.plan.pointer("/task/resume").is_some()
+}
+
 /// Whether the host may have more to tell.
 pub fn is_open(row: &HostRow) -> bool {
-    row.result.as_ref().is_none_or(|result| result.outcome.is_open())
+    row.is_open()
 }
 
 /// How a host stands that is not asked. Nobody knows of one that never ended.

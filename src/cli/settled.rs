@@ -12,6 +12,7 @@ use crate::error::{Error, ExitCode, OrFail as _, Result};
 use crate::event::{Outcome, Summary};
 use crate::ledger::{HostRow, Ledger};
 use crate::report::units::duration;
+use crate::term::{Tone, visible_line};
 
 pub struct Settled<'a> {
     format: Format,
@@ -19,15 +20,25 @@ pub struct Settled<'a> {
     documents: Vec<Value>,
     /// How all hosts stand that were asked.
     asked: Summary,
-    runs: usize,
+    /// Whether a run was named: it is said of it, too, that nothing is open.
+    is_named: bool,
+    has_told: bool,
     failure: Option<ExitCode>,
     is_interrupted: bool,
 }
 
 impl<'a> Settled<'a> {
-    pub fn new(format: Format, context: &'a Context) -> Self {
-        let asked = Summary::default();
-        Self { format, context, documents: Vec::new(), asked, runs: 0, failure: None, is_interrupted: false }
+    pub fn new(format: Format, is_named: bool, context: &'a Context) -> Self {
+        Self {
+            format,
+            context,
+            documents: Vec::new(),
+            asked: Summary::default(),
+            is_named,
+            has_told: false,
+            failure: None,
+            is_interrupted: false,
+        }
     }
 
     /// One run could not be asked for; others may be.
@@ -37,7 +48,6 @@ impl<'a> Settled<'a> {
     }
 
     pub fn add(&mut self, run: &str, asked: &Asked, ledger: &Path) -> Result<()> {
-        self.runs += 1;
         self.is_interrupted |= asked.is_interrupted;
         let reader = Ledger::open_read(ledger)?;
         let run = reader.run(run)?;
@@ -54,17 +64,27 @@ impl<'a> Settled<'a> {
                 self.documents.push(document);
                 Ok(())
             }
+            // All that was left to do is to take leave of it.
+            Format::Text if rows.is_empty() && !self.is_named => Ok(()),
             Format::Text if rows.is_empty() => {
+                self.has_told = true;
                 self.context
                     .term
                     .note(&format!("nothing of run {} is open: cronium-run show {}", run.id, run.id));
                 Ok(())
             }
             Format::Text => {
+                self.has_told = true;
                 let mut table = Table::new([]);
                 rows.iter().for_each(|row| line(&mut table, &run.id, row));
                 let text = table.text(&self.context.term);
-                listing::printed(self.context.term.data(text.as_bytes())).map(drop)
+                listing::printed(self.context.term.data(text.as_bytes()))?;
+                if let Some(row) = rows.iter().find(|row| has_failed(row)) {
+                    let term = &self.context.term;
+                    let (label, host) = (term.paint_err(Tone::Good, "hint:"), visible_line(&row.host));
+                    term.note(&format!("{label} cronium-run logs {} {host}", run.id));
+                }
+                Ok(())
             }
         }
     }
@@ -84,27 +104,31 @@ impl<'a> Settled<'a> {
         self.is_interrupted
     }
 
-    /// 0 where nothing is open any more, however it ended.
+    /// 0 where it is known of every host how it ended, whatever that is, or that its script goes on.
     pub fn finish(self) -> Result<ExitCode> {
         match self.format {
             Format::Json => {
                 let text = listing::json(&self.documents)?;
                 listing::printed(self.context.term.data(text.as_bytes()))?;
             }
-            Format::Text if self.runs == 0 && self.failure.is_none() => {
+            Format::Text if !self.has_told && self.failure.is_none() => {
                 self.context.term.note("nothing is open");
             }
             Format::Text => {}
         }
-        let open = |outcome| self.asked.count(outcome) > 0;
         Ok(match self.failure {
             _ if self.is_interrupted => ExitCode::Interrupted,
             Some(code) => code,
-            None if open(Outcome::Unknown) => ExitCode::Unknown,
-            None if open(Outcome::Detached) => self.asked.exit_code(),
+            None if self.asked.count(Outcome::Unknown) > 0 => ExitCode::Unknown,
             None => ExitCode::Success,
         })
     }
+}
+
+/// Whether what its script printed says why.
+fn has_failed(row: &HostRow) -> bool {
+    let outcome = row.result.as_ref().map(|result| result.outcome);
+    matches!(outcome, Some(Outcome::Failed | Outcome::TimedOut))
 }
 
 /// `01JD2  web1  failed  exit 3  3.2 s`, or what stands in the way.

@@ -10,7 +10,7 @@ use super::connection::open_for_reading;
 use super::fault::Fault;
 use super::replay::Events;
 use super::run::{HostRow, Run, RunFilter, RunStatus, SignedPayload};
-use super::run_lock::is_abandoned;
+use super::run_lock::{self, is_abandoned};
 use super::settled::settled;
 use super::snapshot::Snapshot;
 use crate::error::{Error, OrFail as _, Result};
@@ -110,6 +110,11 @@ impl Reader {
             rows.next()?.map(|row| self.run_of(row)).transpose()
         })?;
         run.ok_or_else(|| Error::usage(format!("there is no run `{id}`")).hint("cronium-run runs"))
+    }
+
+    /// What to say of a run that another process is at work on: which one, and how to make it let go.
+    pub fn at_work(&self, run: &str) -> Error {
+        run_lock::at_work(&self.path, run)
     }
 
     /// The hosts of a run, in the plan's order.

@@ -8,7 +8,7 @@ use super::blob;
 use super::fault::Fault;
 use super::orders::SealedOrder;
 use super::run::{NewRun, RunStatus, SignedPayload};
-use super::settled::settled;
+use super::settled::{is_gone, settled};
 use crate::event::{Event, EventKind, HostResult, HostState, PayloadInfo, Stream, Summary};
 
 /// What `events.data` keeps of a `host_output`: where in the stream its bytes are.
@@ -141,7 +141,9 @@ pub(super) fn event(connection: &Connection, run: &str, event: &Event, offset: u
 /// How far a host's own account is recorded.
 pub(super) fn mark(connection: &Connection, run: &str, host: &str, mark: u64) -> Result<(), Fault> {
     connection
-        .prepare_cached("UPDATE results SET mark = ?3, is_kept = 1 WHERE run_id = ?1 AND host = ?2")?
+        .prepare_cached(
+            "UPDATE results SET mark = ?3, is_kept = (is_gone = 0) WHERE run_id = ?1 AND host = ?2",
+        )?
         .execute(params![run, host, mark.cast_signed()])?;
     Ok(())
 }
@@ -171,7 +173,8 @@ fn host_state(
     };
     connection
         .prepare_cached(
-            "UPDATE results SET status = ?3, started_at = coalesce(started_at, ?4), finished_at = NULL
+            "UPDATE results SET status = ?3, started_at = coalesce(started_at, ?4), finished_at = NULL,
+                 is_gone = 0
              WHERE run_id = ?1 AND host = ?2
                AND (finished_at IS NULL OR status IN ('unknown', 'detached'))",
         )?
@@ -240,6 +243,11 @@ fn host_finished(
                          ?19, ?20, ?21)",
             )?
             .execute(columns)?;
+    }
+    if is_gone(result) {
+        connection
+            .prepare_cached("UPDATE results SET is_gone = 1, is_kept = 0 WHERE run_id = ?1 AND host = ?2")?
+            .execute(params![run, host])?;
     }
     if let Some(digest) = &result.stub_digest {
         connection

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::orders::SealedOrder;
+use super::settled::is_gone;
 use crate::error::ExitCode;
 use crate::event::{HostResult, Outcome, PayloadInfo, Summary};
 
@@ -177,6 +178,18 @@ pub struct HostRow {
     /// How many frames of the host's own account are recorded, where it may still keep them.
     #[serde(skip)]
     pub kept: Option<u64>,
+}
+
+impl HostRow {
+    /// Whether the host may have more to tell.
+    pub fn is_open(&self) -> bool {
+        self.result.as_ref().is_none_or(|result| result.outcome.is_open() && !is_gone(result))
+    }
+
+    /// Whether it has answered that it has nothing of the run: who asks again will hear the same.
+    pub fn is_gone(&self) -> bool {
+        self.result.as_ref().is_some_and(is_gone)
+    }
 }
 
 /// Which runs to list.

@@ -46,11 +46,17 @@ impl RunLock {
     }
 }
 
+/// The error of who finds another process at work on the run.
+pub(super) fn at_work(ledger: &Path, run: &str) -> Error {
+    taken(&lock_path(ledger, run), run)
+}
+
 fn taken(path: &Path, run: &str) -> Error {
     let error = Error::failure(format!("run {run} is being worked on by another cronium-run"));
     match fs::read_to_string(path).ok().and_then(|text| text.parse::<u32>().ok()) {
         Some(pid) => error
             .cause(format!("it is process {pid}"))
+            .hint(format!("kill -TERM {pid}  cancels it on all hosts that it follows"))
             .hint(format!("kill -HUP {pid}  makes it leave its hosts to themselves; then try again")),
         None => error.hint(format!("fuser -v {}", path.display())),
     }

@@ -2,10 +2,19 @@
 
 use crate::event::{HostResult, Outcome};
 
+/// Whether the host has answered that it has nothing of the run, or no more: how it ended stays unknown.
+pub fn is_gone(result: &HostResult) -> bool {
+    let has_nothing = |kind: &str| matches!(kind, "absent" | "dropped");
+    result.outcome == Outcome::Unknown
+        && result.failure.as_ref().is_some_and(|failure| has_nothing(&failure.kind))
+}
+
 /// `later` is what was told last. What it says less of stays as it was known: a host that has ended
-/// has ended once, and one that was not even asked stays as it was.
+/// has ended once, one that was not even asked stays as it was, and so does one that had nothing to tell and
+/// was not reached since.
 pub(super) fn settled(earlier: HostResult, later: HostResult) -> HostResult {
-    match !earlier.outcome.is_open() || later.outcome == Outcome::Skipped {
+    let says_less = later.outcome == Outcome::Unknown && is_gone(&earlier) && !is_gone(&later);
+    match !earlier.outcome.is_open() || later.outcome == Outcome::Skipped || says_less {
         true => earlier,
         false => filled(later, earlier),
     }
@@ -45,7 +54,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::event::{Conflict, Trust};
+    use crate::event::{Conflict, Failure, Phase, Trust};
 
     #[test]
     fn what_was_known_is_not_lost() {
@@ -65,6 +74,32 @@ mod tests {
             (Failed, Succeeded, Failed),
         ] {
             assert_eq!(settled(result(earlier), result(later)).outcome, want, "{earlier:?} {later:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_has_nothing_is_not_waited_for() {
+        let unknown = |kind: &str| {
+            let failure = Failure {
+                phase: Phase::Lost,
+                kind: kind.into(),
+                message: String::new(),
+                causes: Vec::new(),
+                hint: None,
+            };
+            let bare = HostResult::bare(Outcome::Unknown, Timestamp::UNIX_EPOCH);
+            HostResult { failure: Some(failure), ..bare }
+        };
+        // how it stood, what came, how it stands
+        for (earlier, later, want) in [
+            ("absent", "unasked", "absent"),
+            ("absent", "dropped", "dropped"),
+            ("unasked", "absent", "absent"),
+            ("unasked", "link", "link"),
+        ] {
+            let stands = settled(unknown(earlier), unknown(later));
+            assert_eq!(stands, unknown(want), "{earlier} {later}");
+            assert_eq!(is_gone(&stands), ["absent", "dropped"].contains(&want));
         }
     }
 

@@ -4,12 +4,14 @@
 ALTER TABLE results ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;
 -- 1: as far as is known, the host keeps its account until it hears that it is recorded here.
 ALTER TABLE results ADD COLUMN is_kept INTEGER NOT NULL DEFAULT 0;
+-- 1: the host has answered that it has nothing of the run (any more): how it ended stays unknown.
+ALTER TABLE results ADD COLUMN is_gone INTEGER NOT NULL DEFAULT 0;
 -- Nobody counted frames before. 0 says that nothing ever came of a host, and one of which that is said
 -- and that knows nothing of the run answers that nothing ran: not so where older runs were left open.
 UPDATE results SET mark = 1 WHERE finished_at IS NULL OR status = 'unknown';
 -- Hosts that `collect` asks: those that may have more to tell, or keep what they told.
 CREATE INDEX results_open ON results (run_id)
-    WHERE is_kept = 1 OR finished_at IS NULL OR status IN ('unknown', 'detached');
+    WHERE is_gone = 0 AND (is_kept = 1 OR finished_at IS NULL OR status IN ('unknown', 'detached'));
 
 -- Bytes that the host printed and did not keep, between those that are here.
 ALTER TABLE outputs ADD COLUMN cut INTEGER NOT NULL DEFAULT 0;

@@ -9,9 +9,11 @@ use crate::ledger::run_lock::is_abandoned;
 
 /// By the index of rows that are open: runs whose hosts have all ended are not looked at.
 pub(in crate::ledger) const LEFT_OPEN: &str = "SELECT id, status,
-        (SELECT count(*) FROM results INDEXED BY results_open WHERE run_id = id AND finished_at IS NULL)
+        (SELECT count(*) FROM results INDEXED BY results_open
+         WHERE run_id = id AND is_gone = 0 AND finished_at IS NULL)
     FROM runs
-    WHERE id IN (SELECT run_id FROM results INDEXED BY results_open WHERE finished_at IS NULL)
+    WHERE id IN (SELECT run_id FROM results INDEXED BY results_open
+                 WHERE is_gone = 0 AND finished_at IS NULL)
       AND started_at > ?1 AND finished_at IS NULL AND status IN ('running', 'interrupted')
       AND json_extract(plan, '$.task.deploy') IS NULL
     ORDER BY runs.rowid DESC";
@@ -19,7 +21,8 @@ pub(in crate::ledger) const LEFT_OPEN: &str = "SELECT id, status,
 /// The condition is that of the index, to the word.
 pub(in crate::ledger) const UNSETTLED: &str = "SELECT id, status FROM runs
     WHERE id IN (SELECT run_id FROM results INDEXED BY results_open
-                 WHERE is_kept = 1 OR finished_at IS NULL OR status IN ('unknown', 'detached'))
+                 WHERE is_gone = 0
+                   AND (is_kept = 1 OR finished_at IS NULL OR status IN ('unknown', 'detached')))
       AND started_at > ?1 AND json_extract(plan, '$.task.deploy') IS NULL
     ORDER BY runs.rowid DESC";
 
