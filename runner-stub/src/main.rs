@@ -24,6 +24,7 @@ mod inherited;
 mod journal;
 mod kept;
 mod payload;
+mod peer;
 mod process_tree;
 mod pump;
 mod refusal;
