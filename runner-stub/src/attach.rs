@@ -17,7 +17,7 @@ use crate::helper_call::socket::short;
 use crate::run_folder::{self, CONTROL, RunFolder, SPOOL, WORK, bar, find, listen};
 use crate::session::{Lost, Session, finished, plain_name, spawn};
 use crate::spool::Spool;
-use crate::uplink::Uplink;
+use crate::uplink::{SEND_WITHIN, Uplink};
 use crate::{kept, process_tree, serve, stale};
 
 /// A run on its way to its script, or to its end, is waited for.
@@ -76,6 +76,7 @@ impl Session {
         let connect = || {
             let (_dir, path) = short(&folder.join(CONTROL))?;
             let mut stream = UnixStream::connect(path)?;
+            stream.set_write_timeout(Some(SEND_WITHIN))?;
             stream.set_read_timeout(Some(until.saturating_duration_since(Instant::now()).max(PAUSE)))?;
             stream.write_all(&ToStub::Attach(attach.clone()).to_frame(0))?;
             let mut first = vec![0; 4096];
@@ -130,7 +131,7 @@ impl Session {
         serve::admit(listen(path)?, self.uplink.clone(), self.events.clone())?;
         self.watch.over();
         self.uplink.adopt(spool, attach.from, &FromStub::Attached(RunState::Ended));
-        self.until_acknowledged(&folder);
+        self.until_acknowledged(&folder, Instant::now() + serve::STAY[0]);
         drop(lease);
         Ok(Tried::Done)
     }
