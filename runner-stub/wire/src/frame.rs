@@ -10,7 +10,8 @@ pub const MAX_BODY: usize = 4 << 20;
 pub const CHUNK: usize = 64 << 10;
 /// The number of frames that belong to one connection and not to a run.
 pub const UNNUMBERED: u64 = u64::MAX;
-const HEADER: usize = 13;
+/// Bytes in front of the body.
+pub const HEADER: usize = 13;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
