@@ -169,11 +169,12 @@ mod tests {
     #[test]
     fn by_whom_they_stand() {
         const STUB: &str = "0123456789abcde";
-        let line = |line: &[(i32, &str)]| -> Vec<Above> {
+        type Line = &'static [(i32, &'static str)];
+        let line = |line: Line| -> Vec<Above> {
             line.iter().map(|(pid, name)| Above { pid: *pid, name: (*name).to_owned() }).collect()
         };
         let ours = line(&[(90, STUB), (89, STUB), (7, "sh"), (6, STUB), (2, "sshd"), (1, "init")]);
-        let table: [(&str, &[(i32, &str)], Standing); 8] = [
+        let table: [(&str, Line, Standing); 8] = [
             ("one that asks", &[(50, STUB), (49, STUB), (3, "sshd"), (1, "init")], Standing::Apart),
             ("of another build", &[(50, "fedcba987654321"), (49, STUB), (1, "init")], Standing::Apart),
             ("sshd itself", &[(3, "sshd"), (1, "init")], Standing::Apart),
