@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cronium_wire::message::{Attach, End, FromStub, Job, Message, RunState, ToStub};
+use cronium_wire::message::{Attach, End, FromStub, Helpers, Job, Message, Mode, RunState, ToStub};
 
 mod harness;
 
@@ -397,6 +397,119 @@ setsid python3 ask.py"
     ));
     let (end, out) = SpokenStub::start(home.path()).end_of(job, &payload);
     assert_eq!((end, String::from_utf8(out).unwrap().as_str()), (End::Exited { code: 0 }, "closed\n"));
+}
+
+/// By a process that connects and ends, or by the script of another run of the same user.
+#[test]
+fn nor_by_another() {
+    let home = tempfile::tempdir().unwrap();
+    let Job { run, host, .. } = TestKey::new(1).job(b"");
+    let control = home.path().join(".local/state/cronium-run/runs").join(&run).join("control");
+    let frame = ToStub::Attach(Attach { run, host, from: 0, follow: true }).to_frame(0);
+    let frame: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+    let ask = |how: &str| {
+        format!(
+            "cat > ask.py <<'END'
+import os, socket, time
+s = socket.socket(socket.AF_UNIX)
+child = os.fork() if '{how}' != 'itself' else 0
+if child == 0:
+    s.connect('{}')
+    if '{how}' != 'itself':
+        os._exit(0)
+if '{how}' == 'reaped':
+    os.waitpid(child, 0)
+time.sleep(0.2)
+try:
+    s.send(bytes.fromhex('{frame}'))
+    print(len(s.recv(99)))
+except OSError:
+    print('closed')
+END
+python3 ask.py",
+            control.display(),
+        )
+    };
+    let closed = |answer: (End, Vec<u8>), how: &str| {
+        let (end, out) = answer;
+        let out = String::from_utf8(out).unwrap();
+        assert!(
+            end == End::Exited { code: 0 } && matches!(&*out, "closed\n" | "0\n"),
+            "{how}: {end:?} {out}"
+        );
+    };
+    for how in ["zombie", "reaped"] {
+        let (job, payload) = shell(&ask(how));
+        closed(SpokenStub::start(home.path()).end_of(job, &payload), how);
+    }
+    let (job, payload) = shell("echo here; sleep 1000");
+    let mut stub = SpokenStub::start(home.path());
+    stub.send_job(job, &payload);
+    while !matches!(stub.next(), FromStub::Stdout(_)) {}
+    let (job, payload) = shell(&ask("itself"));
+    let job = Job { run: "01JAR0M5K8Q9Z3V7C2X4B6N8D1".into(), ..job };
+    closed(SpokenStub::start(home.path()).end_of(job, &payload), "another run's");
+    stub.send(&ToStub::Cancel);
+    assert_eq!(*end(&stub.until_finished()), End::Cancelled, "its link is still the newest");
+    stub.acknowledge();
+}
+
+/// The script puts a socket of its own in the tunnel's place: the token does not come there.
+#[test]
+fn a_script_is_no_tunnel() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell(
+        "cat > serve.py <<'END'
+import socket
+s = socket.socket(socket.AF_UNIX)
+s.bind('../tunnel')
+s.listen()
+print('ready', flush=True)
+print(s.accept()[0].recv(99))
+END
+python3 serve.py",
+    );
+    let mut stub = SpokenStub::start(home.path());
+    stub.send_job(Job { tunnel_now: true, token: "secret".into(), ..job }, &payload);
+    while !matches!(stub.next(), FromStub::Stdout(_)) {}
+    stub.send(&ToStub::TunnelOpen { port: None });
+    let seen = stub.until_finished();
+    let last = seen.iter().rfind(|(_, message)| matches!(message, FromStub::Stdout(_)));
+    assert_eq!(last.unwrap().1, FromStub::Stdout(b"b''\n".to_vec()));
+    stub.acknowledge();
+}
+
+/// Over a link that the job did not come over, no operator is asked for a tunnel, and none is heard.
+#[test]
+fn a_tunnel_belongs_to_the_first_link() {
+    let home = tempfile::tempdir().unwrap();
+    let (job, payload) = shell(
+        "echo ready; while [ ! -e ~/go ]; do sleep 0.05; done; cronium getVariable key; cronium output 7
+        echo x > $CRONIUM_OUT/file; sleep 0.2",
+    );
+    let mut first = SpokenStub::start(home.path());
+    first.send_job(Job { token: "secret".into(), ..job }, &payload);
+    while !matches!(first.next(), FromStub::Stdout(_)) {}
+    let (mut second, _) = SpokenStub::attach(home.path(), 0, true);
+    second.send(&ToStub::TunnelOpen { port: None });
+    fs::write(home.path().join("go"), "").unwrap();
+    let seen = second.until_finished();
+    assert!(!seen.iter().any(|(_, message)| matches!(message, FromStub::OpenTunnel { .. })), "{seen:?}");
+    let [
+        ..,
+        (_, FromStub::ArtifactEnd { .. }),
+        (_, FromStub::Journal(output)),
+        (_, FromStub::Finished(last)),
+    ] = &seen[..]
+    else {
+        panic!("the output stands behind the artifacts: {seen:?}")
+    };
+    assert!(String::from_utf8_lossy(output).contains(r#""value":7"#));
+    let reason = "the connection that it began with is lost".to_owned();
+    assert_eq!(last.helpers, Some(Helpers { mode: Mode::Bundled, reason: Some(reason) }));
+    assert_eq!(last.pinned, Some(false));
+    assert!(last.wall_ms.is_some_and(|ms| (200..20_000).contains(&ms)), "{last:?}");
+    second.acknowledge();
 }
 
 /// One that is slow to read has half a frame when another comes: it gets the rest, and the word.

@@ -16,6 +16,7 @@ use crate::lease::Lease;
 use crate::run_folder::{CONTROL, RunFolder, bar, find, is_taken, listen};
 use crate::session::{Lost, Session, plain_name, spawn};
 use crate::settle::settle;
+use crate::uplink::SEND_WITHIN;
 use crate::{clock, serve};
 
 /// A run on its way to its script, or to its end, is waited for.
@@ -81,6 +82,7 @@ impl Session {
         let connect = || {
             let (_dir, path) = short(&folder.join(CONTROL))?;
             let mut stream = UnixStream::connect(path)?;
+            stream.set_write_timeout(Some(SEND_WITHIN))?;
             stream.set_read_timeout(Some(until.saturating_duration_since(Instant::now()).max(PAUSE)))?;
             stream.write_all(&ToStub::Attach(attach.clone()).to_frame(0))?;
             let mut first = vec![0; 4096];
@@ -140,7 +142,7 @@ impl Session {
         folder.stay();
         serve::admit(listen(path)?, self.uplink.clone(), self.events.clone())?;
         self.uplink.adopt(spool, attach.from, &FromStub::Attached(RunState::Ended))?;
-        self.until_acknowledged(&folder);
+        self.until_acknowledged(&folder, Instant::now() + serve::STAY[0]);
         drop(lease);
         Ok(Tried::Done)
     }

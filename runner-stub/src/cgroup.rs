@@ -59,10 +59,35 @@ impl Drop for Cgroup {
     fn drop(&mut self) {
         // What was just killed may take a moment.
         for _ in 0..20 {
-            if fs::remove_dir(&self.0).is_ok() || !self.0.exists() {
+            remove(&self.0);
+            if !self.0.exists() {
                 return;
             }
             thread::sleep(Duration::from_millis(5));
         }
+    }
+}
+
+/// With the groups that the script made in it, those below first. The files of a group go with it.
+fn remove(group: &Path) {
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove(&entry.path());
+        }
+    }
+    let _ = fs::remove_dir(group);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_in_groups() {
+        let path = std::env::temp_dir().join(random_word().unwrap());
+        fs::create_dir_all(path.join("a/b/c")).unwrap();
+        fs::create_dir_all(path.join("d")).unwrap();
+        drop(Cgroup(path.clone()));
+        assert!(!path.exists());
     }
 }

@@ -27,6 +27,9 @@ const MAX_VALUE: usize = 1 << 20;
 /// Bytes of a message, a step or an audience.
 const MAX_TEXT: usize = 16 << 10;
 
+/// Bytes that a run may tell beside its output, and as many of writes: the host keeps them all.
+const MAX_SAID: usize = 64 << 20;
+
 pub struct Desk {
     /// JSON text of the run's input.
     input: Vec<u8>,
@@ -37,7 +40,7 @@ pub struct Desk {
     known: Mutex<Known>,
     /// What the run's output is so far; the lock keeps appends in order.
     output: Mutex<Value>,
-    told: Mutex<Said>,
+    said: Mutex<Said>,
     /// Ids of writes: unique on the host.
     word: String,
     next: AtomicU64,
@@ -64,7 +67,7 @@ impl Desk {
             tunnel,
             uplink,
             output: Mutex::new(Value::Null),
-            told: Mutex::default(),
+            said: Mutex::default(),
             word,
             next: AtomicU64::new(0),
             used: AtomicBool::new(false),
@@ -75,14 +78,27 @@ impl Desk {
     /// Nothing is told from here on. How calls were answered, if there were any, and what the run's
     /// condition is.
     pub fn close(&self) -> (Option<message::Helpers>, Option<bool>) {
-        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // Once more, for an operator who comes late and saw it as a frame of long ago.
-        if !output.is_null() {
-            let _ = self.write(Op::Output { value: output });
-        }
         let mut said = self.said();
         said.is_closed = true;
+        if said.unkept > 0 {
+            let message = format!("{} messages were not kept, as {}", said.unkept, too_much());
+            let _ = self.uplink.send(&FromStub::Warning { message });
+        }
         (self.helpers(), said.condition)
+    }
+
+    /// What the output was in the end, once more, for an operator who comes late and saw it as a frame
+    /// of long ago. For the last word but one: after [`Self::close`], and behind all else.
+    pub fn repeat_output(&self) {
+        let value = self.output.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if !value.is_null() {
+            let _ = journal::push(&self.uplink, &Write { id: self.id(), op: Op::Output { value } });
+        }
+    }
+
+    /// Of a write.
+    fn id(&self) -> String {
+        format!("{}-{}", self.word, self.next.fetch_add(1, Ordering::Relaxed))
     }
 
     fn helpers(&self) -> Option<message::Helpers> {
@@ -113,13 +129,7 @@ impl Desk {
                 self.write(Op::Increment { key, by, scope: scope.map(Scope::name) })
             }
             Request::Unset { key, scope } => self.write(Op::Unset { key, scope: scope.map(Scope::name) }),
-            Request::Condition { condition } => {
-                let reply = self.tell(Told::Condition { condition });
-                if reply.is_ok() {
-                    self.said().condition = Some(condition);
-                }
-                reply
-            }
+            Request::Condition { condition } => self.tell(Told::Condition { condition }),
             Request::Log { level, message, context } => {
                 short("the level", &level, 64)?;
                 short("the message", &message, MAX_TEXT)?;
@@ -148,21 +158,52 @@ impl Desk {
     }
 
     fn tell(&self, told: Told) -> Result<Reply, Reply> {
+        let condition = match told {
+            Told::Condition { condition } => Some(condition),
+            _ => None,
+        };
         let told = FromStub::Told(told);
         // As JSON: an escaped character takes up to six bytes.
-        if told.encode().1.len() > MAX_TOLD {
+        let size = told.encode().1.len();
+        if size > MAX_TOLD {
             return Err(Reply::error(413, format!("it takes more than {} KiB as JSON", MAX_TOLD >> 10)));
         }
-        self.append(|| self.uplink.send(&told)).map(|()| Reply::ok(Value::Null))
+        let mut said = self.open()?;
+        let left = said.told_left.checked_sub(size);
+        said.told_left = self.append(&mut said, left, |uplink| uplink.send(&told))?;
+        said.condition = condition.or(said.condition);
+        Ok(Reply::ok(Value::Null))
+    }
+
+    /// Into the journal.
+    fn note(&self, write: &Write) -> Result<Reply, Reply> {
+        let line = journal::line(write);
+        let mut said = self.open()?;
+        let left = said.journal_left.checked_sub(line.len());
+        said.journal_left = self.append(&mut said, left, |uplink| journal::push_line(uplink, &line))?;
+        Ok(Reply::ok(Value::Null))
     }
 
     /// Unless nothing is told any more: what follows in the spool is no longer the script's.
-    fn append(&self, tell: impl FnOnce() -> Result<(), Unsent>) -> Result<(), Reply> {
-        let said = self.said();
-        if said.is_closed {
-            return Err(Reply::error(503, "the script has ended"));
+    fn open(&self) -> Result<MutexGuard<'_, Said>, Reply> {
+        match self.said() {
+            said if said.is_closed => Err(Reply::error(503, "the script has ended")),
+            said => Ok(said),
         }
-        tell().map_err(|Unsent| {
+    }
+
+    /// `left`: how many bytes may follow then; none where it is too much already. That again.
+    fn append(
+        &self,
+        said: &mut Said,
+        left: Option<usize>,
+        tell: impl FnOnce(&Uplink) -> Result<(), Unsent>,
+    ) -> Result<usize, Reply> {
+        let Some(left) = left else {
+            said.unkept += 1;
+            return Err(Reply::error(507, too_much()));
+        };
+        tell(&self.uplink).map(|()| left).map_err(|Unsent| {
             Reply::error(
                 503,
                 "the host has no room for what the operator is to be told, and too much waits already",
@@ -171,7 +212,7 @@ impl Desk {
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn output(&self, value: Value, append: bool) -> Reply {
@@ -260,7 +301,7 @@ impl Desk {
             }
         }
         let level = self.level(scope)?;
-        let id = format!("{}-{}", self.word, self.next.fetch_add(1, Ordering::Relaxed));
+        let id = self.id();
         let call = Call::write(&op, &id);
         // As the operator would say of its body.
         if call.body.as_ref().is_some_and(|body| body.len() > MAX_VALUE) {
@@ -272,9 +313,7 @@ impl Desk {
         // The output has a place of its own in the run's account: it is told in order with the rest, and
         // is there for whoever comes later.
         if let Op::Output { .. } = &op {
-            return self
-                .append(|| journal::push(&self.uplink, &Write { id, op }))
-                .map(|()| Reply::ok(Value::Null));
+            return self.note(&Write { id, op });
         }
         if let Some(reply) = self.tunnel.call(&call) {
             if let Some(key) = key.filter(|_| reply.is_ok()) {
@@ -304,7 +343,7 @@ impl Desk {
         let mut known = self.known();
         let effect = Effect::of(&known, &mut op, &id, level)?;
         let readable = key_and_scope(&op).0.is_none_or(|key| self.helpers.may_read(key));
-        self.append(|| journal::push(&self.uplink, &Write { id, op }))?;
+        self.note(&Write { id, op })?;
         Ok(effect.map_or(Reply::ok(Value::Null), |effect| effect.take(&mut known, readable)))
     }
 
@@ -314,10 +353,25 @@ impl Desk {
 }
 
 /// What the operator was told by the script.
-#[derive(Default)]
 struct Said {
     condition: Option<bool>,
     is_closed: bool,
+    /// Bytes that it may still be told, and that may still be written to the journal.
+    told_left: usize,
+    journal_left: usize,
+    /// What was too much.
+    unkept: u64,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        let (told_left, journal_left) = (MAX_SAID, MAX_SAID);
+        Self { condition: None, is_closed: false, told_left, journal_left, unkept: 0 }
+    }
+}
+
+fn too_much() -> String {
+    format!("this run has told the operator more than {} MiB", MAX_SAID >> 20)
 }
 
 impl Answer for Desk {

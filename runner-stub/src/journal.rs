@@ -6,10 +6,19 @@ use cronium_wire::message::{FromStub, Write};
 use crate::spool::Unsent;
 use crate::uplink::Uplink;
 
-/// A line of JSON for each. Its pieces stand together, so that nothing else comes between them.
-pub fn push(uplink: &Uplink, write: &Write) -> Result<(), Unsent> {
+/// A line of JSON for each.
+pub fn line(write: &Write) -> Vec<u8> {
     let mut line = serde_json::to_vec(write).expect("plain data with string keys");
     line.push(b'\n');
+    line
+}
+
+pub fn push(uplink: &Uplink, write: &Write) -> Result<(), Unsent> {
+    push_line(uplink, &line(write))
+}
+
+/// Its pieces stand together, so that nothing else comes between them.
+pub fn push_line(uplink: &Uplink, line: &[u8]) -> Result<(), Unsent> {
     let pieces: Vec<FromStub> = line.chunks(CHUNK).map(|piece| FromStub::Journal(piece.to_vec())).collect();
     uplink.send_all(&pieces)
 }

@@ -26,6 +26,7 @@ mod journal;
 mod kept;
 mod lease;
 mod payload;
+mod peer;
 mod plain_file;
 mod process_tree;
 mod pump;

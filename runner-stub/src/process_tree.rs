@@ -103,10 +103,6 @@ fn descendants() -> Vec<Pid> {
     found
 }
 
-pub fn is_below_us(pid: Pid) -> bool {
-    descendants().contains(&pid)
-}
-
 /// Every living process: its parent's number and its own.
 fn all() -> Vec<(i32, i32)> {
     let mut all: Vec<(i32, i32)> = Vec::new();

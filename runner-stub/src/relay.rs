@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::SendFlags;
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, waitid, waitpid};
 
 use crate::process_tree;
 
@@ -24,6 +24,12 @@ const PIECE: usize = 64 << 10;
 const PIPE_BUF: usize = 4096;
 /// A supervisor that has closed its end and lives on after this has let go of the link alone.
 const ENDED_WITHIN: Duration = Duration::from_secs(2);
+/// Whoever takes nothing of the last words for so long is given up: those of a supervisor that has
+/// ended, and of one that has let go of the link alone.
+const TAKEN_WITHIN: Duration = Duration::from_secs(120);
+const LEFT_WITHIN: Duration = Duration::from_secs(10);
+/// Between two looks at whether that is so.
+const TICK_MS: libc::c_int = 500;
 
 /// Goes on in the supervisor, whose stdin and stdout are its end of the link. The relay ends with
 /// the supervisor, with its exit code, or with the link.
@@ -44,11 +50,18 @@ pub fn split() -> io::Result<()> {
         child => {
             drop(far);
             let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
-            carry(0, 1, &near);
+            let child = Pid::from_raw(child).expect("a child has a number");
+            carry(0, 1, &near, || if has_ended(child) { TAKEN_WITHIN } else { LEFT_WITHIN });
             drop(near);
-            process::exit(child_code(Pid::from_raw(child).expect("a child has a number")))
+            process::exit(child_code(child))
         }
     }
+}
+
+/// Whether it has; its exit code stays for [`child_code`].
+fn has_ended(child: Pid) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(waitid(WaitId::Pid(child), options), Ok(None))
 }
 
 /// The exit code of the child. What it leaves behind is killed.
@@ -74,11 +87,12 @@ fn child_code(child: Pid) -> i32 {
 }
 
 /// Copies from `input` to `far` and from `far` to `output` until `far` is closed there, or nobody
-/// takes what comes from it. The end of `input` is passed on.
-pub fn carry(input: RawFd, output: RawFd, far: &UnixStream) {
+/// takes what comes from it: `output` may be silent for `patience` once `far` is closed there. The end of
+/// `input` is passed on.
+fn carry(input: RawFd, output: RawFd, far: &UnixStream, patience: impl Fn() -> Duration) {
     let far_end = far.as_raw_fd();
     let (mut up, mut down) = (Flow::default(), Flow::default());
-    let mut is_half = false;
+    let (mut is_half, mut silent_since) = (false, None);
     while !down.is_over() {
         if up.is_over() && !replace(&mut is_half, true) {
             let _ = far.shutdown(Shutdown::Write);
@@ -91,7 +105,8 @@ pub fn carry(input: RawFd, output: RawFd, far: &UnixStream) {
             wait_for(far_end, down.wants().then_some(libc::POLLIN)),
         ];
         // SAFETY: the array is as long as we say.
-        if unsafe { libc::poll(waits.as_mut_ptr(), waits.len() as libc::nfds_t, -1) } < 0 {
+        let within = if down.has_some() { TICK_MS } else { -1 };
+        if unsafe { libc::poll(waits.as_mut_ptr(), waits.len() as libc::nfds_t, within) } < 0 {
             match io::Error::last_os_error().kind() {
                 io::ErrorKind::Interrupted => continue,
                 _ => return,
@@ -107,10 +122,25 @@ pub fn carry(input: RawFd, output: RawFd, far: &UnixStream) {
         if to_far {
             up.drain(far_end);
         }
-        if to_output && !down.drain(output) {
-            return;
+        if to_output {
+            silent_since = None;
+            if !down.drain(output) {
+                return;
+            }
+        } else if down.has_some() && is_hung_up(far_end) {
+            let since: Instant = *silent_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= patience() {
+                return;
+            }
         }
     }
+}
+
+/// Also where much is still to be read from it.
+fn is_hung_up(fd: RawFd) -> bool {
+    let mut wait = libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: it is one.
+    unsafe { libc::poll(&mut wait, 1, 0) > 0 }
 }
 
 fn wait_for(fd: RawFd, events: Option<libc::c_short>) -> libc::pollfd {
@@ -181,4 +211,41 @@ impl Flow {
 fn file(fd: RawFd) -> ManuallyDrop<File> {
     // SAFETY: whoever calls `carry` keeps them open over it.
     ManuallyDrop::new(unsafe { File::from_raw_fd(fd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody reads at the end of `output`, and `far` has said its last words.
+    #[test]
+    fn a_silent_output_is_given_up() {
+        let (near, far) = UnixStream::pair().unwrap();
+        let (output, _reader) = UnixStream::pair().unwrap();
+        let (input, _writer) = UnixStream::pair().unwrap();
+        output.set_nonblocking(true).unwrap();
+        while (&output).write(&[7; 4096]).is_ok() {}
+        (&far).write_all(&[7; 9]).unwrap();
+        drop(far);
+        let (begun, patience) = (Instant::now(), Duration::from_millis(700));
+        carry(input.as_raw_fd(), output.as_raw_fd(), &near, || patience);
+        assert!((patience..patience * 10).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    }
+
+    /// All of it comes, whatever is closed when.
+    #[test]
+    fn last_words_come() {
+        let (near, far) = UnixStream::pair().unwrap();
+        let (output, mut reader) = UnixStream::pair().unwrap();
+        let (input, _writer) = UnixStream::pair().unwrap();
+        let carrying = thread::spawn(move || {
+            carry(input.as_raw_fd(), output.as_raw_fd(), &near, || TAKEN_WITHIN);
+        });
+        let writing = thread::spawn(move || (&far).write_all(&vec![7; 1 << 20]));
+        let mut seen = Vec::new();
+        reader.read_to_end(&mut seen).unwrap();
+        writing.join().unwrap().unwrap();
+        assert_eq!(seen.len(), 1 << 20);
+        carrying.join().unwrap();
+    }
 }

@@ -8,14 +8,15 @@
 //!   [`FromStub::Finished`] was given: the run is forgotten. Nothing else removes it but age
 //!   ([`crate::stale`]).
 //! - A run that is over and has no link, or one that takes nothing for [`ACK_WITHIN`], is left to
-//!   who asks for it later.
+//!   who asks for it later. Where the disk has no room for all of it, its supervisor stays for that, but
+//!   not for ever ([`STAY`]).
 
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cronium_wire::frame::UNNUMBERED;
 use cronium_wire::message::{Attach, FromStub, Message, RunState, ToStub};
@@ -23,18 +24,20 @@ use cronium_wire::message::{Attach, FromStub, Message, RunState, ToStub};
 use crate::downlink::Downlink;
 use crate::events::{Event, Events};
 use crate::helper_call::socket::is_ours;
-use crate::process_tree;
+use crate::peer::{self, Standing};
 use crate::session::spawn;
 use crate::uplink::Uplink;
 
 /// The longest time in which a link takes nothing, or the operator does not acknowledge what it has.
 const ACK_WITHIN: Duration = Duration::from_secs(120);
-/// A result that is acknowledged sooner costs its host no write to the disk.
-const SYNC_AFTER: Duration = Duration::from_millis(500);
+/// A script or a result that is over sooner costs its host no write to the disk.
+pub const SYNC_AFTER: Duration = Duration::from_millis(500);
 /// Who comes to the control socket says at once what it wants.
 const ATTACH_WITHIN: Duration = Duration::from_secs(10);
 /// Between two looks at whether the disk has room again.
-const ROOM_PAUSE: Duration = Duration::from_millis(500);
+const ROOM_PAUSE: Duration = Duration::from_secs(5);
+/// The least and the longest time in which a result is kept in memory.
+pub const STAY: [Duration; 2] = [Duration::from_secs(3600), Duration::from_secs(24 * 3600)];
 /// After a failure to accept: no more files, say.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -51,7 +54,7 @@ pub fn admit(listener: UnixListener, uplink: Uplink, events: Events) -> io::Resu
     spawn(move || {
         for stream in listener.incoming() {
             match stream {
-                Ok(stream) if is_ours(&stream) && !is_of_script(&stream) => {
+                Ok(stream) if is_ours(&stream) && may_ask(&stream) => {
                     let (uplink, events) = (uplink.clone(), events.clone());
                     // Where there is no thread for it, the stream is closed.
                     let _ = spawn(move || drop(converse(stream, &uplink, &events)));
@@ -63,9 +66,10 @@ pub fn admit(listener: UnixListener, uplink: Uplink, events: Events) -> io::Resu
     })
 }
 
-/// Whoever descends from us is the script's: it may not speak for the operator.
-fn is_of_script(stream: &UnixStream) -> bool {
-    rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| process_tree::is_below_us(peer.pid))
+/// A script may not speak for the operator: not ours, and not another run's ([`crate::peer`]). Where
+/// processes are hidden, those that ask for a run are, too.
+fn may_ask(stream: &UnixStream) -> bool {
+    matches!(peer::of(stream).0, Standing::Apart | Standing::Hidden)
 }
 
 fn converse(stream: UnixStream, uplink: &Uplink, events: &Events) -> io::Result<()> {
@@ -79,9 +83,10 @@ fn converse(stream: UnixStream, uplink: &Uplink, events: &Events) -> io::Result<
     if !is_told(&attach, state) {
         return io::Write::write_all(&mut &stream, &answer);
     }
-    let number = uplink.connect(link, answer, attach.from)?;
+    let connected = uplink.connect(link, answer, attach.from);
+    // Also where it failed: then there may be none any more.
     events.push(Event::Linked);
-    hear(downlink, number, events);
+    hear(downlink, connected?, events);
     Ok(())
 }
 
@@ -100,12 +105,14 @@ pub enum Parted {
     Silent,
 }
 
-/// Waits until the operator has acknowledged all there is of a run that is over, or is gone.
-pub fn until_acknowledged(events: &Events, uplink: &Uplink) -> Parted {
-    let (mut progress, mut is_synced) = (0, false);
+/// Waits until the operator has acknowledged all there is of a run that is over, or is gone. What the disk
+/// has no room for is given up at `until`.
+pub fn until_acknowledged(events: &Events, uplink: &Uplink, until: Instant) -> Parted {
+    let (mut progress, mut is_synced, mut is_stuck) = (0, false, false);
     loop {
         let is_linked = uplink.is_linked();
         let within = match (is_linked, is_synced) {
+            _ if is_stuck => ROOM_PAUSE,
             (true, true) => ACK_WITHIN,
             (true, false) => SYNC_AFTER,
             // What was said before the link was lost still counts.
@@ -123,9 +130,33 @@ pub fn until_acknowledged(events: &Events, uplink: &Uplink) -> Parted {
                 is_synced = true;
             }
             // Where the disk has no room for all of it, we stay: it is here alone.
-            None if !uplink.sync() => thread::sleep(ROOM_PAUSE),
+            None if !uplink.sync() && Instant::now() < until => is_stuck = true,
+            None if Instant::now() >= until => {
+                uplink.keep_least();
+                uplink.sync();
+                return if is_linked { Parted::Silent } else { Parted::Gone };
+            }
             None if is_linked => return Parted::Silent,
             None => return Parted::Gone,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cronium_wire::message::End;
+
+    use super::*;
+    use crate::session::finished;
+    use crate::spool::Spool;
+
+    /// There is no disk that would take it, and nobody who comes for it.
+    #[test]
+    fn nobody_stays_for_ever() {
+        let uplink = Uplink::new(Spool::default());
+        uplink.send(&FromStub::Stdout(b"lost".to_vec())).unwrap();
+        uplink.send(&FromStub::Finished(finished(End::Cancelled))).unwrap();
+        let parted = until_acknowledged(&Events::default(), &uplink, Instant::now());
+        assert!(matches!(parted, Parted::Gone) && uplink.retire());
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cronium_wire::archive::{self, ArchiveError};
 use cronium_wire::message::{Deploy, End, Finished, FromStub, Hello, Job, Started, ToStub};
@@ -245,7 +245,9 @@ impl Session {
             serve::admit(control, self.uplink.clone(), self.events.clone()).map_err(Lost::from).and_then(
                 |()| self.supervise(script, Limits { job, timeout, grace, group, tunnel, folder: &folder }),
             );
-        let end = supervised.inspect_err(|Lost| process_tree::end(grace, None))?;
+        let (end, ran) = supervised.inspect_err(|Lost| process_tree::end(grace, None))?;
+        let [least, most] = serve::STAY;
+        let stays_until = Instant::now() + Duration::from_millis(job.lease_ms).clamp(least, most);
         let (cpu_ms, max_rss_kb) = usage::of_children().unzip();
         let (helpers, condition) = desk.close();
         if end != End::Cancelled {
@@ -266,9 +268,11 @@ impl Session {
             let message = format!("the run folder could not be removed: {fault}");
             self.uplink.send(&FromStub::Warning { message }).map_err(Lost::from)?;
         }
-        let finished = Finished { end, cpu_ms, max_rss_kb, helpers, condition, wall_ms: None, pinned: None };
+        desk.repeat_output();
+        let (wall_ms, pinned) = (Some(ran.as_millis() as u64), Some(pinned));
+        let finished = Finished { end, cpu_ms, max_rss_kb, helpers, condition, wall_ms, pinned };
         self.uplink.send(&FromStub::Finished(finished)).map_err(Lost::from)?;
-        self.until_acknowledged(&folder);
+        self.until_acknowledged(&folder, stays_until);
         Ok(None)
     }
 
@@ -289,12 +293,12 @@ impl Session {
     }
 
     /// The run is over: it is there until the operator has all of it. Meanwhile we look after what
-    /// others left.
-    pub(crate) fn until_acknowledged(&self, folder: &RunFolder) {
+    /// others left. `until`: how long at most where the disk has no room for it.
+    pub(crate) fn until_acknowledged(&self, folder: &RunFolder, until: Instant) {
         let mut collecting = Some(Aside::start(stale::collect));
         let mut collected = |within| collecting.take().map(|collecting| collecting.wait(within));
         loop {
-            match serve::until_acknowledged(&self.events, &self.uplink) {
+            match serve::until_acknowledged(&self.events, &self.uplink, until) {
                 serve::Parted::Acknowledged => {
                     folder.forget();
                     collected(COLLECT_MORE);

@@ -146,6 +146,45 @@ impl Spool {
         self.behind.is_empty()
     }
 
+    /// Of what the disk has no room for, keeps how much output is missing, and the end.
+    pub fn keep_least(&mut self) {
+        let (mut missing, mut rest) = ([0, 0], &self.behind[..]);
+        let (mut kept, mut first, mut torn) = (Vec::new(), None, None);
+        while let Some((length, kind, seq)) = Frame::peek(rest) {
+            let (frame, behind) = rest.split_at(length);
+            (rest, first) = (behind, first.or(Some(seq)));
+            let body = &frame[HEADER..];
+            match kind {
+                104 | 105 => missing[usize::from(kind - 104)] += body.len() as u64,
+                116 => {
+                    let gap: Value = serde_json::from_slice(body).unwrap_or_default();
+                    let stream = usize::from(gap["stderr"] == true);
+                    missing[stream] += gap["bytes"].as_u64().unwrap_or(0);
+                }
+                // The rest of a file whose beginning is on the disk.
+                112..=114 => torn = torn.or(Some(kind != 112)),
+                103 | FINISHED => kept.push((kind, body)),
+                _ => {}
+            }
+        }
+        let Some(mut next) = first else { return };
+        let mut least = Vec::new();
+        let mut keep = |kind, body: &[u8]| {
+            Frame::write(kind, next, body, &mut least);
+            next += 1;
+        };
+        if torn == Some(true) {
+            let (kind, body) = FromStub::ArtifactEnd { digest: String::new() }.encode();
+            keep(kind, &body);
+        }
+        for (stderr, bytes) in [false, true].into_iter().zip(missing).filter(|(_, bytes)| *bytes > 0) {
+            let (kind, body) = FromStub::Cut { stderr, bytes }.encode();
+            keep(kind, &body);
+        }
+        kept.into_iter().for_each(|(kind, body)| keep(kind, body));
+        (self.behind, self.next, self.tried) = (least, next, None);
+    }
+
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
         // A part of it would stand behind the end.
@@ -462,6 +501,30 @@ mod tests {
         assert!(spool.append(&[FromStub::Cut { stderr: false, bytes: 1 }]).is_ok());
         assert!(!spool.is_over() && spool.append(&[FromStub::Finished(finished(End::Cancelled))]).is_ok());
         assert!(spool.is_over());
+    }
+
+    #[test]
+    fn what_has_no_room_is_given_up_but_for_the_end() {
+        let mut spool = Spool::default();
+        let journal = FromStub::Journal(vec![1; 9]);
+        spool.append(&[FromStub::ArtifactPiece(vec![1])]).unwrap();
+        spool.append(&[FromStub::Cut { stderr: true, bytes: 5 }, out(50), journal, out(6)]).unwrap();
+        spool.append(&[FromStub::Finished(finished(End::Cancelled))]).unwrap();
+        spool.keep_least();
+        let mut decoder = Decoder::default();
+        decoder.push(&spool.piece(0).read().unwrap());
+        let mut seen = Vec::new();
+        while let Some(frame) = decoder.next().unwrap() {
+            seen.push((frame.seq, FromStub::decode(frame).unwrap()));
+        }
+        let want = [
+            FromStub::ArtifactEnd { digest: String::new() },
+            FromStub::Cut { stderr: false, bytes: 56 },
+            FromStub::Cut { stderr: true, bytes: 5 },
+            FromStub::Finished(finished(End::Cancelled)),
+        ];
+        assert_eq!(seen, (0..).zip(want).collect::<Vec<_>>());
+        assert_eq!(spool.next, 4);
     }
 
     /// What stood in memory goes to the disk when that has room, in order.

@@ -15,8 +15,9 @@ use cronium_wire::message::{FromStub, Job, Mode};
 
 use crate::helper_call::Reply;
 use crate::helper_call::socket::short;
+use crate::peer::{self, Standing};
 use crate::session::spawn;
-use crate::uplink::Uplink;
+use crate::uplink::{FIRST_LINK, Uplink};
 
 mod ancestry;
 mod answer;
@@ -34,6 +35,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 const AT_ONCE: usize = 32;
 /// How long a script that calls too often is held back before it is told so.
 const HOLD_BACK: Duration = Duration::from_secs(60);
+
+const LINK_LOST: &str = "the connection that it began with is lost";
 
 /// One of a run, shared by all its helper calls.
 pub struct Tunnel {
@@ -88,10 +91,13 @@ impl Tunnel {
         }
     }
 
-    /// Asks the operator for a way, without waiting for it.
+    /// Asks the operator for a way, without waiting for it. Only over the link that the job came over:
+    /// whoever takes another one could be anybody of this user.
     pub fn ask(&self) {
         let mut state = self.state();
-        if state.stage == Stage::Closed {
+        if state.stage == Stage::Closed && !self.uplink.is_newest(FIRST_LINK) {
+            self.give_up(&mut state, LINK_LOST.into());
+        } else if state.stage == Stage::Closed {
             state.asked_at = Some(Instant::now());
             state.stage = Stage::Opening(Way::Socket);
             drop(state);
@@ -101,8 +107,8 @@ impl Tunnel {
 
     /// Without the lock: a link that is stuck holds nobody but us.
     fn ask_for(&self, path: Option<String>) {
-        if self.uplink.send(&FromStub::OpenTunnel { path }).is_err() {
-            self.give_up(&mut self.state(), "the operator is gone".into());
+        if !self.uplink.is_newest(FIRST_LINK) || self.uplink.send(&FromStub::OpenTunnel { path }).is_err() {
+            self.give_up(&mut self.state(), LINK_LOST.into());
         }
     }
 
@@ -153,11 +159,11 @@ impl Tunnel {
         }
     }
 
-    /// The link was lost: whoever asks over another one is not answered by the same operator.
+    /// The link was lost, or there is a newer one: over that one nobody is asked.
     pub fn unlinked(&self) {
         let mut state = self.state();
         if matches!(state.stage, Stage::Opening(_)) {
-            self.give_up(&mut state, "the link was lost".into());
+            self.give_up(&mut state, LINK_LOST.into());
         }
     }
 
@@ -271,6 +277,9 @@ impl Tunnel {
             Way::Socket => {
                 let (_dir, short) = short(&self.path)?;
                 let stream = UnixStream::connect(short)?;
+                if !may_serve(peer::of(&stream)) {
+                    return Err(io::Error::other("whoever listens there may be the script"));
+                }
                 stream.set_read_timeout(Some(ANSWER_WITHIN))?;
                 stream.set_write_timeout(Some(ANSWER_WITHIN))?;
                 Ok(File::from(OwnedFd::from(stream)))
@@ -296,6 +305,15 @@ impl Tunnel {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The token goes to nobody whom the script could be: of this user, below us, ended or not to be seen.
+fn may_serve((standing, user): (Standing, u32)) -> bool {
+    match standing {
+        Standing::Apart => true,
+        Standing::Hidden => user != rustix::process::getuid().as_raw(),
+        Standing::Below | Standing::Foreign | Standing::Gone => false,
     }
 }
 

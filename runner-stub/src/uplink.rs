@@ -7,23 +7,35 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cronium_wire::frame::UNNUMBERED;
 use cronium_wire::greeting;
 use cronium_wire::message::{FromStub, Message};
 use rustix::net::SendFlags;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
 use crate::session::spawn;
 use crate::spool::{Spool, Unsent};
+
+/// A link that takes nothing for so long is lost.
+pub const SEND_WITHIN: Duration = Duration::from_secs(120);
+/// The number of the link that [`Uplink::greet`] makes: whoever started us is at its other end, and
+/// nobody else of the host.
+pub const FIRST_LINK: u64 = 1;
 
 /// Shared by all threads.
 #[derive(Clone)]
 pub struct Uplink(Arc<Shared>);
 
 struct Shared {
+    /// Held over writes to the disk, which may hang.
     state: Mutex<State>,
     changed: Condvar,
+    /// As in the state, for who cannot wait.
+    newest: AtomicU64,
 }
 
 #[derive(Default)]
@@ -89,7 +101,11 @@ impl Uplink {
     /// What is told is kept until there is a link.
     pub fn new(spool: Spool) -> Self {
         let state = State { spool, ..State::default() };
-        Self(Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }))
+        Self(Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            newest: AtomicU64::new(0),
+        }))
     }
 
     /// One that greets on `out` with `first` as the first frame. The number of the link.
@@ -105,6 +121,8 @@ impl Uplink {
     /// Tells over a new link from the frame numbered `from` on, after `mail`. The one there was is told
     /// so and closed.
     pub fn connect(&self, file: File, mail: Vec<u8>, from: u64) -> io::Result<u64> {
+        // Fails for one that is no socket, in tests.
+        let _ = set_socket_timeout(&file, Timeout::Send, Some(SEND_WITHIN));
         let out = Arc::new(Out { file, mail: Mutex::new(mail) });
         let mut state = self.state();
         if state.is_retired {
@@ -112,6 +130,7 @@ impl Uplink {
         }
         let at = state.spool.seek(from)?;
         state.number += 1;
+        self.0.newest.store(state.number, Ordering::Release);
         let link = Link { is_open: true, out, at, is_served: false, is_writing: false, written: 0 };
         if let Some(old) = state.link.replace(link)
             && old.is_open
@@ -187,7 +206,7 @@ impl Uplink {
 
     /// Whether this is the newest link: what came over it counts even where it is closed by now.
     pub fn is_newest(&self, number: u64) -> bool {
-        self.state().number == number
+        self.0.newest.load(Ordering::Acquire) == number
     }
 
     pub fn is_linked(&self) -> bool {
@@ -242,13 +261,36 @@ impl Uplink {
         state.is_retired
     }
 
-    /// Waits until everything is with the link, or there is none.
+    /// A word that is no news, where nothing waits for the link: one whose other end is dead fails in
+    /// time, and does not count as an operator.
+    pub fn stir(&self) {
+        let mut state = self.state();
+        let end = state.spool.end();
+        if let Some(link) = state.link.as_ref().filter(|link| link.is_idle(end)) {
+            let bytes = FromStub::Alive.to_frame(UNNUMBERED);
+            let taken = link.out.offer(&bytes);
+            link.out.mail().extend_from_slice(&bytes[taken..]);
+            self.wake(&mut state);
+        }
+    }
+
+    /// Gives up what the disk has no room for, but for what says so, and the end. No link is told that.
+    pub fn keep_least(&self) {
+        let mut state = self.state();
+        if let Some(link) = state.link.take() {
+            link.out.close();
+        }
+        state.spool.keep_least();
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until everything is with the link, or there is none, or it takes too long.
     pub fn finish(&self) {
         let is_busy = |state: &mut State| {
             let end = state.spool.end();
             state.link.as_ref().is_some_and(|link| link.is_open && !link.is_idle(end))
         };
-        drop(self.0.changed.wait_while(self.state(), is_busy));
+        drop(self.0.changed.wait_timeout_while(self.state(), SEND_WITHIN, is_busy));
     }
 
     /// Brings what is told to the disk for good. Whether all of it is on the disk.

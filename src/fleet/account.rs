@@ -181,7 +181,8 @@ impl Account {
             | FromStub::NeedFile { .. }
             | FromStub::OpenTunnel { .. }
             | FromStub::Attached(_)
-            | FromStub::Superseded => return Err(Fault::foreign("the runner numbers what has no number")),
+            | FromStub::Superseded
+            | FromStub::Alive => return Err(Fault::foreign("the runner numbers what has no number")),
         }
         Ok(Progress::None)
     }

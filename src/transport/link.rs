@@ -91,8 +91,11 @@ impl Link {
     /// end that comes first is a fault.
     pub async fn receive(&mut self) -> Result<FromStub, Fault> {
         loop {
-            if let Some(message) = self.next_message()? {
-                return Ok(message);
+            match self.next_message()? {
+                // No news.
+                Some(FromStub::Alive) => continue,
+                Some(message) => return Ok(message),
+                None => {}
             }
             match self.carrier.read().await {
                 Piece::Stdout(bytes) => self.decoder.push(&bytes),

@@ -159,3 +159,26 @@ fn the_manifest_holds_here_too() {
 fn no_call_is_no_mode() {
     assert_eq!(bundled(HelperAccess::default(), true).close(), (None, None));
 }
+
+/// A script that tells without end fills no disk: so much of each, and then the number of what was more.
+#[test]
+fn there_is_an_end_to_what_is_told() {
+    let path = std::env::temp_dir().join(crate::run_folder::random_word().unwrap());
+    let desk = bundled(HelperAccess::default(), true);
+    desk.uplink.spool_to(&path).unwrap();
+    (desk.said().told_left, desk.said().journal_left) = (150, 45);
+    let log = r#"{"log": {"level": "info", "message": "12345678901234567890"}}"#;
+    let answers: Vec<u16> = (0..4).map(|_| ask(&desk, log).0).collect();
+    assert_eq!(answers, [200, 200, 507, 507]);
+    assert_eq!(ask(&desk, r#"{"condition": {"condition": true}}"#).0, 507);
+    let (status, error) = ask(&desk, r#"{"output": {"value": "12345678901234567890"}}"#);
+    assert_eq!((status, error), (507, json!("this run has told the operator more than 64 MiB")));
+    assert_eq!(ask(&desk, r#"{"output": {"value": 7}}"#).0, 200);
+    assert_eq!(desk.close().1, None, "what was not told is not so");
+    assert_eq!(ask(&desk, r#"{"output": {"value": 8}}"#), (503, json!("the script has ended")));
+    desk.repeat_output();
+    let told = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+    assert!(told.contains("4 messages were not kept, as this run has told the operator more than 64 MiB"));
+    assert_eq!(told.matches(r#""value":7"#).count(), 2, "{told}");
+    std::fs::remove_file(&path).unwrap();
+}

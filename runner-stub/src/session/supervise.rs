@@ -16,14 +16,20 @@ use crate::process_tree;
 use crate::pump::{Pulse, PumpEnd, pump};
 use crate::run_folder::RunFolder;
 use crate::script::Script;
+use crate::serve::SYNC_AFTER;
 use crate::tunnel::Tunnel;
+use crate::uplink::FIRST_LINK;
 
 /// Between TERM and KILL for what a script leaves running.
 const LEFTOVERS_GRACE: Duration = Duration::from_secs(2);
 /// How long is waited at once where nothing is due.
 const WAIT: Duration = Duration::from_secs(3600);
-/// A script that is over sooner costs its host no write to the disk.
-const SYNC_AFTER: Duration = Duration::from_millis(500);
+/// A script that is not gone so long after it was killed cannot be ended: it waits for a dead disk, say.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
+/// How often a link is tried over which nothing is told.
+const STIR_EVERY: Duration = Duration::from_secs(60);
+/// Whoever tells may hold the uplink for as long as a dead disk does.
+const LOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a script is held to.
 pub(super) struct Limits<'a> {
@@ -46,6 +52,9 @@ struct Clocks {
     alone: Option<Instant>,
     /// When what was told so far is brought to the disk for good.
     sync: Option<Instant>,
+    stir: Instant,
+    /// Once it is killed.
+    give_up: Option<Instant>,
     idle: Option<Duration>,
     pulse: Arc<Pulse>,
 }
@@ -56,6 +65,8 @@ enum Due {
     Lease,
     Idle,
     Sync,
+    Stir,
+    GiveUp,
 }
 
 impl Clocks {
@@ -63,15 +74,23 @@ impl Clocks {
         // One beyond the reach of the clock is none.
         let lease = self.alone.and_then(|since| since.checked_add(self.lease));
         let idle = self.idle.and_then(|idle| self.pulse.last().checked_add(idle));
-        let all = [(self.wall, Due::Wall), (lease, Due::Lease), (idle, Due::Idle), (self.sync, Due::Sync)];
+        let all = [
+            (self.wall, Due::Wall),
+            (lease, Due::Lease),
+            (idle, Due::Idle),
+            (self.sync, Due::Sync),
+            (Some(self.stir), Due::Stir),
+            (self.give_up, Due::GiveUp),
+        ];
         let running = all.into_iter().filter_map(|(at, due)| Some((at?, due)));
         running.min_by_key(|(at, _)| *at)
     }
 }
 
 impl Session {
-    /// Waits for the script's end, one of its deadlines, or the operator's word.
-    pub(super) fn supervise(&mut self, script: Script, limits: Limits<'_>) -> Result<End, Lost> {
+    /// Waits for the script's end, one of its deadlines, or the operator's word. How it ended, and after
+    /// what time.
+    pub(super) fn supervise(&mut self, script: Script, limits: Limits<'_>) -> Result<(End, Duration), Lost> {
         let Limits { job, timeout, grace, group, tunnel, folder } = limits;
         let begun = Instant::now();
         let pulse = Arc::new(Pulse::start());
@@ -90,14 +109,18 @@ impl Session {
             lease: Duration::from_millis(job.lease_ms),
             alone: None,
             sync: Some(begun + SYNC_AFTER),
+            stir: begun + STIR_EVERY,
+            give_up: None,
             idle: job.idle_ms.map(Duration::from_millis),
             pulse,
         };
         let (mut end, mut exit, mut pumping, mut held) = (None, None, 2, false);
+        let mut ran = Duration::ZERO;
         while exit.is_none() || pumping > 0 {
             let mut kill = None;
             match next(&self.events, clocks.next().filter(|_| exit.is_none())) {
-                Ok(Event::Exited(status, has_leftovers)) => {
+                Ok(Event::Exited(status, has_leftovers)) if exit.is_none() => {
+                    ran = begun.elapsed();
                     // A finished run leaves nothing behind: services are for the host's own manager.
                     if has_leftovers {
                         process_tree::end(grace.min(LEFTOVERS_GRACE), group.as_ref());
@@ -115,22 +138,46 @@ impl Session {
                         self.uplink.send(&FromStub::Warning { message })?;
                     }
                 }
-                Ok(Event::Linked) => clocks.alone = None,
-                Ok(Event::Gone(number)) => {
-                    self.uplink.lose(number);
-                    if self.uplink.is_newest(number) {
-                        clocks.alone = Some(Instant::now());
+                Ok(event @ (Event::Linked | Event::Gone(_))) => {
+                    // What the two say may come in another order than it happened.
+                    let uplink = self.uplink.clone();
+                    let looked = Aside::start(move || {
+                        if let Event::Gone(number) = event {
+                            uplink.lose(number);
+                        }
+                        uplink.is_linked()
+                    });
+                    clocks.alone = match looked.wait(LOSE_WITHIN) {
+                        Some(true) => None,
+                        _ => clocks.alone.or_else(|| Some(Instant::now())),
+                    };
+                    if clocks.alone.is_some() || !self.uplink.is_newest(FIRST_LINK) {
                         tunnel.unlinked();
                     }
                 }
                 Ok(Event::Down(number, message)) if self.uplink.is_newest(number) => match message {
-                    ToStub::TunnelOpen { port } => tunnel.opened(port),
-                    ToStub::TunnelRefused { reason } => tunnel.refused(reason),
+                    // Nobody else was asked, and whoever came later may not be whom the job came from.
+                    ToStub::TunnelOpen { port } if number == FIRST_LINK => tunnel.opened(port),
+                    ToStub::TunnelRefused { reason } if number == FIRST_LINK => tunnel.refused(reason),
                     ToStub::Cancel => kill = Some(End::Cancelled),
                     ToStub::Detach { lease_ms } => clocks.lease = Duration::from_millis(lease_ms),
                     _ => {}
                 },
-                Ok(Event::Down(..)) => {}
+                Ok(Event::Down(..) | Event::Exited(..)) => {}
+                Err(Due::Stir) => {
+                    let uplink = self.uplink.clone();
+                    Aside::start(move || uplink.stir());
+                    clocks.stir = Instant::now() + STIR_EVERY;
+                }
+                Err(Due::GiveUp) => {
+                    clocks.give_up = None;
+                    ran = begun.elapsed();
+                    let pid = script.pid.as_raw_nonzero();
+                    let message = format!("process {pid} cannot be ended");
+                    self.uplink.send(&FromStub::Warning { message })?;
+                    exit = end.clone();
+                    ended_writer = None;
+                }
                 Err(Due::Sync) => {
                     let uplink = self.uplink.clone();
                     // A disk may take its time, or hang.
@@ -157,10 +204,11 @@ impl Session {
             if let Some(why) = kill.filter(|_| exit.is_none()) {
                 end.get_or_insert(why);
                 process_tree::end(grace, group.as_ref());
+                clocks.give_up = clocks.give_up.or_else(|| Some(Instant::now() + GIVE_UP_AFTER));
             }
         }
         drop(ended_writer);
-        Ok(end.or(exit).expect("the loop ends with the script"))
+        Ok((end.or(exit).expect("the loop ends with the script"), ran))
     }
 }
 

@@ -190,7 +190,7 @@ pub struct Deploy {
 /// `Started` to `Stderr`, `Warning`, `Told`, `Journal`, `Artifact…`, `Cut` and `Finished`. It may be
 /// read by a newer build than wrote it: add, never change. What belongs to one connection is
 /// [`UNNUMBERED`](crate::frame::UNNUMBERED): `Hello`, `NeedPayload`, `NeedFile`, `OpenTunnel`,
-/// `Attached`, `Superseded`.
+/// `Attached`, `Superseded`, `Alive`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FromStub {
     Hello(Hello),
@@ -205,7 +205,7 @@ pub enum FromStub {
     Warning {
         message: String,
     },
-    /// The last message. The run folder is gone when it is sent.
+    /// The last message. What was the script's is gone from the run folder when it is sent.
     Finished(Finished),
     Told(Told),
     /// The next bytes of the journal: [`Write`]s as JSON, a line each, in the order they were made.
@@ -231,6 +231,8 @@ pub enum FromStub {
     },
     /// Another operator, or the same one over a newer connection, is told from here on.
     Superseded,
+    /// No news: sent now and then, so that a connection whose other end is dead fails in time.
+    Alive,
 }
 
 impl FromStub {
@@ -244,6 +246,7 @@ impl FromStub {
                 | Self::OpenTunnel { .. }
                 | Self::Attached(_)
                 | Self::Superseded
+                | Self::Alive
         )
     }
 }
@@ -524,6 +527,7 @@ impl Message for FromStub {
             Self::Attached(state) => (115, json(state)),
             Self::Cut { stderr, bytes } => (kind::CUT, json(&Gap { stderr: *stderr, bytes: *bytes })),
             Self::Superseded => (117, Vec::new()),
+            Self::Alive => (118, Vec::new()),
         }
     }
 
@@ -553,6 +557,7 @@ impl Message for FromStub {
                 Self::Cut { stderr, bytes }
             }
             117 => Self::Superseded,
+            118 => Self::Alive,
             kind => return Err(MessageError::UnknownKind(kind)),
         })
     }
@@ -612,6 +617,7 @@ mod tests {
         there_and_back(FromStub::Attached(RunState::Barred), 115);
         there_and_back(FromStub::Cut { stderr: true, bytes: 5 }, 116);
         there_and_back(FromStub::Superseded, 117);
+        there_and_back(FromStub::Alive, 118);
     }
 
     #[test]
