@@ -106,7 +106,7 @@ pub struct Global {
     /// Log more (repeat); to stderr where no --log-file is named
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
-    /// The long names of flags of the command that stand on the command line.
+    /// The long names of flags that stand on the command line.
     #[arg(skip)]
     pub given: BTreeSet<String>,
 }
@@ -187,7 +187,10 @@ pub fn main() -> process::ExitCode {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     // Until the command line is read, nothing is known of what the operator wants of colours.
     let outcome = parse().map_err(|error| (Term::new(Color::Auto), error)).and_then(|cli| {
-        let context = Context { term: Term::new(cli.global.color), global: cli.global };
+        // What the environment or a file says is said of the next command, too.
+        let ledger = cli.global.ledger.as_deref().filter(|_| cli.global.is_given("ledger"));
+        let term = Term::new(cli.global.color).about(ledger);
+        let context = Context { term, global: cli.global };
         let run = || {
             logging::start(&context.global, &context.term)?;
             dispatch(cli.command, &context)
@@ -236,7 +239,11 @@ fn given(command: &clap::Command, matches: &ArgMatches) -> BTreeSet<String> {
         let id = arg.get_id().as_str();
         matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
     };
-    arguments.filter(is_given).filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
+    arguments
+        .chain(command.get_arguments())
+        .filter(is_given)
+        .filter_map(|arg| arg.get_long().map(str::to_owned))
+        .collect()
 }
 
 /// What `ssh -o` takes, another flag takes here.

@@ -17,6 +17,8 @@ mod grouped;
 mod json;
 mod jsonl;
 mod junit;
+mod losses;
+mod named;
 mod one_sitting;
 mod output_dir;
 mod pending;
@@ -36,7 +38,7 @@ mod utf8;
 
 pub use failures::Failures;
 pub use folded::Folded;
-pub use one_sitting::OneSitting;
+pub use losses::Losses;
 pub use pending::Pending;
 pub use remark::Remark;
 pub use reporters::Reporters;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indicatif::ProgressBar;
@@ -61,8 +62,13 @@ impl Color {
 pub struct Term {
     out: Side,
     err: Side,
+    /// What commands to type are given, so that they are about the same ledger.
+    ledger: Option<Arc<str>>,
     shared: Arc<Shared>,
 }
+
+/// Commands that are about runs of one ledger.
+const ABOUT_RUNS: [&str; 8] = ["artifacts", "attach", "cancel", "collect", "logs", "rerun", "runs", "show"];
 
 /// What one stream can show.
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +130,34 @@ impl Term {
 
     fn with(out: Side, err: Side, target: Target) -> Self {
         let (asked, _) = watch::channel(Asked::default());
-        Self { out, err, shared: Arc::new(Shared { target, screen: Mutex::default(), asked }) }
+        Self { out, err, ledger: None, shared: Arc::new(Shared { target, screen: Mutex::default(), asked }) }
+    }
+
+    /// Commands to type name this ledger: the flag that chose it is forgotten with this command.
+    pub fn about(self, ledger: Option<&Path>) -> Self {
+        let quoted = |path: &Path| {
+            let path = path.to_string_lossy();
+            shlex::try_quote(&path).map_or_else(|_| path.clone().into_owned(), |quoted| quoted.into_owned())
+        };
+        Self { ledger: ledger.map(|path| quoted(path).into()), ..self }
+    }
+
+    /// A command to type, or a sentence with some, about the ledger that this one is about:
+    /// `cronium-run --ledger small.db show 01J…`.
+    pub fn to_type(&self, command: &str) -> String {
+        const PROGRAM: &str = "cronium-run ";
+        let Some(ledger) = &self.ledger else { return command.to_owned() };
+        let mut parts = command.split(PROGRAM);
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            text += PROGRAM;
+            let name = part.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+            if ABOUT_RUNS.contains(&name) {
+                text += &format!("--ledger {ledger} ");
+            }
+            text += part;
+        }
+        text
     }
 
     /// Writes data to stdout, unchanged, at once. An error is most often a broken pipe.
@@ -163,6 +196,7 @@ impl Term {
                     [("error:", Tone::Bad), ("caused by:", Tone::Strong), ("hint:", Tone::Good)]
                 {
                     if let Some(rest) = line.strip_prefix(label) {
+                        let rest = if label == "hint:" { self.to_type(rest) } else { rest.to_owned() };
                         return format!("{}{rest}", self.paint_err(tone, label));
                     }
                 }
@@ -350,6 +384,35 @@ mod tests {
         let (term, captured) = Term::pretend(true, true);
         term.error(&error());
         assert!(captured.err().starts_with("\x1b[1m\x1b[31merror:\x1b[0m cannot"), "{:?}", captured.err());
+    }
+
+    #[test]
+    fn what_is_typed_next_is_about_the_same_ledger() {
+        let (term, captured) = Term::captured();
+        // said, with a ledger
+        const TABLE: &[(&str, &str)] = &[
+            ("cronium-run show 01J", "cronium-run --ledger 'a b.db' show 01J"),
+            ("look, or cronium-run runs", "look, or cronium-run --ledger 'a b.db' runs"),
+            (
+                "cronium-run attach 01J; cronium-run logs 01J",
+                "cronium-run --ledger 'a b.db' attach 01J; cronium-run --ledger 'a b.db' logs 01J",
+            ),
+            ("cronium-run doctor web1", "cronium-run doctor web1"),
+            ("cronium-run --ledger x show 01J", "cronium-run --ledger x show 01J"),
+            ("cronium-run showing", "cronium-run showing"),
+        ];
+        for (said, _) in TABLE {
+            assert_eq!(term.to_type(said), *said);
+        }
+        let term = term.about(Some(Path::new("a b.db")));
+        for (said, want) in TABLE {
+            assert_eq!(term.to_type(said), *want);
+        }
+        term.error(&Error::usage("no run begins with `x`").hint("cronium-run runs"));
+        assert_eq!(
+            captured.err(),
+            "error: no run begins with `x`\n\nhint: cronium-run --ledger 'a b.db' runs\n"
+        );
     }
 
     #[test]

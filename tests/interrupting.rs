@@ -83,7 +83,7 @@ fn a_third_ctrl_c_leaves_at_once() {
     is_running(&environment, &running);
     running.types("", "\x03");
     running.types(QUESTION, "\x03");
-    running.types("waiting for those at work", "\x03");
+    running.types("leaves them to it", "\x03");
     let begun = Instant::now();
     let outcome = running.wait();
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
@@ -198,13 +198,13 @@ fn a_run_that_is_detached_goes_on_and_is_attached_to() {
     let (shown, run) = (lines(&outcome), environment.ledger().last_run());
     for told in [
         "detached: no further host is started, scripts that run go on without us\n".to_owned(),
-        "1 left running".to_owned(),
+        "1 started and left".to_owned(),
         format!("cronium-run attach {run}  follows those that were left\n"),
         format!("cronium-run collect {run}  fetches what is over\n"),
     ] {
         assert!(shown.contains(&told), "{told}: {shown}");
     }
-    assert_eq!(attached(&environment), "done\n");
+    assert_eq!(attached(&environment), "begun\ndone\n");
     assert_eq!(environment.run(["logs", "last"]).succeeds().out(), "begun\ndone\n");
 }
 
@@ -212,7 +212,7 @@ fn a_run_that_is_detached_goes_on_and_is_attached_to() {
 fn exec_with_detach_leaves_once_scripts_have_started() {
     let environment = Environment::new();
     let outcome = exec(&environment, &["--detach"], SCRIPT).run().succeeds();
-    assert!(outcome.err().contains("1 left running in "), "{outcome:?}");
+    assert!(outcome.err().contains("1 started and left in "), "{outcome:?}");
     assert!(outcome.err().contains("  follows those that were left\n"), "{outcome:?}");
     assert_eq!(status(&environment), "detached");
     begun(&environment);
@@ -299,4 +299,34 @@ fn ctrl_c_at_another_question() {
 
 fn asked_in(outcome: &Outcome, question: &str) -> usize {
     outcome.out().matches(question).count()
+}
+
+/// Whoever comes back for a document is given all of it, as often as he likes.
+#[test]
+fn a_run_that_was_left_is_told_as_a_whole() {
+    let environment = Environment::new();
+    let left = exec(&environment, &["--detach", "-q"], SCRIPT).run().succeeds();
+    let run = environment.ledger().last_run();
+    assert_eq!((left.out(), left.err()), (format!("{run}\n"), String::new()), "RUN=$(… --detach -q)");
+    begun(&environment);
+    environment.write("end", "");
+    let folder = environment.path("").join("out");
+    let json = || {
+        let files = ["--output-dir", folder.to_str().unwrap(), "-o", "json"];
+        let document = environment.command(["attach", run.as_str()]).args(files).run().succeeds().json();
+        assert_eq!(std::fs::read_to_string(folder.join("local.stdout")).unwrap(), "begun\ndone\n");
+        std::fs::remove_dir_all(&folder).unwrap();
+        document
+    };
+    let (first, again) = (json(), json());
+    assert_eq!(first, again);
+    let host = &first["hosts"][0];
+    assert_eq!((&host["stdout"], &host["stdout_bytes"]), (&"begun\ndone\n".into(), &11.into()));
+    assert_eq!(first["command"].as_str().unwrap().split(' ').nth(1), Some("exec"));
+    let ledger = environment.ledger_path();
+    let attach = ["--ledger", ledger.to_str().unwrap(), "attach", &run, "-o", "grouped"];
+    let grouped = environment.run(attach).succeeds();
+    assert_eq!(grouped.out(), "begun\ndone\n");
+    let show = format!("run {run}: cronium-run --ledger {} show {run}\n", ledger.display());
+    assert!(grouped.err().ends_with(&show), "{grouped:?}");
 }

@@ -129,7 +129,7 @@ wc -l <~/starts
     insta::assert_snapshot!(outcome.normalised(&outcome.out()), @r#"
     exec 1
     stopped: the ledger could not be written: no further host is started, waiting for those at work
-    warning: local: the ledger takes no more, so the host keeps the result: cronium-run collect RUN
+    warning: local: the ledger takes no more, so the host keeps the result: cronium-run --ledger small/ledger.db collect RUN
     1 host: 1 ok in TIME (stopped: the ledger could not be written)
     error: cannot write the ledger /ENV/work/small/ledger.db
     caused by: database or disk is full

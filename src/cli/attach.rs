@@ -28,7 +28,7 @@ Examples:
   cronium-run attach 01JD2K8Q4VZ6E3T5R7Y9A1B2C3 web[01-20] --adopt
 
 Asks those hosts whose end is not known, and no other: nothing is run again. What they printed and told \
-meanwhile comes first, exactly once. A host that was never given the run is barred from starting it, and \
+meanwhile comes first, exactly once; grouped, json, --junit and --output-dir tell the whole run. A host that was never given the run is barred from starting it, and \
 ends as unreachable. Ctrl-C leaves or cancels as in `exec`. The exit code is that of the whole run.
 
 Hosts are reached as they were by the run; passwords are asked for again (-k, -K). -u, -p, --private-key, \
@@ -52,7 +52,7 @@ pub struct Args {
     #[command(flatten)]
     keep: KeepArgs,
     /// How long a lost connection is tried to be made again; 0 never [default: as the run did, else 5m]
-    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_RECONNECT", value_parser = reconnect, help_heading = "Losing the connection")]
+    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_RECONNECT", value_parser = reconnect, allow_hyphen_values = true, help_heading = "Losing the connection")]
     reconnect: Option<Duration>,
     #[command(flatten)]
     telling: Telling,
@@ -93,8 +93,12 @@ fn follow(args: Args, context: &Context) -> Result<ExitCode> {
         typed: RefCell::default(),
     };
     let asked = asking.ask(&run, &path)?;
-    if asked.hosts.is_empty() && telling.is_for_people() {
-        context.term.note(&format!("nothing of run {run} is open: cronium-run show {run}"));
+    if asked.hosts.is_empty()
+        && !launch.tell_again(&run, &Ledger::open_read(&path)?)?
+        && telling.is_for_people()
+    {
+        let show = context.term.to_type(&format!("cronium-run show {run}"));
+        context.term.note(&format!("nothing of run {run} is open: {show}"));
     }
     if !asked.is_interrupted {
         asked.leave.take(&path, context);

@@ -35,6 +35,7 @@ Examples:
   cronium-run exec web[01-20] ./update --canary 1 --serial 10%,50% --max-fail 2 --gate ./healthy.sh
   cronium-run exec web[01-20] ./disk-report --on-notify 'logger -t cronium -- \"$CRONIUM_MESSAGE\"'
   cronium-run exec web[01-20] ./reindex --detach
+  RUN=$(cronium-run exec web[01-20] ./reindex --detach -q)
   cronium-run exec web[01-20] ./backup --reconnect 1h --idle-timeout 10m --max-output 1G
 
 One COMMAND word is a shell line, several are exact arguments. A folder or a script is packed and \
@@ -77,7 +78,7 @@ pub struct Args {
     #[command(flatten)]
     rollout: RolloutArgs,
     /// Kill the script with all it started after this time: 90s, 15m, 1h30m [default: the manifest's]
-    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_TIMEOUT", value_parser = launch::duration, help_heading = "Rollout")]
+    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_TIMEOUT", value_parser = launch::duration, allow_hyphen_values = true, help_heading = "Rollout")]
     timeout: Option<Duration>,
     #[command(flatten)]
     supervision: SupervisionArgs,
@@ -125,7 +126,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     if input.as_deref() == Some("-") && targets == "-" {
         return Err(Error::usage("stdin can be the targets or the input, not both").hint("--input @FILE"));
     }
-    let strategy = rollout.strategy()?;
+    let strategy = supervision.strategy(&rollout)?;
     let resolved = hosts.targets(Some(&targets), io::stdin().lock())?;
     if list.list_hosts {
         return hosts::print(&resolved.targets, Format::Text, &context.term);

@@ -19,11 +19,11 @@ use super::order::{self, Order};
 use super::strangers::AskOperator;
 use super::variables::LedgerVariables;
 use crate::error::{Error, ExitCode, OrFail, Result};
-use crate::event::{Event, EventKind, Kept, PayloadInfo, Sink, Summary};
+use crate::event::{Event, EventKind, Kept, Outcome, PayloadInfo, Sink, Summary};
 use crate::fleet;
 use crate::helper_api::{Api, Limits, RunContext};
 use crate::inventory::{Account, ssh_config};
-use crate::ledger::{Ledger, NewRun, Resumed, RunRecorder};
+use crate::ledger::{Ledger, NewRun, Reader, Resumed, RunRecorder};
 use crate::payload::Signed;
 use crate::plan::{Plan, Task};
 use crate::report::{Output, Reporters};
@@ -62,21 +62,45 @@ impl Telling {
         Self { output: Output::Quiet, quiet: true, ..Self::default() }
     }
 
-    fn reporters(&self, context: &Context) -> Result<Reporters> {
+    /// Whether stdout is given nothing.
+    fn is_quiet(&self) -> bool {
+        self.output == Output::Quiet || self.quiet && self.output == Output::Auto
+    }
+
+    /// `is_left`: the run is left as soon as it is begun. What a host prints by then is chance, so where
+    /// nothing is to be said that is its id, for whoever comes back.
+    fn reporters(&self, is_left: bool, context: &Context) -> Result<Reporters> {
         let mut reporters = match self.quiet {
+            _ if is_left && self.is_quiet() => Reporters::named(&context.term),
             true => Reporters::terse(self.output, &context.term),
             false => Reporters::live(self.output, &context.term),
         };
         if let Some(path) = &self.events {
             reporters.events_file(path)?;
         }
+        self.add_files(&mut reporters)?;
+        Ok(reporters)
+    }
+
+    /// Of a run that is over: what is told as a whole and was asked for.
+    fn documents(&self, context: &Context) -> Result<Reporters> {
+        let mut reporters = match self.output {
+            Output::Grouped | Output::Json if self.quiet => Reporters::terse(self.output, &context.term),
+            Output::Grouped | Output::Json => Reporters::replay(self.output, &context.term),
+            Output::Auto | Output::Stream | Output::Jsonl | Output::Quiet => Reporters::default(),
+        };
+        self.add_files(&mut reporters)?;
+        Ok(reporters)
+    }
+
+    fn add_files(&self, reporters: &mut Reporters) -> Result<()> {
         if let Some(path) = &self.junit {
             reporters.junit(path)?;
         }
         if let Some(path) = &self.output_dir {
             reporters.output_dir(path)?;
         }
-        Ok(reporters)
+        Ok(())
     }
 }
 
@@ -122,7 +146,8 @@ impl Launch<'_> {
         rerun_of: Option<String>,
     ) -> Result<(Summary, ExitCode)> {
         // Files to write are opened before any host is touched.
-        let reporters = self.telling.reporters(self.context)?;
+        let is_left = plan.run().is_some_and(|run| run.detach);
+        let reporters = self.telling.reporters(is_left, self.context)?;
         let ledger = Ledger::open(ledger)?;
         if self.telling.is_for_people() {
             left_open::tell(&ledger.reader()?, rerun_of.as_deref(), &self.context.term);
@@ -156,7 +181,10 @@ impl Launch<'_> {
 
     /// A run that goes on: what its hosts tell goes behind what is recorded.
     pub fn resume(self, plan: Plan, ledger: &Ledger, resumed: Resumed) -> Result<(Summary, ExitCode)> {
-        let reporters = self.telling.reporters(self.context)?;
+        let mut reporters = self.telling.reporters(false, self.context)?;
+        if reporters.is_any_for_all() {
+            reporters.recall(ledger.reader()?.events(&plan.run)?)?;
+        }
         let means = Ready::of(self, &plan, ledger, &reporters)?;
         let first = resuming(&plan);
         self.carry_out(plan, means, first, resumed.recorder, reporters)
@@ -165,7 +193,7 @@ impl Launch<'_> {
     /// Ends a run all of whose hosts have ended, where its process died before it could say so.
     pub fn settle(self, plan: Plan, resumed: Resumed) -> Result<(Summary, ExitCode)> {
         let Task::Resume(resume) = &plan.task else { return Err(Error::failure("there is a run to settle")) };
-        let mut reporters = self.telling.reporters(self.context)?;
+        let mut reporters = self.telling.reporters(false, self.context)?.without_documents();
         let mut recorder = resumed.recorder;
         let hosts = resume.settled.len() as u64;
         let mut summary = Summary { hosts, stopped: resume.stopped, ..Summary::default() };
@@ -179,6 +207,20 @@ impl Launch<'_> {
         recorder.finish()?;
         let code = summary.exit_code();
         Ok((summary, code))
+    }
+
+    /// Tells a run that is over from the ledger, where it is told as a whole. Whether stdout was given
+    /// that.
+    pub fn tell_again(self, run: &str, reader: &Reader) -> Result<bool> {
+        let mut reporters = self.telling.documents(self.context)?;
+        if reporters.is_any_for_all() {
+            reporters.recall(reader.events(run)?)?;
+            Sink::event(&mut reporters, &end_of(run, reader)?)?;
+        }
+        match reporters.take_failure() {
+            Some(error) => Err(error),
+            None => Ok(matches!(self.telling.output, Output::Grouped | Output::Json)),
+        }
     }
 
     fn carry_out(
@@ -207,6 +249,23 @@ impl Launch<'_> {
         };
         Ok((summary, code))
     }
+}
+
+/// How a run stands in the ledger, as its last event would say it.
+fn end_of(run: &str, reader: &Reader) -> Result<Event> {
+    let past = reader.run(run)?;
+    let rows = reader.results(run)?;
+    let last = reader.events_of(run, None, &["run_finished"])?.last().transpose()?;
+    let duration_ms = past.duration_ms().unwrap_or(0);
+    let mut summary = Summary { hosts: rows.len() as u64, duration_ms, ..Summary::default() };
+    for row in &rows {
+        summary.add(row.result.as_ref().map_or(Outcome::Unknown, |result| result.outcome));
+    }
+    if let Some(Event { kind: EventKind::RunFinished { summary: last }, .. }) = &last {
+        (summary.stopped, summary.duration_ms) = (last.stopped, last.duration_ms);
+    }
+    let at = last.map(|event| event.at).or(past.last_event_at).unwrap_or(past.started_at);
+    Ok(Event { seq: u64::MAX, at, mark: None, kind: EventKind::RunFinished { summary } })
 }
 
 fn resuming(plan: &Plan) -> EventKind {

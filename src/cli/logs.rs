@@ -5,7 +5,7 @@ use super::{Context, listing};
 use crate::error::{Error, ExitCode, OrFail as _, Result};
 use crate::event::{EventKind, Stream};
 use crate::ledger::{Ledger, Reader};
-use crate::report::Remark;
+use crate::report::{Remark, units};
 use crate::term::{Term, visible_line};
 
 mod printer;
@@ -22,7 +22,7 @@ Examples:
   cronium-run logs last --told                 what scripts logged and notified, with the time
 
 On a terminal, control characters of hosts are made visible (\\x1b); in files and pipes nothing \
-is changed.")]
+is changed. Where bytes are missing (--max-output) a line says how many: ⟨4.9 GB of stdout not kept⟩.")]
 pub struct Args {
     /// The run's id, an unambiguous beginning of it, or `last`
     #[arg(value_name = "RUN")]
@@ -97,19 +97,43 @@ impl Logs<'_> {
         match self.choice.streams() {
             [stream] => self.copy(host, Printer::new(self.term, *stream, None)),
             _ => {
-                let mut printers = Stream::ALL.map(|stream| Printer::new(self.term, stream, None));
-                for event in self.reader.host_events(self.run, host)? {
-                    match event?.kind {
-                        EventKind::HostOutput { stream, data, .. } => {
-                            printers[stream as usize].write(&data.0)?
-                        }
-                        EventKind::HostOutputCut { host, stream, bytes } => self.cut(&host, stream, bytes),
-                        _ => {}
-                    }
-                }
-                printers.into_iter().try_for_each(|mut printer| printer.finish())
+                let printers = Stream::ALL.map(|stream| Printer::new(self.term, stream, None));
+                self.replay(host, printers.into())
             }
         }
+    }
+
+    /// What a host printed on some of its streams, in the order it came. Where bytes are missing stands a
+    /// line of its own: two halves of lines are none.
+    fn replay(&self, host: &str, mut printers: Vec<Printer>) -> Result<(), Halt> {
+        let mut cuts = [0_u64; 2];
+        for event in self.reader.events_of(self.run, Some(host), &["host_output", "host_output_cut"])? {
+            match event?.kind {
+                EventKind::HostOutput { stream, data, .. } => {
+                    if let Some(printer) = printers.iter_mut().find(|printer| printer.stream() == stream) {
+                        printer.write(&data.0)?;
+                    }
+                }
+                EventKind::HostOutputCut { stream, bytes, .. } => {
+                    if let Some(printer) = printers.iter_mut().find(|printer| printer.stream() == stream) {
+                        printer.line(&units::gap(bytes, stream))?;
+                        cuts[stream as usize] = cuts[stream as usize].saturating_add(bytes);
+                    }
+                }
+                _ => {}
+            }
+        }
+        for printer in &mut printers {
+            printer.finish()?;
+        }
+        let mut is_open = printers.iter().any(Printer::is_before_stderr);
+        for stream in printers.iter().map(Printer::stream) {
+            match cuts[stream as usize] {
+                0 => {}
+                bytes => self.cut(host, stream, bytes, std::mem::take(&mut is_open)),
+            }
+        }
+        Ok(())
     }
 
     /// Every line behind the name of its host; first stdout, then stderr.
@@ -132,25 +156,24 @@ impl Logs<'_> {
         Ok(())
     }
 
-    /// On stderr, beside the bytes.
-    fn cut(&self, host: &str, stream: Stream, bytes: u64) {
-        self.term.note(&format!("note: {}: {}", visible_line(host), cut(stream, bytes)));
+    /// On stderr, beside the bytes. `is_open`: the line that stands there is not at its end.
+    fn cut(&self, host: &str, stream: Stream, bytes: u64, is_open: bool) {
+        let begin = if is_open { "\n" } else { "" };
+        self.term.note(&format!("{begin}note: {}: {}", visible_line(host), cut(stream, bytes)));
     }
 
     fn copy(&self, host: &str, mut printer: Printer) -> Result<(), Halt> {
         let mut output = self.reader.output(self.run, host, printer.stream())?;
+        if output.cut() > 0 {
+            return self.replay(host, vec![printer]);
+        }
         let mut piece = vec![0; 64 << 10];
         loop {
             let length = output
                 .read(&mut piece)
                 .or_fail(|| format!("cannot read the output of {host} from the ledger"))?;
             if length == 0 {
-                printer.finish()?;
-                match output.cut() {
-                    0 => {}
-                    bytes => self.cut(host, printer.stream(), bytes),
-                }
-                return Ok(());
+                return printer.finish();
             }
             printer.write(&piece[..length])?;
         }
@@ -184,6 +207,9 @@ mod tests {
     /// Said of `web3`, which printed more than it kept.
     const CUT: &[u8] = b"note: web3: 1.2 MB of stdout not kept on the host\n";
 
+    /// What it printed and, in a line of its own, that something is missing.
+    const GAP: &[u8] = b"\xff\x00\n\xe2\x9f\xa81.2 MB of stdout not kept\xe2\x9f\xa9\n";
+
     #[test]
     fn one_host_to_the_byte() {
         // run, host, stream, stdout, stderr
@@ -193,8 +219,8 @@ mod tests {
             ("01JA", "web1", Choice::Stdout, b"one\ntwo\n", b""),
             ("01ja", "web1", Choice::Stderr, b"", b"careful\x1b[31m\n"),
             ("01JA", "web2", Choice::Both, b"", b""),
-            ("01JA", "web3", Choice::Both, b"\xff\x00", CUT),
-            ("01JA", "web3", Choice::Stdout, b"\xff\x00", CUT),
+            ("01JA", "web3", Choice::Both, GAP, CUT),
+            ("01JA", "web3", Choice::Stdout, GAP, CUT),
             ("last", "web2", Choice::Both, b"so far", b""),
             ("last", "web2", Choice::Stdout, b"so far", b""),
         ];
@@ -208,7 +234,8 @@ mod tests {
     #[test]
     fn several_hosts_are_named() {
         let captured = logs(Term::captured(), "01JA", None, Choice::Both).unwrap();
-        assert_eq!(captured.out_bytes(), b"web1: one\nweb1: two\nweb3: \xff\x00\n");
+        let gap = "\nweb3: ⟨1.2 MB of stdout not kept⟩\n".as_bytes();
+        assert_eq!(captured.out_bytes(), [b"web1: one\nweb1: two\nweb3: \xff\x00", gap].concat());
         assert_eq!(captured.err_bytes(), [b"web1: careful\x1b[31m\n", CUT].concat());
     }
 
@@ -232,7 +259,10 @@ mod tests {
     #[test]
     fn a_terminal_is_not_steered() {
         let captured = logs(Term::pretend(true, false), "01JA", None, Choice::Both).unwrap();
-        assert_eq!(captured.out(), "web1: one\nweb1: two\nweb3: \u{fffd}\\x00\n");
+        assert_eq!(
+            captured.out(),
+            "web1: one\nweb1: two\nweb3: \u{fffd}\\x00\nweb3: ⟨1.2 MB of stdout not kept⟩\n"
+        );
         let cut = str::from_utf8(CUT).unwrap();
         assert_eq!(captured.err(), format!("web1: careful\\x1b[31m\n{cut}"));
     }

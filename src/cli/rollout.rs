@@ -45,6 +45,10 @@ pub struct RolloutArgs {
 }
 
 impl RolloutArgs {
+    pub fn has_gate(&self) -> bool {
+        self.gate.is_some()
+    }
+
     /// A gate that would never be asked is an error: somebody counts on it.
     pub fn strategy(&self) -> Result<Strategy> {
         let serial = self.serial.as_ref().map_or(&[][..], |Serial(shares)| shares);

@@ -9,8 +9,10 @@ use crate::term::{Term, Tone, visible_line};
 
 mod artifacts;
 mod remarks;
+mod warnings;
 
 use artifacts::Artifacts;
+use warnings::Warnings;
 
 /// Show one run: what was run, and how each host ended
 #[derive(Debug, clap::Args)]
@@ -42,6 +44,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     let run = reader.run(&reader.resolve_run(&args.run)?)?;
     let rows = reader.results(&run.id)?;
     let artifacts = Artifacts::read(&reader, &run.id)?;
+    let warnings = Warnings::read(&reader, &run.id)?;
     if args.output == Format::Text {
         left_open::tell(&reader, Some(&run.id), &context.term);
     }
@@ -50,9 +53,10 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
             let mut document = runs::document(&run)?;
             document["results"] = serde_json::to_value(&rows).or_fail(|| "cannot write JSON")?;
             artifacts.add_to(&mut document["results"]);
+            warnings.add_to(&mut document["results"]);
             listing::json(&document)?
         }
-        Format::Text => text(&run, &rows, &reader.cuts(&run.id)?, &artifacts, &context.term),
+        Format::Text => text(&run, &rows, &reader.cuts(&run.id)?, &artifacts, &warnings, &context.term),
     };
     listing::printed(context.term.data(text.as_bytes()))
 }
@@ -62,6 +66,7 @@ fn text(
     rows: &[HostRow],
     cuts: &[(String, Stream, u64)],
     artifacts: &Artifacts,
+    warnings: &Warnings,
     term: &Term,
 ) -> String {
     let mut text = head(run, rows, term);
@@ -75,6 +80,7 @@ fn text(
         let who = term.paint_out(Tone::Strong, &visible_line(host));
         remarks.push_str(&format!("{who}: {}\n", cut(*stream, *bytes)));
     }
+    remarks.push_str(&warnings.text(term));
     if !remarks.is_empty() {
         text.push('\n');
         text.push_str(&remarks);
@@ -105,7 +111,7 @@ fn head(run: &Run, rows: &[HostRow], term: &Term) -> String {
     line("operator", run.operator.clone(), None);
     line("rerun of", run.rerun_of.clone(), None);
     line("rerun by", (!run.reruns.is_empty()).then(|| run.reruns.join(", ")), None);
-    line("open", open(run, rows), Some(Tone::Doubtful));
+    line("open", open(run, rows).map(|open| term.to_type(&open)), Some(Tone::Doubtful));
     table.text(term)
 }
 
@@ -194,7 +200,8 @@ fn failure(row: &HostRow, term: &Term) -> String {
         text.push_str(&format!("  caused by: {}\n", visible_line(cause)));
     }
     if let Some(hint) = &failure.hint {
-        text.push_str(&format!("  {} {}\n", term.paint_out(Tone::Good, "hint:"), visible_line(hint)));
+        let hint = term.to_type(&visible_line(hint));
+        text.push_str(&format!("  {} {hint}\n", term.paint_out(Tone::Good, "hint:")));
     }
     text
 }
@@ -283,6 +290,10 @@ pub(in crate::cli) mod tests {
                 message: "disk is full".into(),
                 context: json!({"disk": "/srv"}),
             };
+            let warning = |host: &str, message: &str| EventKind::HostWarning {
+                host: host.into(),
+                message: message.into(),
+            };
             let notify = EventKind::HostNotify {
                 host: "web3".into(),
                 audience: "ops".into(),
@@ -309,6 +320,10 @@ pub(in crate::cli) mod tests {
                         bytes: 1_234_567,
                     },
                     log,
+                    warning("web1", "connection lost after 12 s (no answer), going on after 1.2 s"),
+                    warning("web1", "connection lost after 3 s (no answer), going on after 3.2 s"),
+                    warning("web1", "web1 has no clock"),
+                    warning("web3", "web3 has no clock"),
                     notify,
                     progress,
                     EventKind::HostCondition { host: "web1".into(), condition: true },
@@ -373,7 +388,9 @@ pub(in crate::cli) mod tests {
         let reader = reader.reader();
         let artifacts = Artifacts::read(&reader, id).unwrap();
         let cuts = reader.cuts(id).unwrap();
-        text(&reader.run(id).unwrap(), &reader.results(id).unwrap(), &cuts, &artifacts, &Term::captured().0)
+        let warnings = Warnings::read(&reader, id).unwrap();
+        let (run, rows) = (reader.run(id).unwrap(), reader.results(id).unwrap());
+        text(&run, &rows, &cuts, &artifacts, &warnings, &Term::captured().0)
     }
 
     #[test]
@@ -382,6 +399,12 @@ pub(in crate::cli) mod tests {
         let reader = recorded.reader();
         let mut results = serde_json::to_value(reader.results("01JA").unwrap()).unwrap();
         Artifacts::read(&reader, "01JA").unwrap().add_to(&mut results);
+        Warnings::read(&reader, "01JA").unwrap().add_to(&mut results);
+        assert_eq!(results[0]["warnings"].as_array().unwrap().len(), 3);
+        assert_eq!(
+            (&results[1]["warnings"], &results[2]["warnings"]),
+            (&json!([]), &json!(["web3 has no clock"]))
+        );
         assert_eq!(results[0]["condition"], true);
         assert_eq!(results[2]["helper_reason"], "web3 forwards nothing\x1b[2J");
         assert_eq!(results[2]["conflicts"][0]["key"], "k");
@@ -420,6 +443,8 @@ pub(in crate::cli) mod tests {
         web1: output {"esc":"\u001b[2J","free":0.3}
         web1: 2 files kept, 2.5 kB: cronium-run artifacts 01JA -o DIR
         web3: 1.2 MB of stdout not kept on the host
+        web1: warning: connection lost 2 times
+        web[1,3] (2 hosts): warning: web[1,3] has no clock
         "#);
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::hooks::HookArgs;
 use super::launch::{self, Telling};
+use super::rollout::RolloutArgs;
 use crate::error::{Error, Result};
 use crate::plan::{self, Run, Share, Strategy};
 
@@ -17,20 +18,28 @@ pub struct SupervisionArgs {
     #[arg(long, env = "CRONIUM_RUN_DETACH", value_parser = clap::builder::BoolishValueParser::new())]
     detach: bool,
     /// How long a lost connection is tried to be made again, while the script runs on; 0 never [default: 5m]
-    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_RECONNECT", value_parser = reconnect)]
+    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_RECONNECT", value_parser = reconnect, allow_hyphen_values = true)]
     reconnect: Option<Duration>,
     /// How long a script may go on without us before it is killed, 14d at most [default: 1d; 14d with --detach]
-    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_LEASE", value_parser = lease)]
+    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_LEASE", value_parser = lease, allow_hyphen_values = true)]
     lease: Option<Duration>,
     /// Kill the script with all it started where it prints nothing for this time: 5m
-    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_IDLE_TIMEOUT", value_parser = launch::duration)]
+    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_IDLE_TIMEOUT", value_parser = launch::duration, allow_hyphen_values = true)]
     idle_timeout: Option<Duration>,
     /// How much of stdout and of stderr each is kept, half of it from the beginning, half from the end: 500K, 2G [default: 64M]
-    #[arg(long, value_name = "SIZE", env = "CRONIUM_RUN_MAX_OUTPUT", value_parser = size)]
+    #[arg(long, value_name = "SIZE", env = "CRONIUM_RUN_MAX_OUTPUT", value_parser = size, allow_hyphen_values = true)]
     max_output: Option<u64>,
 }
 
 impl SupervisionArgs {
+    /// The strategy that `rollout` asks for. Hosts that are left are no batch that a gate could judge.
+    pub fn strategy(&self, rollout: &RolloutArgs) -> Result<Strategy> {
+        match self.detach && rollout.has_gate() {
+            true => Err(leaves_before_it("--gate").hint("leave out --detach, or --gate")),
+            false => rollout.strategy(),
+        }
+    }
+
     pub fn reconnect(&self) -> Duration {
         self.reconnect_or(plan::RECONNECT)
     }
@@ -71,6 +80,11 @@ impl SupervisionArgs {
     }
 }
 
+/// `waits` is a flag that waits for the end of hosts.
+fn leaves_before_it(waits: &str) -> Error {
+    Error::usage(format!("--detach leaves hosts before they have ended, and {waits} waits for that"))
+}
+
 /// A host that is left has not ended, and these wait for the end of hosts.
 fn leaves_nobody_waiting(strategy: &Strategy, telling: &Telling, hooks: &HookArgs) -> Result<()> {
     let in_batches = !matches!(strategy.serial[..], [] | [Share::Percent(100)]);
@@ -84,10 +98,7 @@ fn leaves_nobody_waiting(strategy: &Strategy, telling: &Telling, hooks: &HookArg
     ];
     match waiting.into_iter().find(|(is_set, ..)| *is_set) {
         None => Ok(()),
-        Some((_, flag, hint)) => Err(Error::usage(format!(
-            "--detach leaves hosts before they have ended, and {flag} waits for that"
-        ))
-        .hint(hint)),
+        Some((_, flag, hint)) => Err(leaves_before_it(flag).hint(hint)),
     }
 }
 
@@ -157,7 +168,7 @@ mod tests {
         let words = ["cronium-run"].into_iter().chain(words.split(' ').filter(|word| !word.is_empty()));
         let Cli { supervision, rollout, telling, hooks } =
             Cli::try_parse_from(words).map_err(|error| error.to_string())?;
-        let strategy = rollout.strategy().map_err(|error| error.to_string())?;
+        let strategy = supervision.strategy(&rollout).map_err(|error| error.to_string())?;
         let signed = crate::payload::sign(
             crate::payload::pack_command(&["true".to_owned()]).unwrap(),
             &crate::payload::keys::SigningKey::generate(),
@@ -201,7 +212,13 @@ mod tests {
             ("--max-output 99999999999999999999", "500K, 64M, 2G"),
             ("--detach --canary 1", "--canary waits for that"),
             ("--detach --serial 10%", "hint: --serial 100%"),
-            ("--detach --serial 1 --gate true", "--serial waits for that"),
+            ("--detach --serial 1 --gate true", "--gate waits for that"),
+            ("--detach --gate true", "--gate waits for that"),
+            ("--gate true", "--gate stands between batches"),
+            ("--max-output -5", "500K, 64M, 2G"),
+            ("--lease -1", "write it as 90s"),
+            ("--reconnect -1", "write it as 90s"),
+            ("--idle-timeout -5m", "write it as 90s"),
             ("--detach --max-fail 3", "hint: --max-fail 100%"),
             ("--detach --junit out.xml", "cronium-run attach RUN --junit FILE"),
             ("--detach --on-condition true", "--on-condition waits for that"),

@@ -5,6 +5,7 @@ use super::failures::{self, Failures};
 use super::fate;
 use super::fold::who;
 use super::folded::Folded;
+use super::losses::Losses;
 use super::{Reporter, units};
 use crate::event::{Conflict, Event, EventKind, HelperMode, HostResult, Outcome, StopReason, Summary};
 use crate::term::{Term, Tone, visible_line};
@@ -14,8 +15,11 @@ use crate::term::{Term, Tone, visible_line};
 pub enum Extent {
     /// Warnings, errors, the summary and what to type next.
     Full,
-    /// Errors alone, and what is lost if nobody is told: writes that were refused, output that was not kept.
+    /// Errors alone, and what is lost if nobody is told: writes that were refused, output that was not kept,
+    /// and what the ledger did not take.
     Errors,
+    /// What the ledger did not take: the rest is told elsewhere.
+    Unkept,
 }
 
 /// Different warnings that are told one by one. All of it fits a screen.
@@ -32,19 +36,26 @@ const REFUSED: usize = 3;
 /// change no exit code), hosts whose helpers could not ask the operator (where the mode is not
 /// `api`), and how many files were kept. What scripts told is for the reporter on stdout.
 ///
-/// Output that was not kept is told always, too: whoever reads on must know that it is not all.
+/// Output that was not kept is told always, too: whoever reads on must know that it is not all. So is
+/// what a ledger that failed did not take. Lost connections of a host are one warning.
 pub struct Closing {
     term: Term,
     extent: Extent,
     run: String,
     failures: Failures,
     warnings: Folded,
+    /// Warnings that the ledger does not have: nobody can look them up.
+    unkept: Folded,
+    losses: Losses,
+    tells_losses: bool,
     conflicts: Folded,
     modes: Folded,
     /// Bytes of output that were not kept.
     cut: BTreeMap<String, u64>,
     left: BTreeSet<String>,
     artifacts: u64,
+    stopping: Option<StopReason>,
+    ledger_failed: bool,
 }
 
 impl Closing {
@@ -55,12 +66,22 @@ impl Closing {
             run: String::new(),
             failures: Failures::default(),
             warnings: Folded::default(),
+            unkept: Folded::default(),
+            losses: Losses::default(),
+            tells_losses: true,
             conflicts: Folded::default(),
             modes: Folded::default(),
             cut: BTreeMap::new(),
             left: BTreeSet::new(),
             artifacts: 0,
+            stopping: None,
+            ledger_failed: false,
         }
+    }
+
+    /// Where lost connections are told as they happen.
+    pub fn without_losses(self) -> Self {
+        Self { tells_losses: false, ..self }
     }
 
     fn ended(&mut self, host: &str, result: &HostResult) {
@@ -81,13 +102,19 @@ impl Closing {
 
     fn tell(&mut self, summary: &Summary) {
         let full = self.extent == Extent::Full;
+        if full {
+            self.tell_warnings();
+        }
+        for (hosts, message) in self.unkept.take().iter().take(TOLD) {
+            self.warn(hosts, &self.term.to_type(message));
+        }
+        if self.extent == Extent::Unkept {
+            return;
+        }
         let failed = self.failures.list();
         let ran = |outcome| matches!(outcome, Outcome::Failed | Outcome::TimedOut | Outcome::Unknown);
         let with_logs =
             failed.iter().find(|failed| ran(failed.fate().outcome)).map(|failed| failed.hosts[0].clone());
-        if full {
-            self.tell_warnings();
-        }
         self.tell_conflicts();
         self.tell_cut();
         if full {
@@ -104,10 +131,10 @@ impl Closing {
         failures::tell(failed, &self.term, &format!("cronium-run show {}", self.run));
         if full {
             let run = &self.run;
-            self.term.note(&format!("run {run}: cronium-run show {run}"));
+            self.note_command(&format!("run {run}: "), &format!("cronium-run show {run}"));
             if self.artifacts > 0 {
                 let files = units::files(self.artifacts);
-                self.term.note(&format!("{files} kept: cronium-run artifacts {run} -o DIR"));
+                self.note_command(&format!("{files} kept: "), &format!("cronium-run artifacts {run} -o DIR"));
             }
             if let Some(host) = with_logs {
                 self.hint(&format!("cronium-run logs {run} {}", visible_line(&host)));
@@ -119,8 +146,33 @@ impl Closing {
         }
     }
 
+    fn note_command(&self, before: &str, command: &str) {
+        self.term.note(&format!("{before}{}", self.term.to_type(command)));
+    }
+
     fn hint(&self, command: &str) {
-        self.term.note(&format!("{} {command}", self.term.paint_err(Tone::Good, "hint:")));
+        self.note_command(&format!("{} ", self.term.paint_err(Tone::Good, "hint:")), command);
+    }
+
+    fn stopping(&mut self, reason: StopReason) {
+        self.ledger_failed |= reason == StopReason::Ledger;
+        let before = self.stopping.replace(reason);
+        if self.extent != Extent::Full {
+            return;
+        }
+        let why = stop_word(reason);
+        self.term.note(&match (reason, before) {
+            (StopReason::Interrupted, Some(StopReason::Detached)) => {
+                format!("{why}: scripts that run go on without us")
+            }
+            (StopReason::Interrupted, _) => "cancelling: scripts are killed (TERM, KILL after 10 s); \
+                                             Ctrl-C again leaves them to it"
+                .to_owned(),
+            (StopReason::Detached, _) => {
+                format!("{why}: no further host is started, scripts that run go on without us")
+            }
+            _ => format!("{why}: no further host is started, waiting for those at work"),
+        });
     }
 
     /// `64 hosts: 61 ok, 2 failed, 1 unreachable in 1.9 s`
@@ -148,13 +200,17 @@ impl Closing {
     }
 
     fn tell_warnings(&mut self) {
+        for (host, message) in self.losses.take().into_iter().filter(|_| self.tells_losses) {
+            self.warnings.say(&host, &message);
+        }
         let warnings = self.warnings.take();
         for (hosts, message) in warnings.iter().take(TOLD) {
             self.warn(hosts, message);
         }
         if warnings.len() > TOLD {
             let more = warnings.len() - TOLD;
-            self.term.note(&format!("and {more} more warnings: cronium-run show {}", self.run));
+            let command = format!("cronium-run show {}", self.run);
+            self.note_command(&format!("and {more} more warnings: "), &command);
         }
     }
 
@@ -167,8 +223,10 @@ impl Closing {
             let more: usize = conflicts[TOLD..].iter().map(|(hosts, _)| hosts.len()).sum();
             let label = self.term.paint_err(Tone::Doubtful, "warning:");
             let (more, run) = (units::hosts(more), &self.run);
-            self.term
-                .note(&format!("{label} and writes of {more} more were refused: cronium-run show {run}"));
+            self.note_command(
+                &format!("{label} and writes of {more} more were refused: "),
+                &format!("cronium-run show {run}"),
+            );
         }
     }
 
@@ -193,7 +251,7 @@ impl Closing {
         if modes.len() > TOLD {
             let more: usize = modes[TOLD..].iter().map(|(hosts, _)| hosts.len()).sum();
             let (more, run) = (units::hosts(more), &self.run);
-            self.term.note(&format!("and helpers of {more} more: cronium-run show {run}"));
+            self.note_command(&format!("and helpers of {more} more: "), &format!("cronium-run show {run}"));
         }
     }
 
@@ -213,19 +271,13 @@ impl Reporter for Closing {
                 let cut = self.cut.entry(host.clone()).or_default();
                 *cut = cut.saturating_add(*bytes);
             }
+            EventKind::HostWarning { host, message } if self.ledger_failed => self.unkept.say(host, message),
+            EventKind::HostWarning { host, message } if self.losses.hear(host, message) => {}
             EventKind::HostWarning { host, message } => self.warnings.say(host, message),
+            EventKind::HostState { host, state } => drop(self.losses.enter(host, *state, event.at)),
             EventKind::HostArtifact { .. } => self.artifacts += 1,
             EventKind::HostFinished { host, result } => self.ended(host, result),
-            EventKind::RunStopping { reason } if self.extent == Extent::Full => {
-                let (why, rest) = (
-                    stop_word(*reason),
-                    match reason {
-                        StopReason::Detached => "scripts that run go on without us",
-                        _ => "waiting for those at work",
-                    },
-                );
-                self.term.note(&format!("{why}: no further host is started, {rest}"));
-            }
+            EventKind::RunStopping { reason } => self.stopping(*reason),
             EventKind::RunFinished { summary } => self.tell(summary),
             _ => {}
         }

@@ -93,7 +93,7 @@ pub fn word(outcome: Outcome) -> &'static str {
         Outcome::Rejected => "rejected",
         Outcome::Cancelled => "cancelled",
         Outcome::Skipped => "not started",
-        Outcome::Detached => "left running",
+        Outcome::Detached => "started and left",
         Outcome::Unknown => "unknown",
     }
 }

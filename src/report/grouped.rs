@@ -17,7 +17,8 @@ use crate::term::{Term, Tone, Visible, visible_line};
 /// stdout, as with `clush -b` and `dshbak -c`. What hosts wrote to stderr goes to stderr under
 /// such a line of its own. Hosts without output are no data: those that went well are named on
 /// stderr, the failed ones by the errors at the end. A run of one host has no such lines, so that
-/// `exec db1 -- pg_dump shop > shop.sql` gives the bytes of the host and nothing else. Scripts
+/// `exec db1 -- pg_dump shop > shop.sql` gives the bytes of the host and nothing else. Where bytes are
+/// missing, a line of its own says how many: `⟨4.9 GB of stdout not kept⟩`. Scripts
 /// that need every host's own answer take `-o json`.
 pub struct Grouped {
     term: Term,
@@ -98,8 +99,6 @@ impl Grouped {
             Stream::Stdout => self.term.out_is_tty(),
             Stream::Stderr => self.term.err_is_tty(),
         };
-        // What is piped on is the host's alone; the closing says what is missing.
-        let is_marked = is_tty || !alone || stream == Stream::Stderr;
         let (mut last, mut visible) = (None, Visible::default());
         self.recorder.spool.read_with_cuts(id, |piece| {
             let mut shown = String::new();
@@ -111,7 +110,6 @@ impl Grouped {
                     }
                     visible.push(bytes, &mut shown);
                 }
-                Piece::Cut(_) if !is_marked => {}
                 Piece::Cut(bytes) => {
                     visible.finish(&mut shown);
                     if last.is_some_and(|byte| byte != b'\n') {

@@ -45,7 +45,7 @@ use text::Text;
 /// its end, else `failed`. Hosts stand in the order of the plan; their fields are those of
 /// [`HostResult`], absent where unknown. `stdout` and `stderr` are text, or base64 where they
 /// are no UTF-8 as a whole; `stdout_cut` and `stderr_cut`, where they are there, say how many bytes
-/// are missing in them (`--max-output`). `told` is what the script logged, notified and so on, in order: the
+/// are missing in them (`--max-output`), and `stdout_cut_at` and `stderr_cut_at` behind how many bytes. `told` is what the script logged, notified and so on, in order: the
 /// events of `-o jsonl` without `seq` and `host`.
 pub struct Json {
     term: Term,
@@ -103,8 +103,13 @@ struct Host<'a> {
     /// Bytes that are missing in it.
     #[serde(skip_serializing_if = "is_zero")]
     stdout_cut: u64,
+    /// Bytes before the first that is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout_cut_at: Option<u64>,
     #[serde(skip_serializing_if = "is_zero")]
     stderr_cut: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stderr_cut_at: Option<u64>,
     stdout: Text<'a>,
     stderr: Text<'a>,
 }
@@ -132,6 +137,7 @@ impl Json {
         let failed = RefCell::new(None);
         let text = |id| Text::new(&self.recorder.spool, id, &failed);
         let missing = |id: Option<TextId>| id.map_or(0, |id| self.recorder.spool.missing(id));
+        let cut_at = |id: Option<TextId>| self.recorder.spool.first_cut(id?);
         let hosts = run.hosts.iter().filter_map(|host| {
             let Ended { result, written, told } = self.ended.get(host)?;
             Some(Host {
@@ -141,7 +147,9 @@ impl Json {
                 told: Told { recorder: &self.recorder, id: *told, failed: &failed },
                 artifacts: self.artifacts.get(host).map_or(&[][..], Vec::as_slice),
                 stdout_cut: missing(written.stdout),
+                stdout_cut_at: cut_at(written.stdout),
                 stderr_cut: missing(written.stderr),
+                stderr_cut_at: cut_at(written.stderr),
                 stdout: text(written.stdout),
                 stderr: text(written.stderr),
             })

@@ -1,5 +1,7 @@
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::iter::Peekable;
+
+use jiff::Timestamp;
 
 use crate::event::{Event, EventKind, Outcome};
 
@@ -9,15 +11,52 @@ use crate::event::{Event, EventKind, Outcome};
 ///
 /// An end that says less than is known (a host that was to be asked once more, and was not) is left
 /// out, too.
-pub struct OneSitting<I: Iterator> {
-    events: Peekable<I>,
+#[derive(Default)]
+pub struct OneSitting {
+    began: Option<Timestamp>,
+    was_left: bool,
     ends: HashMap<String, Outcome>,
 }
 
-impl<I: Iterator<Item = Result<Event, E>>, E> OneSitting<I> {
-    /// `events` from the run's first on.
-    pub fn of(events: impl IntoIterator<IntoIter = I>) -> Self {
-        Self { events: events.into_iter().peekable(), ends: HashMap::new() }
+impl OneSitting {
+    /// Whether an event of an earlier sitting is told. In order, from the run's first.
+    pub fn recalls(&mut self, event: &Event) -> bool {
+        match &event.kind {
+            EventKind::RunStopping { .. } | EventKind::RunFinished { .. } => false,
+            _ => self.is_told(event),
+        }
+    }
+
+    /// An event of the last sitting, as it is told; `None` where it is not. A run that was left took
+    /// from its start to its end.
+    pub fn goes_on<'e>(&mut self, event: &'e Event) -> Option<Cow<'e, Event>> {
+        if !self.is_told(event) {
+            return None;
+        }
+        let (EventKind::RunFinished { summary }, Some(began), true) =
+            (&event.kind, self.began, self.was_left)
+        else {
+            return Some(Cow::Borrowed(event));
+        };
+        let since = u64::try_from(event.at.duration_since(began).as_millis()).unwrap_or(0);
+        let mut summary = summary.clone();
+        summary.duration_ms = summary.duration_ms.max(since);
+        Some(Cow::Owned(Event { kind: EventKind::RunFinished { summary }, ..event.clone() }))
+    }
+
+    fn is_told(&mut self, event: &Event) -> bool {
+        match &event.kind {
+            EventKind::RunStarted { .. } => {
+                self.began = Some(event.at);
+                true
+            }
+            EventKind::RunResumed { .. } => {
+                self.was_left = true;
+                false
+            }
+            EventKind::HostFinished { host, result } => self.is_news(host, result.outcome),
+            _ => true,
+        }
     }
 
     /// Whether it says more than is known of the host.
@@ -31,29 +70,5 @@ impl<I: Iterator<Item = Result<Event, E>>, E> OneSitting<I> {
             self.ends.insert(host.to_owned(), outcome);
         }
         is_news
-    }
-}
-
-impl<I: Iterator<Item = Result<Event, E>>, E> Iterator for OneSitting<I> {
-    type Item = Result<Event, E>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let event = self.events.next()?;
-            let is_between = match &event {
-                Ok(Event { kind: EventKind::RunResumed { .. }, .. }) => true,
-                Ok(Event { kind: EventKind::RunFinished { .. }, .. }) => {
-                    // A sitting whose process died has no end of its own.
-                    self.events.peek().is_some()
-                }
-                Ok(Event { kind: EventKind::HostFinished { host, result }, .. }) => {
-                    !self.is_news(host, result.outcome)
-                }
-                _ => false,
-            };
-            if !is_between {
-                return Some(event);
-            }
-        }
     }
 }

@@ -11,12 +11,11 @@ use crate::event::{Event, EventKind, Stream};
 /// `--output-dir DIR`: what each host wrote, to the byte, in `DIR/HOST.stdout` and
 /// `DIR/HOST.stderr`. A host that was started has both files, empty where it wrote nothing;
 /// files of an earlier run are overwritten. Where output was not kept, `DIR/HOST.stdout.cut` has a
-/// line such as `5261334937 bytes are missing behind byte 33554432`. A run that is attached to goes
-/// on at the end of its files.
+/// line such as `5261334937 bytes are missing behind byte 33554432`. Of a run that is attached to they
+/// are written anew, as a whole.
 pub struct OutputDir {
     folder: PathBuf,
     begun: HashSet<(String, Stream)>,
-    goes_on: bool,
 }
 
 impl OutputDir {
@@ -25,7 +24,7 @@ impl OutputDir {
         fs::create_dir_all(folder)
             .or_fail(|| format!("cannot create the folder {}", folder.display()))
             .map_err(|error| error.hint("name a folder you may write to: --output-dir ./out"))?;
-        Ok(Self { folder: folder.to_owned(), begun: HashSet::new(), goes_on: false })
+        Ok(Self { folder: folder.to_owned(), begun: HashSet::new() })
     }
 
     // A thousand hosts have more files than a process may have open: each is opened to append.
@@ -33,14 +32,12 @@ impl OutputDir {
         let path = self.path(host, stream);
         let first = self.begun.insert((host.to_owned(), stream));
         let mut options = OpenOptions::new();
-        if first && !self.goes_on {
+        if first {
             options.write(true).create(true).truncate(true);
             match fs::remove_file(path.with_added_extension("cut")) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-        } else if first {
-            options.append(true).create(true);
         } else if bytes.is_empty() {
             return Ok(());
         } else {
@@ -65,10 +62,6 @@ impl OutputDir {
 impl Reporter for OutputDir {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match &event.kind {
-            EventKind::RunResumed { .. } => {
-                self.goes_on = true;
-                Ok(())
-            }
             EventKind::HostOutput { host, stream, data } => self.write(host, *stream, &data.0),
             EventKind::HostOutputCut { host, stream, bytes } => self.cut(host, *stream, *bytes),
             EventKind::HostFinished { host, result } if result.started_at.is_some() => {

@@ -4,6 +4,8 @@ use std::path::Path;
 use super::closing::{Closing, Extent};
 use super::jsonl::EventsFile;
 use super::junit::Junit;
+use super::named::Named;
+use super::one_sitting::OneSitting;
 use super::output_dir::OutputDir;
 use super::progress::Progress;
 use super::{Output, Pending, Reporter, reporter};
@@ -18,12 +20,33 @@ pub struct Reporters {
     speaking: Vec<Speaker>,
     pending: Pending,
     failure: Option<Error>,
+    /// Of a run that goes on, for those who tell all of it.
+    sitting: Option<OneSitting>,
 }
 
 struct Speaker {
     /// Where it writes, for the error: `stdout`, `the folder out`.
     place: String,
     reporter: Box<dyn Reporter>,
+    tells: Tells,
+}
+
+/// What is told of a run that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tells {
+    /// What happens from now on, as it happens.
+    Rest,
+    /// The run from its first event on: a document.
+    All,
+}
+
+impl Tells {
+    fn of(output: Output) -> Self {
+        match output {
+            Output::Auto | Output::Grouped | Output::Json => Self::All,
+            Output::Stream | Output::Jsonl | Output::Quiet => Self::Rest,
+        }
+    }
 }
 
 impl Reporters {
@@ -41,8 +64,15 @@ impl Reporters {
     /// As [`Self::live`], without progress and summary.
     pub fn terse(output: Output, term: &Term) -> Self {
         let mut all = Self::default();
-        all.add("stdout", reporter(output, term));
-        all.add("stderr", Box::new(Closing::new(term, Extent::Errors)));
+        all.put("stdout", reporter(output, term), Tells::of(output));
+        all.put("stderr", Box::new(Closing::new(term, Extent::Errors)), Tells::of(output));
+        all
+    }
+
+    /// For a run that is left at once: its id alone on stdout, and errors.
+    pub fn named(term: &Term) -> Self {
+        let mut all = Self::terse(Output::Quiet, term);
+        all.add("stdout", Box::new(Named::new(term)));
         all
     }
 
@@ -52,16 +82,18 @@ impl Reporters {
     }
 
     fn telling(mut self, output: Output, term: &Term) -> Self {
-        self.add("stdout", reporter(output, term));
+        self.put("stdout", reporter(output, term), Tells::of(output));
         let extent = match output {
-            Output::Auto | Output::Stream | Output::Grouped => Some(Extent::Full),
-            Output::Quiet => Some(Extent::Errors),
+            Output::Auto | Output::Stream | Output::Grouped => Extent::Full,
+            Output::Quiet => Extent::Errors,
             // Everything is in the data.
-            Output::Json | Output::Jsonl => None,
+            Output::Json | Output::Jsonl => Extent::Unkept,
         };
-        if let Some(extent) = extent {
-            self.add("stderr", Box::new(Closing::new(term, extent)));
-        }
+        let closing = match output {
+            Output::Stream => Closing::new(term, extent).without_losses(),
+            _ => Closing::new(term, extent),
+        };
+        self.put("stderr", Box::new(closing), Tells::of(output));
         self
     }
 
@@ -75,20 +107,49 @@ impl Reporters {
     /// `--junit FILE`. An error is one of creating the file.
     pub fn junit(&mut self, path: &Path) -> Result<()> {
         let file = Junit::create(path)?;
-        self.add(path.display().to_string(), Box::new(file));
+        self.put(path.display().to_string(), Box::new(file), Tells::All);
         Ok(())
     }
 
     /// `--output-dir DIR`. An error is one of creating the folder.
     pub fn output_dir(&mut self, path: &Path) -> Result<()> {
         let folder = OutputDir::create(path)?;
-        self.add(format!("the folder {}", path.display()), Box::new(folder));
+        self.put(format!("the folder {}", path.display()), Box::new(folder), Tells::All);
         Ok(())
     }
 
     /// `place` is where it writes, as an error names it.
     pub fn add(&mut self, place: impl Into<String>, reporter: Box<dyn Reporter>) {
-        self.speaking.push(Speaker { place: place.into(), reporter });
+        self.put(place, reporter, Tells::Rest);
+    }
+
+    fn put(&mut self, place: impl Into<String>, reporter: Box<dyn Reporter>, tells: Tells) {
+        self.speaking.push(Speaker { place: place.into(), reporter, tells });
+    }
+
+    /// Those that go on from here: the run as a whole is told elsewhere.
+    pub fn without_documents(mut self) -> Self {
+        self.speaking.retain(|speaker| speaker.tells == Tells::Rest);
+        self
+    }
+
+    /// Whether somebody tells a run as a whole when it is over.
+    pub fn is_any_for_all(&self) -> bool {
+        self.speaking.iter().any(|speaker| speaker.tells == Tells::All)
+    }
+
+    /// The run was begun before: whoever tells all of it hears what was told until now, in order from
+    /// its first event on. The others go on from here.
+    pub fn recall<E>(&mut self, past: impl IntoIterator<Item = Result<Event, E>>) -> Result<(), E> {
+        let mut sitting = OneSitting::default();
+        for event in past {
+            let event = event?;
+            if sitting.recalls(&event) {
+                self.say(&event, |tells| tells == Tells::All);
+            }
+        }
+        self.sitting = Some(sitting);
+        Ok(())
     }
 
     /// Who is pending, for whoever asks while the run goes on.
@@ -101,24 +162,45 @@ impl Reporters {
     pub fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
     }
+
+    /// As [`Self::failure`].
+    pub fn take_failure(self) -> Option<Error> {
+        self.failure
+    }
+}
+
+impl Reporters {
+    fn say(&mut self, event: &Event, to: impl Fn(Tells) -> bool) {
+        self.speaking.retain_mut(|speaker| {
+            if !to(speaker.tells) {
+                return true;
+            }
+            let Err(error) = speaker.reporter.event(event) else { return true };
+            if error.kind() != io::ErrorKind::BrokenPipe && self.failure.is_none() {
+                self.failure = Some(
+                    Error::failure(format!("cannot write the report to {}", speaker.place))
+                        .because(error)
+                        .hint("the run is in the ledger all the same: cronium-run show last"),
+                );
+            }
+            false
+        });
+    }
 }
 
 impl Reporter for Reporters {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         self.pending.hear(event);
-        self.speaking.retain_mut(|speaker| match speaker.reporter.event(event) {
-            Ok(()) => true,
-            Err(error) => {
-                if error.kind() != io::ErrorKind::BrokenPipe && self.failure.is_none() {
-                    self.failure = Some(
-                        Error::failure(format!("cannot write the report to {}", speaker.place))
-                            .because(error)
-                            .hint("the run is in the ledger all the same: cronium-run show last"),
-                    );
-                }
-                false
-            }
-        });
+        let Some(mut sitting) = self.sitting.take() else {
+            self.say(event, |_| true);
+            return Ok(());
+        };
+        // Progress goes first, as its display must be gone before the end is told.
+        self.say(event, |tells| tells == Tells::Rest);
+        if let Some(event) = sitting.goes_on(event) {
+            self.say(&event, |tells| tells == Tells::All);
+        }
+        self.sitting = Some(sitting);
         Ok(())
     }
 }

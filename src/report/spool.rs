@@ -149,6 +149,11 @@ impl Spool {
         self.kept[id.0].cuts.iter().fold(0, |all, cut| all.saturating_add(cut.bytes))
     }
 
+    /// How many bytes stand before the first that is missing.
+    pub fn first_cut(&self, id: TextId) -> Option<u64> {
+        self.kept[id.0].cuts.first().map(|cut| cut.behind)
+    }
+
     /// Hands on the content in order, piece by piece.
     pub fn read(&self, id: TextId, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         let kept = &self.kept[id.0];
@@ -301,6 +306,7 @@ mod tests {
                 keep(&[("", 1), (&long, 2), ("", 2), (&long, 0), ("b", u64::MAX)])
             });
         assert_eq!([whole, cut, other].map(|id| spool.missing(id)), [0, 5, 6]);
+        assert_eq!([whole, cut, large].map(|id| spool.first_cut(id)), [None, Some(1), Some(0)]);
         assert!(whole != cut && cut != other, "the same bytes are not the same text");
         assert_eq!([whole, cut].map(|id| shown(&spool, id)), ["ab", "a(5)b"]);
         assert_eq!(shown(&spool, large).replace(&long, "X"), format!("(1)X(4)Xb({})", u64::MAX));

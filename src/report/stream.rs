@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::io;
 
+use super::losses::{Losses, Turn};
 use super::remark::{Rank, Remark};
 use super::{Reporter, units};
 use crate::event::{Event, EventKind, Stream};
@@ -21,7 +22,8 @@ const LONGEST_HELD: usize = 64 << 10;
 /// `web1: warn: disk is full {"disk":"/srv"}`, `web1: notify ops: please look`. A line of `debug`
 /// or `trace`, progress (it stands in the live display), conditions and artifacts (counted at the
 /// end) are not shown; `-o jsonl`, `--events` and the ledger have them. Where output was not kept, a
-/// line on stderr says how much: `web1: ⟨4.9 GB of stdout not kept⟩`.
+/// line on stderr says how much: `web1: ⟨4.9 GB of stdout not kept⟩`. A connection that is lost is told
+/// at once: `web1: connection lost, reconnecting`, `web1: going on after 1.2 s`.
 pub struct Streamed {
     term: Term,
     hosts: HashMap<String, usize>,
@@ -30,6 +32,7 @@ pub struct Streamed {
     held: HashMap<(String, Stream), Vec<u8>>,
     /// Whose line was begun and not ended on stdout and on stderr.
     open: [Option<String>; 2],
+    losses: Losses,
 }
 
 impl Streamed {
@@ -40,6 +43,7 @@ impl Streamed {
             widest: 0,
             held: HashMap::new(),
             open: [None, None],
+            losses: Losses::default(),
         }
     }
 
@@ -169,6 +173,16 @@ impl Reporter for Streamed {
                 let gap = self.term.paint_err(Tone::Doubtful, &units::gap(*bytes, *stream));
                 self.aside(host, &gap)
             }
+            EventKind::HostState { host, state } => match self.losses.enter(host, *state, event.at) {
+                Some(Turn::Lost) => {
+                    let lost = self.term.paint_err(Tone::Doubtful, "connection lost, reconnecting");
+                    self.aside(host, &lost)
+                }
+                Some(Turn::Back(after)) => {
+                    self.aside(host, &format!("going on after {}", units::duration(after)))
+                }
+                None => Ok(()),
+            },
             EventKind::HostFinished { host, .. } => {
                 Stream::ALL.into_iter().try_for_each(|stream| self.end(host, stream))
             }

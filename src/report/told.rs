@@ -2,9 +2,9 @@
 
 use std::io;
 
-use super::pretend::{Host, answers, events, fails, failure, table};
+use super::pretend::{Host, answers, events, fails, failure, left, table};
 use super::*;
-use crate::event::{Bytes, EventKind, Outcome, Phase, StopReason, Stream};
+use crate::event::{Bytes, EventKind, HostState, Outcome, Phase, StopReason, Stream};
 use crate::term::Captured;
 
 mod anything;
@@ -61,7 +61,7 @@ fn grouped() {
     web04 (1 host): ok
     6.12.0
 
-    left1 (1 host): left running
+    left1 (1 host): started and left
     begun
 
     web07 (1 host): exit 7
@@ -89,8 +89,8 @@ fn grouped() {
     warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
     warning: cut1: 5.3 GB of its output were not kept: --max-output, or no room there
     tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
-    23 hosts: 13 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown, 2 left running in 30 s
-    left[1-2] (2 hosts): left running
+    23 hosts: 13 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown, 2 started and left in 30 s
+    left[1-2] (2 hosts): started and left
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -140,7 +140,7 @@ fn grouped_on_a_terminal() {
     web04 (1 host): ok
     6.12.0
 
-    left1 (1 host): left running
+    left1 (1 host): started and left
     begun
 
     web07 (1 host): exit 7
@@ -168,8 +168,8 @@ fn grouped_on_a_terminal() {
     warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
     warning: cut1: 5.3 GB of its output were not kept: --max-output, or no room there
     tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
-    23 hosts: 13 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown, 2 left running in 30 s
-    left[1-2] (2 hosts): left running
+    23 hosts: 13 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown, 2 started and left in 30 s
+    left[1-2] (2 hosts): started and left
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -217,6 +217,8 @@ fn stream() {
     web07:         half a li
     --- stderr
     cut1:          ⟨5.3 GB of stdout not kept⟩
+    again1:        connection lost, reconnecting
+    again1:        going on after 0.0 s
     web04:         deprecated
     web07:         no such file
     tell2:         warn: disk of tell2 is full\nreally
@@ -229,8 +231,8 @@ fn stream() {
     warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
     warning: cut1: 5.3 GB of its output were not kept: --max-output, or no room there
     tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
-    23 hosts: 13 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown, 2 left running in 30 s
-    left[1-2] (2 hosts): left running
+    23 hosts: 13 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown, 2 started and left in 30 s
+    left[1-2] (2 hosts): started and left
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -278,6 +280,8 @@ fn stream_on_a_terminal() {
     web07:         half a li
     --- stderr
     cut1:          ⟨5.3 GB of stdout not kept⟩
+    again1:        connection lost, reconnecting
+    again1:        going on after 0.0 s
     web04:         deprecated
     web07:         no such file
     tell2:         warn: disk of tell2 is full\nreally
@@ -290,8 +294,8 @@ fn stream_on_a_terminal() {
     warning: tell[2-3] (2 hosts): 2 writes were refused: 'k': it has version 5, the script wanted 3; 'a\x1b]0;b': it is "x", no number
     warning: cut1: 5.3 GB of its output were not kept: --max-output, or no room there
     tell[2-3] (2 hosts): helpers answered in bundled mode: its sshd forwards nothing\x1b[2J
-    23 hosts: 13 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown, 2 left running in 30 s
-    left[1-2] (2 hosts): left running
+    23 hosts: 13 ok, 2 failed, 1 timed out, 3 unreachable, 1 rejected, 1 unknown, 2 started and left in 30 s
+    left[1-2] (2 hosts): started and left
     error: web07: exit 7
     error: web08: killed by SIGKILL
     error: web09: timed out after 30 s
@@ -490,12 +494,99 @@ fn a_stopped_run_says_so() {
     a (1 host): ok
     1
     --- stderr
-    interrupted: no further host is started, waiting for those at work
+    cancelling: scripts are killed (TERM, KILL after 10 s); Ctrl-C again leaves them to it
     warning: a,b (2 hosts): a,b has no clock
     2 hosts: 1 ok, 1 not started in 30 s (interrupted)
     b: not started
     run 01JRUN: cronium-run show 01JRUN
     ");
+}
+
+/// Connections that one host lost are one warning, and none where each was told as it happened.
+#[test]
+fn lost_connections_are_told_once() {
+    let mut told = events(&[answers("a", "1\n"), answers("b", "2\n")]);
+    let (at, host) = (told[4].at, || "a".to_owned());
+    let mut lose = |milliseconds: i64, message: &str| {
+        let back = at + jiff::SignedDuration::from_millis(milliseconds);
+        let message = message.to_owned();
+        for (at, kind) in [
+            (at, EventKind::HostState { host: host(), state: HostState::Reconnecting }),
+            (back, EventKind::HostState { host: host(), state: HostState::Running }),
+            (back, EventKind::HostWarning { host: host(), message }),
+        ] {
+            told.insert(told.len() - 3, Event { at, kind, ..told[4].clone() });
+        }
+        let told = |output| told_on(output, &told, Term::captured(), Term::captured()).err();
+        let warnings =
+            told(Output::Grouped).lines().filter(|line| line.contains("connection")).collect::<String>();
+        (warnings, told(Output::Stream))
+    };
+    let first = "connection lost after 12 s (the connection broke), going on after 1.2 s";
+    assert_eq!(lose(1_234, first).0, format!("warning: a: {first}"));
+    let (grouped, streamed) = lose(3_210, "connection lost after 3 s (no answer), going on after 3.2 s");
+    assert_eq!(grouped, "warning: a: connection lost 2 times, 4.4 s in all");
+    let streamed: Vec<&str> = streamed.lines().take(5).collect();
+    let lost = "a: connection lost, reconnecting";
+    let clocks = "warning: a,b (2 hosts): a,b has no clock";
+    assert_eq!(streamed, [lost, "a: going on after 1.2 s", lost, "a: going on after 3.2 s", clocks]);
+}
+
+/// Nobody can look it up, so it is said whatever is printed.
+#[test]
+fn what_the_ledger_did_not_take_is_always_said() {
+    let mut told = events(&[answers("a", "1\n")]);
+    let warning = "the ledger takes no more, so the host keeps the result: cronium-run collect 01JRUN";
+    for kind in [
+        EventKind::RunStopping { reason: StopReason::Ledger },
+        EventKind::HostWarning { host: "a".to_owned(), message: warning.to_owned() },
+    ] {
+        told.insert(told.len() - 2, Event { kind, ..told[0].clone() });
+    }
+    for output in [Output::Auto, Output::Stream, Output::Grouped, Output::Json, Output::Jsonl, Output::Quiet]
+    {
+        let captured = told_on(output, &told, Term::captured(), Term::captured());
+        assert!(
+            captured.err().contains(&format!("warning: a: {warning}\n")),
+            "{output:?}: {}",
+            captured.err()
+        );
+    }
+    let about = || {
+        let (term, captured) = Term::captured();
+        (term.about(Some(std::path::Path::new("x.db"))), captured)
+    };
+    let captured = told_on(Output::Auto, &told, about(), about());
+    for command in ["collect", "show"] {
+        let command = format!(": cronium-run --ledger x.db {command} 01JRUN\n");
+        assert!(captured.err().contains(&command), "{}", captured.err());
+    }
+}
+
+/// One who has left, and interrupts the leaving, kills nothing.
+#[test]
+fn what_an_interruption_does_is_said() {
+    let mut told = events(&[answers("a", "1\n")]);
+    for reason in [StopReason::Interrupted, StopReason::Detached] {
+        told.insert(2, Event { kind: EventKind::RunStopping { reason }, ..told[0].clone() });
+    }
+    let captured = told_on(Output::Auto, &told, Term::captured(), Term::captured());
+    let err = captured.err();
+    assert_eq!(
+        err.lines().take(2).collect::<Vec<_>>(),
+        [
+            "detached: no further host is started, scripts that run go on without us",
+            "interrupted: scripts that run go on without us",
+        ]
+    );
+}
+
+/// `R=$(cronium-run exec … --detach -q)`.
+#[test]
+fn a_run_that_is_left_in_silence_is_named() {
+    let (term, captured) = Term::captured();
+    tell(Reporters::named(&term), &events(&[left("a", "begun\n"), answers("b", "2\n")]));
+    assert_eq!((captured.out().as_str(), captured.err().as_str()), ("01JRUN\n", ""));
 }
 
 /// A thousand hosts that all failed in their own words still fit a screen.

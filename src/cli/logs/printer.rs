@@ -32,6 +32,8 @@ pub(super) struct Printer<'a> {
     /// The host's name, put before each line.
     name: Option<&'a str>,
     in_line: bool,
+    /// Whether what was printed last has ended its line.
+    is_line_open: bool,
 }
 
 impl<'a> Printer<'a> {
@@ -40,7 +42,7 @@ impl<'a> Printer<'a> {
             Stream::Stdout => term.out_is_tty(),
             Stream::Stderr => term.err_is_tty(),
         };
-        Self { term, stream, visible: tty.then(Visible::default), name, in_line: false }
+        Self { term, stream, visible: tty.then(Visible::default), name, in_line: false, is_line_open: false }
     }
 
     pub(super) fn stream(&self) -> Stream {
@@ -60,16 +62,36 @@ impl<'a> Printer<'a> {
 
     /// Says what was held back, and ends the last line where names stand before lines.
     pub(super) fn finish(&mut self) -> Result<(), Halt> {
-        if let Some(mut visible) = self.visible.take() {
-            let mut text = String::new();
-            visible.finish(&mut text);
-            self.lines(text.as_bytes())?;
-        }
+        self.visible_rest()?;
         if self.name.is_some() && self.in_line {
             self.in_line = false;
             self.put(b"\n")?;
         }
         Ok(())
+    }
+
+    /// A line of ours, whatever line is open.
+    pub(super) fn line(&mut self, line: &str) -> Result<(), Halt> {
+        self.visible_rest()?;
+        let begin = if self.is_line_open { "\n" } else { "" };
+        let name = self.name.map(|name| format!("{name}: ")).unwrap_or_default();
+        self.in_line = false;
+        self.put(format!("{begin}{name}{line}\n").as_bytes())
+    }
+
+    /// Whether what comes next on stderr would stand behind what was printed.
+    pub(super) fn is_before_stderr(&self) -> bool {
+        let one_page = self.term.out_is_tty() && self.term.err_is_tty();
+        self.is_line_open && (self.stream == Stream::Stderr || one_page)
+    }
+
+    /// What was held back, as a character may go on.
+    fn visible_rest(&mut self) -> Result<(), Halt> {
+        let mut text = String::new();
+        if let Some(visible) = &mut self.visible {
+            visible.finish(&mut text);
+        }
+        self.lines(text.as_bytes())
     }
 
     fn lines(&mut self, bytes: &[u8]) -> Result<(), Halt> {
@@ -86,10 +108,9 @@ impl<'a> Printer<'a> {
         self.put(&named)
     }
 
-    fn put(&self, bytes: &[u8]) -> Result<(), Halt> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Halt> {
+        let Some(last) = bytes.last() else { return Ok(()) };
+        self.is_line_open = *last != b'\n';
         match self.stream {
             Stream::Stdout => self.term.data(bytes)?,
             Stream::Stderr => self.term.data_err(bytes)?,

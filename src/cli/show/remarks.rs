@@ -94,5 +94,6 @@ fn kept(run: &Run, rows: &[HostRow], Artifacts(artifacts): &Artifacts, term: &Te
         units::size(all().fold(0, |sum, file| file.bytes.saturating_add(sum))),
     );
     let who = term.paint_out(Tone::Strong, &who(&hosts));
-    format!("{who}: {files} kept, {bytes}: cronium-run artifacts {} -o DIR\n", run.id)
+    let command = term.to_type(&format!("cronium-run artifacts {} -o DIR", run.id));
+    format!("{who}: {files} kept, {bytes}: {command}\n")
 }

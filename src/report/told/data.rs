@@ -259,6 +259,7 @@ fn json() {
           "told": [],
           "artifacts": [],
           "stdout_cut": 5261334937,
+          "stdout_cut_at": 3,
           "stdout": "ab\nyz\n",
           "stderr": ""
         },
@@ -427,7 +428,7 @@ fn junit() {
     </system-out>
     </testcase>
     <testcase name="left1" classname="command" time="1.200">
-    <skipped message="left running"/>
+    <skipped message="started and left"/>
     <system-out>begun
     </system-out>
     </testcase>
