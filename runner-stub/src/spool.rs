@@ -18,8 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cronium_wire::frame::{Frame, HEADER, MAX_BODY};
-use cronium_wire::message::kind::FINISHED;
-use cronium_wire::message::{FromStub, Message};
+use cronium_wire::message::{FromStub, Message, kind};
 use rustix::fs::OFlags;
 use serde_json::Value;
 
@@ -86,7 +85,7 @@ impl Spool {
             last = Some(place);
             Ok(true)
         })?;
-        spool.is_over = last.is_some_and(|place| place.kind == FINISHED);
+        spool.is_over = last.is_some_and(|place| place.kind == kind::FINISHED);
         spool.cut(last.map_or(0, |last| last.at + last.length), last.map_or(0, |last| last.seq + 1))?;
         Ok(spool)
     }
@@ -119,7 +118,7 @@ impl Spool {
             Frame::write(kind, next, &body, &mut bytes);
             next += 1;
             must &= !is_bulk(message);
-            is_over |= kind == FINISHED;
+            is_over |= kind == kind::FINISHED;
         }
         self.flush();
         if self.behind.is_empty() && self.write(&bytes).is_ok() {
@@ -150,20 +149,22 @@ impl Spool {
     pub fn keep_least(&mut self) {
         let (mut missing, mut rest) = ([0, 0], &self.behind[..]);
         let (mut kept, mut first, mut torn) = (Vec::new(), None, None);
-        while let Some((length, kind, seq)) = Frame::peek(rest) {
+        while let Some((length, number, seq)) = Frame::peek(rest) {
             let (frame, behind) = rest.split_at(length);
             (rest, first) = (behind, first.or(Some(seq)));
             let body = &frame[HEADER..];
-            match kind {
-                104 | 105 => missing[usize::from(kind - 104)] += body.len() as u64,
-                116 => {
+            match number {
+                kind::STDOUT | kind::STDERR => {
+                    missing[usize::from(number - kind::STDOUT)] += body.len() as u64;
+                }
+                kind::CUT => {
                     let gap: Value = serde_json::from_slice(body).unwrap_or_default();
                     let stream = usize::from(gap["stderr"] == true);
                     missing[stream] += gap["bytes"].as_u64().unwrap_or(0);
                 }
                 // The rest of a file whose beginning is on the disk.
-                112..=114 => torn = torn.or(Some(kind != 112)),
-                103 | FINISHED => kept.push((kind, body)),
+                kind::ARTIFACT..=kind::ARTIFACT_END => torn = torn.or(Some(number != kind::ARTIFACT)),
+                kind::STARTED | kind::FINISHED => kept.push((number, body)),
                 _ => {}
             }
         }
@@ -224,10 +225,10 @@ impl Spool {
                 (buffer, start, skip) = (self.bytes(at, HEADERS)?, at, 0);
             }
             let Some((length, kind, number)) = Frame::peek(&buffer[skip..]) else { return Ok(()) };
-            let is_next = if kind == FINISHED { number >= seq } else { number == seq };
+            let is_next = if kind == kind::FINISHED { number >= seq } else { number == seq };
             let place = Place { at, length: length as u64, kind, seq: number };
             let is_whole = length <= HEADER + MAX_BODY && at + place.length <= self.end();
-            if !is_whole || !is_next || !KINDS.contains(&kind) || !next(place)? || kind == FINISHED {
+            if !is_whole || !is_next || !KINDS.contains(&kind) || !next(place)? || kind == kind::FINISHED {
                 return Ok(());
             }
             (at, seq) = (at + place.length, number + 1);

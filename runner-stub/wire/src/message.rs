@@ -254,6 +254,7 @@ impl FromStub {
 /// Numbers of messages of [`FromStub`], for whoever does not read them: a decoder of all is 60 kB of a
 /// stub.
 pub mod kind {
+    pub const STARTED: u8 = 103;
     pub const STDOUT: u8 = 104;
     pub const STDERR: u8 = 105;
     pub const FINISHED: u8 = 108;
