@@ -105,6 +105,11 @@ impl Spool {
         self.length + self.behind.len() as u64
     }
 
+    /// The number of the next frame.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
     /// Whether [`FromStub::Finished`] is in it.
     pub fn is_over(&self) -> bool {
         self.is_over

@@ -128,6 +128,10 @@ impl Uplink {
         if state.is_retired {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
+        // Whoever has seen more than there is now waits for an end behind that.
+        if from > state.spool.next() {
+            state.spool.finish_at(from);
+        }
         let at = state.spool.seek(from)?;
         state.number += 1;
         self.0.newest.store(state.number, Ordering::Release);
