@@ -221,7 +221,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l color
 always\t'Everywhere, in files too'
 never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l adopt -d 'Take up a run that is not in this ledger'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -l adopt -d 'Take up a run that another ledger began, or further hosts of it'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s k -l ask-pass -d 'Ask for a password once and try it after the keys, at targets but not at jump hosts'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s K -l ask-become-pass -d 'Ask once for the password that the hosts\' sudo, doas or su wants'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand attach" -s q -l quiet -d 'No progress and no summary: only data and errors'

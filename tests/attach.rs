@@ -95,6 +95,12 @@ fn a_run_that_was_left_is_attached_to() {
     let run = place.last();
     assert_eq!(place.environment.ledger().end_of(&run), ("detached".into(), Some(0)));
     assert_eq!(place.statuses(&run), "detached detached");
+    let rerun = place.run("rerun last").exits(2).err();
+    assert!(rerun.contains("--all  runs on 2 hosts, and may still go on there\n"), "{rerun}");
+    let first = place.fleet.name(1);
+    let rerun = ["rerun", "last", "--all", "-l", &first, "--check"];
+    let warned = place.environment.run(rerun).succeeds().err();
+    assert!(warned.contains(&format!("1 host may still be at run {run}: cronium-run collect")), "{warned}");
 
     (1..=2).for_each(|number| place.go(number));
     let attached = place.environment.command(["attach", "last", "-o", "stream"]).run().exits(3);

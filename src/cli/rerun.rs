@@ -96,7 +96,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     if open > 0 {
         let (hosts, past) = (units::hosts(open), &past.id);
         let collect = format!("cronium-run collect {past}  finds out");
-        shell::warn(&context.term, &format!("{hosts} may still run it since run {past}: {collect}"));
+        shell::warn(&context.term, &format!("{hosts} may still be at run {past}: {collect}"));
     }
     let name = past.payload_name.as_deref().unwrap_or("payload");
     let kept = reader.signed_payload(&past.id)?.ok_or_else(|| not_kept(&past))?;
@@ -205,6 +205,7 @@ impl Args {
         let mut all = format!("cronium-run rerun {run} --all  runs on {}", units::hosts(rows.len()));
         match open(rows.iter()) {
             0 => {}
+            open if open == rows.len() => all.push_str(", and may still go on there"),
             open => all.push_str(&format!(", {open} of which may still run it")),
         }
         Err(error.hint(all))
