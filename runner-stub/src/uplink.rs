@@ -130,7 +130,7 @@ impl Uplink {
         }
         // Whoever has seen more than there is now waits for an end behind that.
         if from > state.spool.next() {
-            state.spool.finish_at(from);
+            state.spool.finish_at(from)?;
         }
         let at = state.spool.seek(from)?;
         state.number += 1;

@@ -43,7 +43,7 @@ pub struct Args {
     #[command(flatten)]
     keep: KeepArgs,
     /// How long a lost connection is tried to be made again; 0 never [default: as the run did, else 5m]
-    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_RECONNECT", value_parser = reconnect, help_heading = "Losing the connection")]
+    #[arg(long, value_name = "TIME", env = "CRONIUM_RUN_RECONNECT", value_parser = reconnect, allow_hyphen_values = true, help_heading = "Losing the connection")]
     reconnect: Option<Duration>,
     /// What to print
     #[arg(short, long, value_name = "FORMAT", default_value = "text", help_heading = "Telling")]

@@ -18,6 +18,7 @@ pub fn tell(reader: &Reader, except: Option<&str>, term: &Term) {
     let Ok(left) = reader.left_open(since, NAMED + 1) else { return };
     for (run, hosts) in left.iter().filter(|(run, _)| Some(run.as_str()) != except).take(NAMED) {
         let hosts = units::hosts(*hosts as usize);
-        term.note(&format!("note: run {run} was left with {hosts} unsettled: cronium-run collect {run}"));
+        let note = format!("note: run {run} was left with {hosts} unsettled: cronium-run collect {run}");
+        term.note(&term.to_type(&note));
     }
 }

@@ -68,7 +68,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
-    let strategy = args.rollout.strategy()?;
+    let strategy = args.supervision.strategy(&args.rollout)?;
     let path = context.ledger_path()?;
     let reader = Ledger::open_read(&path)?;
     let past = reader.run(&reader.resolve_run(&args.run)?)?;

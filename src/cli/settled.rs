@@ -68,9 +68,9 @@ impl<'a> Settled<'a> {
             Format::Text if rows.is_empty() && !self.is_named => Ok(()),
             Format::Text if rows.is_empty() => {
                 self.has_told = true;
-                self.context
-                    .term
-                    .note(&format!("nothing of run {} is open: cronium-run show {}", run.id, run.id));
+                let term = &self.context.term;
+                let note = format!("nothing of run {} is open: cronium-run show {}", run.id, run.id);
+                term.note(&term.to_type(&note));
                 Ok(())
             }
             Format::Text => {
@@ -82,7 +82,7 @@ impl<'a> Settled<'a> {
                 if let Some(row) = rows.iter().find(|row| has_failed(row)) {
                     let term = &self.context.term;
                     let (label, host) = (term.paint_err(Tone::Good, "hint:"), visible_line(&row.host));
-                    term.note(&format!("{label} cronium-run logs {} {host}", run.id));
+                    term.note(&term.to_type(&format!("{label} cronium-run logs {} {host}", run.id)));
                 }
                 Ok(())
             }
