@@ -14,7 +14,7 @@ const TABLES: &[(&str, &str)] = &[
         "results",
         "run_id host attempt status exit_code signal phase error started_at finished_at duration_ms timings \
          cpu_ms max_rss_kb helper_mode trust stub_digest output helper_reason conflicts condition \
-         mark is_kept",
+         mark is_kept is_gone",
     ),
     ("outputs", "run_id host stream blob bytes truncated cut"),
     ("blobs", "digest bytes data"),

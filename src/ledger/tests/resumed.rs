@@ -2,7 +2,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::*;
-use crate::event::{Kept, StopReason, Trust};
+use crate::event::{Failure, Kept, Phase, StopReason, Trust};
 
 fn row(place: &Place, columns: &str) -> String {
     place.sql(&format!("SELECT concat_ws(' ', {columns}) FROM results WHERE run_id = 'R1' AND host = 'web1'"))
@@ -245,6 +245,69 @@ fn runs_are_found_whose_hosts_have_more_to_tell_or_to_hear() {
     assert_eq!(unsettled(-1), ["R6", "R4", "R3"]);
     assert_eq!(unsettled(1), [] as [&str; 0]);
     drop(alive);
+}
+
+/// Who asks again by name may hear nothing at all: that is no reason to ask once more.
+#[test]
+fn a_host_that_has_nothing_of_a_run_is_open_no_more() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let unknown = |kind: &str| {
+        let failure = Failure {
+            phase: Phase::Lost,
+            kind: kind.into(),
+            message: kind.into(),
+            causes: Vec::new(),
+            hint: None,
+        };
+        HostResult { failure: Some(failure), ..ended(Outcome::Unknown) }
+    };
+    let stands = |open: &[&str]| {
+        let reader = place.reader();
+        let row = reader.results("R1").unwrap().remove(0);
+        assert_eq!(reader.unsettled(at(-1)).unwrap(), open);
+        assert_eq!((row.is_open(), row.is_gone()), (!open.is_empty(), open.is_empty()));
+        row.result.unwrap().failure.unwrap().kind
+    };
+    let mut teller = Teller::new(&ledger, new_run("R1", &["web1"]));
+    // what is told of it, how it stands, and whether it is asked again
+    for (told, want, open) in [
+        ("unasked", "unasked", &["R1"][..]),
+        ("absent", "absent", &[]),
+        ("unasked", "absent", &[]),
+        ("dropped", "dropped", &[]),
+    ] {
+        teller.state("web1", HostState::Connecting);
+        let result = Box::new(unknown(told));
+        teller.tell_marked(Some(2), EventKind::HostFinished { host: "web1".into(), result });
+        let mut summary = Summary { hosts: 1, ..Summary::default() };
+        summary.add(Outcome::Unknown);
+        teller.tell(EventKind::RunFinished { summary });
+        teller.recorder.finish().unwrap();
+        assert_eq!(stands(open), want, "{told}");
+        teller = teller.resume(&ledger, &["web1"]);
+    }
+    // It dies while it asks.
+    teller.state("web1", HostState::Connecting);
+    drop(teller);
+    ledger.call(|_| Ok(())).unwrap();
+    assert_eq!(place.reader().left_open(at(-1), 9).unwrap(), [("R1".to_owned(), 1)]);
+}
+
+/// A run that nobody knows leaves nothing behind.
+#[test]
+fn a_run_is_given_hosts_and_is_removed() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    drop(Teller::new(&ledger, new_run("R1", &["web1"])));
+    let resumed = ledger.resume_run("R1").unwrap();
+    resumed.join(vec!["web2".into()], Some(SealedOrder(vec![1]))).unwrap();
+    drop(resumed);
+    assert_eq!(place.reader().hosts("R1").unwrap(), ["web1", "web2"]);
+    ledger.remove_run("R1").unwrap();
+    let all = "SELECT (SELECT count(*) FROM runs) + (SELECT count(*) FROM results)
+                    + (SELECT count(*) FROM events) + (SELECT count(*) FROM orders)";
+    assert_eq!(place.sql::<i64>(all), 0);
 }
 
 #[test]
