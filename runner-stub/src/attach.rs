@@ -17,7 +17,7 @@ use crate::run_folder::{CONTROL, RunFolder, bar, find, is_taken, listen};
 use crate::session::{Lost, Session, plain_name, spawn};
 use crate::settle::settle;
 use crate::uplink::SEND_WITHIN;
-use crate::{clock, serve};
+use crate::{clock, peer, serve};
 
 /// A run on its way to its script, or to its end, is waited for.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -82,6 +82,9 @@ impl Session {
         let connect = || {
             let (_dir, path) = short(&folder.join(CONTROL))?;
             let mut stream = UnixStream::connect(path)?;
+            if !peer::is_supervisor(&stream) {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
             stream.set_write_timeout(Some(SEND_WITHIN))?;
             stream.set_read_timeout(Some(until.saturating_duration_since(Instant::now()).max(PAUSE)))?;
             stream.write_all(&ToStub::Attach(attach.clone()).to_frame(0))?;
@@ -140,6 +143,7 @@ impl Session {
         spool.finish_at(attach.from)?;
         let mut folder = RunFolder::at(path.to_owned());
         folder.stay();
+        peer::become_supervisor();
         serve::admit(listen(path)?, self.uplink.clone(), self.events.clone())?;
         self.uplink.adopt(spool, attach.from, &FromStub::Attached(RunState::Ended))?;
         self.until_acknowledged(&folder, Instant::now() + serve::STAY[0]);

@@ -12,6 +12,7 @@
 //! user be lost; the tunnel's token it never gets: that goes only to the socket of the link that the job
 //! came over, and there only to one whose process we see outside of the script.
 
+use std::ffi::CStr;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -21,6 +22,14 @@ const DEEPEST: usize = 256;
 const TRIES: usize = 3;
 /// Bytes of a program's name that the kernel keeps.
 const NAME: usize = 15;
+/// What the process is called that looks after a run, so that it is told from one that asks for a run.
+const SUPERVISOR: &CStr = c"cronium-run:own";
+
+/// From here on this process looks after a run. Called by its first thread, whose name counts.
+pub fn become_supervisor() {
+    // SAFETY: the name is a string that ends with a zero.
+    unsafe { libc::prctl(libc::PR_SET_NAME, SUPERVISOR.as_ptr()) };
+}
 
 /// Where a process stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,15 +46,41 @@ pub enum Standing {
     Hidden,
 }
 
-/// Of whoever connected to us there, or listened where we connected to. Its user, too.
+/// Of whoever connected to us there. Its user, too.
 pub fn of(socket: impl AsFd) -> (Standing, u32) {
+    seen(socket, true)
+}
+
+/// Of whoever listened where we connected to, which nobody who asks for a run does. Its user, too.
+pub fn of_listener(socket: impl AsFd) -> (Standing, u32) {
+    seen(socket, false)
+}
+
+fn seen(socket: impl AsFd, may_ask: bool) -> (Standing, u32) {
     let peer = credentials(socket);
     let standing = match peer.pid {
         // Outside of our world of processes; a script is always in it.
         0 => Standing::Apart,
-        pid => standing(pid),
+        pid => standing(pid, may_ask),
     };
     (standing, peer.uid)
+}
+
+/// Whether a supervisor listened where we connected to, and no script that calls itself one. Where we may
+/// not look, it is believed.
+pub fn is_supervisor(socket: impl AsFd) -> bool {
+    let ours = line_of(std::process::id() as i32).unwrap_or_default();
+    match line_of(credentials(socket).pid) {
+        Ok(line) => looks_after_a_run(&line, &ours),
+        Err(standing) => standing == Standing::Hidden,
+    }
+}
+
+fn looks_after_a_run(line: &[Above], ours: &[Above]) -> bool {
+    let is_ours = |above: &Above| ours.iter().any(|ours| ours.pid == above.pid);
+    let mut line = line.iter();
+    line.next().is_some_and(Above::is_supervisor)
+        && !line.any(|above| above.is_supervisor() && !is_ours(above))
 }
 
 /// Not rustix's, whose processes are never 0.
@@ -60,7 +95,7 @@ fn credentials(socket: impl AsFd) -> libc::ucred {
     peer
 }
 
-pub fn standing(pid: i32) -> Standing {
+fn standing(pid: i32, may_ask: bool) -> Standing {
     let ours = std::process::id() as i32;
     let mut seen = Err(Standing::Gone);
     for _ in 0..TRIES {
@@ -73,11 +108,11 @@ pub fn standing(pid: i32) -> Standing {
         Ok(line) => line,
         Err(standing) => return standing,
     };
-    judge(&line, &line_of(ours).unwrap_or_default())
+    judge(&line, &line_of(ours).unwrap_or_default(), may_ask)
 }
 
 /// Of a process, by those from it and from us up.
-fn judge(line: &[Above], ours: &[Above]) -> Standing {
+fn judge(line: &[Above], ours: &[Above], may_ask: bool) -> Standing {
     let is_ours = |above: &Above| ours.iter().any(|ours| ours.pid == above.pid);
     // We ourselves are not below us.
     if line.iter().skip(1).any(|above| ours.first().is_some_and(|us| us.pid == above.pid)) {
@@ -85,7 +120,8 @@ fn judge(line: &[Above], ours: &[Above]) -> Standing {
     }
     // Whoever asks for a run is a stub below its relay. Any other is another run's supervisor, unless
     // we are below that as well.
-    let asking = line.iter().take(2).take_while(|above| above.is_stub()).count();
+    let is_asking = |above: &&Above| may_ask && above.is_stub() && !above.is_supervisor();
+    let asking = line.iter().take(2).take_while(is_asking).count();
     match line[asking..].iter().any(|above| above.is_stub() && !is_ours(above)) {
         true => Standing::Foreign,
         false => Standing::Apart,
@@ -103,7 +139,12 @@ impl Above {
     /// A program of ours lies under its digest, on a host; nobody but itself can change its name.
     fn is_stub(&self) -> bool {
         let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        self.name.len() == NAME && self.name.bytes().all(is_digit) || self.name == "runner-stub"
+        let is_digest = self.name.len() == NAME && self.name.bytes().all(is_digit);
+        is_digest || self.name == "runner-stub" || self.is_supervisor()
+    }
+
+    fn is_supervisor(&self) -> bool {
+        self.name.as_bytes() == SUPERVISOR.to_bytes()
     }
 }
 
@@ -154,16 +195,16 @@ mod tests {
         let pid = child.id() as i32;
         let (near, _far) = UnixStream::pair().unwrap();
         assert_eq!(of(&near), (Standing::Apart, rustix::process::getuid().as_raw()), "ourselves");
-        assert_eq!(standing(ours), Standing::Apart);
-        assert_eq!(standing(1), Standing::Apart);
-        assert_eq!(standing(pid), Standing::Below);
+        assert_eq!(standing(ours, true), Standing::Apart);
+        assert_eq!(standing(1, true), Standing::Apart);
+        assert_eq!(standing(pid, true), Standing::Below);
         child.kill().unwrap();
-        while standing(pid) == Standing::Below {
+        while standing(pid, true) == Standing::Below {
             std::thread::yield_now();
         }
-        assert_eq!(standing(pid), Standing::Gone, "a zombie");
+        assert_eq!(standing(pid, true), Standing::Gone, "a zombie");
         child.wait().unwrap();
-        assert_eq!(standing(pid), Standing::Gone);
+        assert_eq!(standing(pid, true), Standing::Gone);
     }
 
     #[test]
@@ -174,7 +215,8 @@ mod tests {
             line.iter().map(|(pid, name)| Above { pid: *pid, name: (*name).to_owned() }).collect()
         };
         let ours = line(&[(90, STUB), (89, STUB), (7, "sh"), (6, STUB), (2, "sshd"), (1, "init")]);
-        let table: [(&str, Line, Standing); 8] = [
+        const SUP: &str = "cronium-run:own";
+        let table: [(&str, Line, Standing); 9] = [
             ("one that asks", &[(50, STUB), (49, STUB), (3, "sshd"), (1, "init")], Standing::Apart),
             ("of another build", &[(50, "fedcba987654321"), (49, STUB), (1, "init")], Standing::Apart),
             ("sshd itself", &[(3, "sshd"), (1, "init")], Standing::Apart),
@@ -183,9 +225,22 @@ mod tests {
             ("a stub of our script", &[(50, STUB), (49, STUB), (90, STUB), (1, "init")], Standing::Below),
             ("another's script", &[(50, "sh"), (60, STUB), (59, STUB), (1, "init")], Standing::Foreign),
             ("its stub", &[(50, STUB), (49, STUB), (60, STUB), (1, "init")], Standing::Foreign),
+            ("its script under our name", &[(50, STUB), (60, SUP), (1, "init")], Standing::Foreign),
         ];
         for (what, peer, want) in table {
-            assert_eq!(judge(&line(peer), &ours), want, "{what}");
+            assert_eq!(judge(&line(peer), &ours, true), want, "{what}");
+        }
+        let asking: Line = &[(50, STUB), (49, STUB), (3, "sshd"), (1, "init")];
+        assert_eq!(judge(&line(asking), &ours, false), Standing::Foreign, "listens");
+        let listeners: [(&str, Line, bool); 5] = [
+            ("a supervisor", &[(60, SUP), (59, STUB), (3, "sshd"), (1, "init")], true),
+            ("without its relay", &[(60, SUP), (1, "init")], true),
+            ("a script", &[(50, "sh"), (60, SUP), (1, "init")], false),
+            ("that calls itself one", &[(50, SUP), (60, SUP), (1, "init")], false),
+            ("one that asks", &[(50, STUB), (49, STUB), (1, "init")], false),
+        ];
+        for (what, listener, want) in listeners {
+            assert_eq!(looks_after_a_run(&line(listener), &ours), want, "{what}");
         }
     }
 

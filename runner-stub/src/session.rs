@@ -27,8 +27,8 @@ use crate::tunnel::Tunnel;
 use crate::uplink::Uplink;
 use crate::watch::Watch;
 use crate::{
-    artifact, door, environment, helper_call, identity, inherited, process_tree, relay, serve, stale, trust,
-    usage,
+    artifact, door, environment, helper_call, identity, inherited, peer, process_tree, relay, serve, stale,
+    trust, usage,
 };
 
 mod inputs;
@@ -198,6 +198,7 @@ impl Session {
         let pinned = trust::verify(job, &mut payload)?;
         let group = Cgroup::make();
         let about = About::new(&job.run, &job.host, group.as_ref().map(Cgroup::path));
+        peer::become_supervisor();
         let (mut folder, control) = RunFolder::create(&job.run, &job.host, about)?;
         self.watch.leaves(folder.removal());
         if let Some(group) = &group {

@@ -153,7 +153,7 @@ impl Spool {
     /// Of what the disk has no room for, keeps how much output is missing, and the end.
     pub fn keep_least(&mut self) {
         let (mut missing, mut rest) = ([0, 0], &self.behind[..]);
-        let (mut kept, mut first, mut torn) = (Vec::new(), None, None);
+        let (mut kept, mut first, mut torn, mut end) = (Vec::new(), None, None, None);
         while let Some((length, number, seq)) = Frame::peek(rest) {
             let (frame, behind) = rest.split_at(length);
             (rest, first) = (behind, first.or(Some(seq)));
@@ -169,7 +169,8 @@ impl Spool {
                 }
                 // The rest of a file whose beginning is on the disk.
                 kind::ARTIFACT..=kind::ARTIFACT_END => torn = torn.or(Some(number != kind::ARTIFACT)),
-                kind::STARTED | kind::FINISHED => kept.push((number, body)),
+                kind::STARTED => kept.push((number, body)),
+                kind::FINISHED => end = Some((seq, body)),
                 _ => {}
             }
         }
@@ -188,7 +189,12 @@ impl Spool {
             keep(kind, &body);
         }
         kept.into_iter().for_each(|(kind, body)| keep(kind, body));
-        (self.behind, self.next, self.tried) = (least, next, None);
+        // Under its own number: the operator may have seen all that stood before it.
+        match end {
+            Some((seq, body)) => Frame::write(kind::FINISHED, seq, body, &mut least),
+            None => self.next = next,
+        }
+        (self.behind, self.tried) = (least, None);
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
@@ -267,7 +273,11 @@ impl Spool {
         })?;
         let (Some(last), Some(file)) = (last, &self.file) else { return Ok(()) };
         if self.is_over && (self.next < from || (self.next == from && self.was_killed(last)?)) {
-            file.write_all_at(&from.to_le_bytes(), last.at + 5)?;
+            let at = last.at + 5;
+            match at.checked_sub(self.length) {
+                Some(at) => self.behind[at as usize..][..8].copy_from_slice(&from.to_le_bytes()),
+                None => file.write_all_at(&from.to_le_bytes(), at)?,
+            }
             self.next = from + 1;
         }
         Ok(())
@@ -529,8 +539,9 @@ mod tests {
             FromStub::Cut { stderr: true, bytes: 5 },
             FromStub::Finished(finished(End::Cancelled)),
         ];
-        assert_eq!(seen, (0..).zip(want).collect::<Vec<_>>());
-        assert_eq!(spool.next, 4);
+        // The end has the number that it had.
+        assert_eq!(seen, [0, 1, 2, 5].into_iter().zip(want).collect::<Vec<_>>());
+        assert_eq!(spool.next, 6);
     }
 
     /// What stood in memory goes to the disk when that has room, in order.

@@ -277,7 +277,7 @@ impl Tunnel {
             Way::Socket => {
                 let (_dir, short) = short(&self.path)?;
                 let stream = UnixStream::connect(short)?;
-                if !may_serve(peer::of(&stream)) {
+                if !may_serve(peer::of_listener(&stream)) {
                     return Err(io::Error::other("whoever listens there may be the script"));
                 }
                 stream.set_read_timeout(Some(ANSWER_WITHIN))?;

@@ -129,7 +129,7 @@ impl Uplink {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         // Whoever has seen more than there is now waits for an end behind that.
-        if from > state.spool.next() {
+        if from >= state.spool.next() {
             state.spool.finish_at(from)?;
         }
         let at = state.spool.seek(from)?;

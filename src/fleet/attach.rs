@@ -12,7 +12,7 @@ use super::listening::{COLLECTING, Due, Stops, Talk, detached, interrupted};
 use super::outcome::Verdict;
 use super::reconnect::is_final;
 use super::{Fleet, Stop, reached};
-use crate::event::{EventKind, HostState, Outcome};
+use crate::event::{EventKind, HostState};
 use crate::plan::{Act, Task};
 use crate::transport::{Fault, Flight, Link, Phase};
 
@@ -183,12 +183,13 @@ impl Host {
     }
 
     /// Whether nothing says that the script was ever started there: neither what this process has heard
-    /// nor what another one has recorded, which is not known of a run of another ledger.
+    /// nor what another one has recorded, which is not known of a run of another ledger. Of a host that
+    /// was given up somebody else may have fetched the result.
     fn never_began(&self, fleet: &Fleet) -> bool {
         let is_known = match (&fleet.plan.task, fleet.standing(self.index)) {
             (Task::Resume(resume), standing) => {
                 let outcome = standing.and_then(|standing| standing.outcome);
-                resume.run.is_some() && outcome != Some(Outcome::Detached)
+                resume.run.is_some() && outcome.is_none()
             }
             (Task::Run(_) | Task::Deploy { .. }, _) => true,
         };
@@ -309,6 +310,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::event::Outcome;
     use crate::fleet::sample;
     use crate::plan::{Resume, Run, Standing};
 
@@ -338,7 +340,7 @@ mod tests {
             (Task::Run(run()), false, true),
             (Task::Run(run()), true, false),
             (asked(0, None), false, true),
-            (asked(0, Some(Outcome::Unknown)), false, true),
+            (asked(0, Some(Outcome::Unknown)), false, false),
             (asked(0, Some(Outcome::Detached)), false, false),
             (asked(1, Some(Outcome::Unknown)), false, false),
             (asked(0, None), true, false),

@@ -23,6 +23,7 @@ use matrix::{Fault, Moment, makes_no_sense};
 #[rustfmt::skip]
 const MATRIX: &str = "\
 connect                   | TCP reset            |    0 | succeeded             | 1 | succeeded · all lines
+connect                   | TCP reset            |    4 | unreachable (banner)  | 0 | unreachable (banner) · no output
 connect                   | silent link          |    4 | unreachable (banner)  | 0 | unreachable (banner) · no output
 connect                   | sshd killed          |    4 | unreachable (banner)  | 0 | unreachable (banner) · no output
 connect                   | sshd killed          |    0 | succeeded             | 1 | succeeded · all lines
