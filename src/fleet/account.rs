@@ -127,8 +127,13 @@ impl Account {
         message: FromStub,
         next: u64,
     ) -> Result<Progress, Fault> {
+        let lost = next.saturating_sub(self.next + 1);
         self.next = next;
         self.is_marked = self.is_spooled;
+        // Only in front of the run's end, where the host went down (`transport::Link`).
+        if lost > 0 && self.is_spooled {
+            self.warn(format!("the host lost {lost} messages of this run when it went down")).await?;
+        }
         match message {
             FromStub::Started(_) if self.saw_start => return Err(Fault::foreign("the runner started twice")),
             FromStub::Started(word) => {
@@ -305,6 +310,17 @@ mod tests {
         let (account, told) = told(run(), Some(standing), vec![text(b"more")]).await;
         assert_eq!((told, account.next(), account.mark()), (vec!["host_output Some(8)".into()], 8, Some(8)));
         assert_eq!(account.bytes, [104, 5]);
+    }
+
+    #[tokio::test]
+    async fn what_a_host_lost_in_a_crash_is_said() {
+        let (fleet, reports, mut inbox) = sample::fleet(sample::plan(&["a"], run()));
+        let standing = Standing { mark: 7, ..Standing::default() };
+        let mut account = Account::new(&fleet, 0, reports, Some(&standing));
+        account.take(&fleet, finished(), 12).await.unwrap();
+        let Ok(Report::Host { kind, .. }) = inbox.try_recv() else { panic!("a warning") };
+        let message = "the host lost 4 messages of this run when it went down".to_owned();
+        assert_eq!(*kind, EventKind::HostWarning { host: "a".into(), message });
     }
 
     /// Its `Started` was seen by a process that is gone.
