@@ -580,7 +580,7 @@ complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fi
 always\t'Everywhere, in files too'
 never\t'Nowhere'"
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -l log-file -d 'Append what the program does to a file, for whoever looks for a fault' -r -F
-complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -l force -d 'Close those too that a command is at work over: its hosts are unknown then'
+complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -l force -d 'Close those too that a command is at work over: it goes on over connections of its own'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -s v -l verbose -d 'Log more (repeat); to stderr where no --log-file is named'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cronium-run -n "__fish_cronium_run_using_subcommand keeper; and __fish_seen_subcommand_from stop" -s V -l version -d 'Print version'

@@ -451,7 +451,12 @@ fn a_run_that_never_came_never_will() {
     };
     assert_eq!(asked(3), RunState::Absent, "whoever has seen frames of it knows that it began");
     assert_eq!(runs(home.path()), [] as [&str; 0]);
+    // What a supervisor left that was killed before the folder had its name.
+    let draft = home.path().join(format!(".local/state/cronium-run/runs/.{}.12ab", job.run));
+    fs::create_dir_all(&draft).unwrap();
+    fs::write(draft.join("lease"), "").unwrap();
     assert_eq!(asked(0), RunState::Barred);
+    assert_eq!(runs(home.path()), [job.run.as_str()]);
     let (refused, _) = SpokenStub::start(home.path()).end_of(job.clone(), &payload);
     let End::Refused { phase, kind, .. } = refused else { panic!("{refused:?}") };
     assert_eq!((phase.as_str(), kind.as_str()), ("exec", "begun"));

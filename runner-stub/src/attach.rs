@@ -13,7 +13,7 @@ use crate::about::{About, State};
 use crate::events::Event;
 use crate::helper_call::socket::short;
 use crate::lease::Lease;
-use crate::run_folder::{CONTROL, RunFolder, bar, find, is_taken, listen};
+use crate::run_folder::{CONTROL, RunFolder, bar, find, is_taken, listen, remove_drafts};
 use crate::session::{Lost, Session, plain_name, spawn};
 use crate::settle::settle;
 use crate::uplink::SEND_WITHIN;
@@ -53,6 +53,7 @@ impl Session {
             if attach.from > 0 {
                 return self.answer(RunState::Absent);
             }
+            remove_drafts(&attach.run);
             return match bar(&attach.run, &attach.host) {
                 Ok(()) => self.answer(barred(attach)),
                 Err(error) if is_taken(&error) => Ok(Tried::Again),

@@ -33,6 +33,7 @@ use crate::about::{ABOUT, About, State};
 use crate::fnv::{BASIS, fnv};
 use crate::helper_call::socket::short;
 use crate::identity;
+use crate::lease::Lease;
 use crate::refusal::Refusal;
 
 /// The names a script calls its helpers by.
@@ -110,6 +111,22 @@ pub fn bar(run: &str, host: &str) -> io::Result<()> {
     let about = About::new(run, host, None).with(State::Barred);
     let placed = about.create(&draft).and_then(|()| place(&draft, run, host));
     placed.map(drop).inspect_err(|_| drop(remove_all(&draft)))
+}
+
+/// Removes what a supervisor left that was killed before its folder had the run's name.
+pub fn remove_drafts(run: &str) {
+    let beginning = format!(".{run}.");
+    for entry in fs::read_dir(runs()).into_iter().flatten().flatten() {
+        let path = entry.path();
+        // One without a lease is about to become a tombstone.
+        let is_draft = entry.file_name().as_encoded_bytes().starts_with(beginning.as_bytes());
+        if is_draft
+            && path.join(LEASE).exists()
+            && let Lease::Ours(_lease) = Lease::take(&path)
+        {
+            let _ = remove_all(&path);
+        }
+    }
 }
 
 fn draft(run: &str) -> io::Result<PathBuf> {

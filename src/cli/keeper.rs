@@ -41,7 +41,7 @@ enum Action {
     },
     /// Close all kept connections, unless a command is at work over one
     Stop {
-        /// Close those too that a command is at work over: its hosts are unknown then
+        /// Close those too that a command is at work over: it goes on over connections of its own
         #[arg(long)]
         force: bool,
     },
@@ -158,7 +158,7 @@ async fn stop(place: &Place, force: bool, term: &Term) -> Result<ExitCode> {
             let others = if lent.len() > 1 { format!(" and {} more", lent.len() - 1) } else { String::new() };
             let message = format!("{first}{others}: a command is at work over the keeper's connection");
             return Err(Error::failure(message)
-                .hint("wait for it; or cronium-run keeper stop --force, which leaves its hosts unknown"));
+                .hint("wait for it; or cronium-run keeper stop --force, which makes it connect by itself"));
         }
         let process = Pid::from_raw(pid).ok_or_else(|| Error::failure("the keeper has no process"))?;
         kill_process(process, Signal::TERM).or_fail(|| format!("cannot stop the keeper, process {pid}"))?;
