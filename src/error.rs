@@ -40,6 +40,11 @@ impl Error {
         Self { code, message: message.into(), causes: Vec::new(), hints: Vec::new() }
     }
 
+    /// What failed and why, in a line: for a warning, of something that goes on without it.
+    pub fn in_one_line(self) -> String {
+        [self.message].into_iter().chain(self.causes).collect::<Vec<_>>().join(": ")
+    }
+
     /// Our own failure: exit code 1.
     pub fn failure(message: impl Into<String>) -> Self {
         Self::new(ExitCode::Failure, message)

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 mod bytes;
+mod settled;
 mod summary;
 mod weight;
 
@@ -493,9 +494,7 @@ pub trait Sink: Send {
 
     /// Calls `kept` once all that was told before is where it cannot be lost any more; never, where it
     /// will not be.
-    fn keep(&mut self, kept: Kept) {
-        kept();
-    }
+    fn keep(&mut self, _kept: Kept) {}
 }
 
 /// Told that something is kept. Called on any thread; does not block.

@@ -41,7 +41,6 @@ mod run;
 mod run_lock;
 mod run_recorder;
 mod schema;
-mod settled;
 mod snapshot;
 mod variables;
 mod writer;

@@ -103,8 +103,7 @@ impl Transport {
             Address::Local => Connection::Local(local::Local),
             Address::Ssh(address) => Connection::Ssh(self.reach(address, &step).await?),
         };
-        let (link, hello) = connection.begin(target.privilege.as_ref(), first, step).await?;
-        Ok((connection, link, hello))
+        connection.with_stub(target, first, step).await
     }
 
     /// As [`start`](Self::start), over a connection of its own: a kept one may have died unnoticed.
@@ -118,8 +117,7 @@ impl Transport {
             Address::Local => Connection::Local(local::Local),
             Address::Ssh(address) => Connection::Ssh(self.own(address, &step).await?),
         };
-        let (link, hello) = connection.begin(target.privilege.as_ref(), first, step).await?;
-        Ok((connection, link, hello))
+        connection.with_stub(target, first, step).await
     }
 
     async fn own(&self, address: &Ssh, step: &impl Fn(Step)) -> Result<Remote, Fault> {
@@ -188,6 +186,16 @@ impl Connection {
             Self::Local(_) => None,
             Self::Ssh(remote) => Some(remote.address()),
         }
+    }
+
+    async fn with_stub(
+        self,
+        target: &Target,
+        first: &Flight,
+        step: impl Fn(Step),
+    ) -> Result<(Self, Link, Hello), Fault> {
+        let (link, hello) = self.begin(target.privilege.as_ref(), first, step).await?;
+        Ok((self, link, hello))
     }
 
     async fn begin(

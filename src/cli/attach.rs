@@ -6,7 +6,7 @@ use super::connect::{HostArgs, KeepArgs};
 use super::hooks::HookArgs;
 use super::launch::{self, Launch, Telling};
 use super::order::Order;
-use super::resume::{Asking, is_adopted};
+use super::resume::{self, Asking};
 use super::supervision::reconnect;
 use super::{Context, descriptors, hosts, left_open};
 use crate::error::{Error, ExitCode, Result};
@@ -14,9 +14,6 @@ use crate::inventory::Target;
 use crate::ledger::{HostRow, Ledger};
 use crate::plan::{Act, Plan, Resume, Standing, Strategy, Task};
 use crate::report::units;
-
-/// Where it is not known how many hosts at once.
-const FORKS: usize = 100;
 
 /// Go on with a run that was detached, interrupted or lost: stream it from where this ledger stands
 #[derive(Debug, clap::Args)]
@@ -115,7 +112,7 @@ fn joins(args: &Args, context: &Context) -> Result<bool> {
     }) else {
         return Ok(false);
     };
-    if !is_adopted(&past) {
+    if !past.is_adopted() {
         let error = Error::usage(format!("run {run} is in this ledger, which began it"));
         return Err(error.hint(format!("cronium-run attach {run}")));
     }
@@ -158,7 +155,7 @@ fn adopt(args: Args, context: &Context) -> Result<ExitCode> {
     let plan = Plan {
         run,
         command: launch::command_line(),
-        forks: descriptors::make_room(FORKS, targets.len(), &context.term),
+        forks: descriptors::make_room(resume::FORKS, targets.len(), &context.term),
         targets,
         task: Task::Resume(Box::new(resume)),
         strategy: Strategy::default(),

@@ -19,11 +19,11 @@ use super::order::{self, Order};
 use super::strangers::AskOperator;
 use super::variables::LedgerVariables;
 use crate::error::{Error, ExitCode, OrFail, Result};
-use crate::event::{Event, EventKind, Kept, Outcome, PayloadInfo, Sink, Summary};
+use crate::event::{Event, EventKind, Kept, PayloadInfo, Sink, Summary};
 use crate::fleet;
 use crate::helper_api::{Api, Limits, RunContext};
 use crate::inventory::{Account, ssh_config};
-use crate::ledger::{Ledger, NewRun, Reader, Resumed, RunRecorder};
+use crate::ledger::{HostRow, Ledger, NewRun, Reader, Resumed, RunRecorder};
 use crate::payload::Signed;
 use crate::plan::{Plan, Task};
 use crate::report::{Output, Reporters};
@@ -50,6 +50,9 @@ pub struct Telling {
     /// Write each host's output to files of its own, too
     #[arg(long, value_name = "DIR", env = "CRONIUM_RUN_OUTPUT_DIR")]
     pub output_dir: Option<PathBuf>,
+    /// The command says by itself what came of it.
+    #[arg(skip)]
+    is_silent: bool,
 }
 
 impl Telling {
@@ -59,7 +62,7 @@ impl Telling {
 
     /// For commands that say what came of it by themselves.
     pub fn silent() -> Self {
-        Self { output: Output::Quiet, quiet: true, ..Self::default() }
+        Self { output: Output::Quiet, quiet: true, is_silent: true, ..Self::default() }
     }
 
     /// Whether stdout is given nothing.
@@ -71,6 +74,7 @@ impl Telling {
     /// nothing is to be said that is its id, for whoever comes back.
     fn reporters(&self, is_left: bool, context: &Context) -> Result<Reporters> {
         let mut reporters = match self.quiet {
+            _ if self.is_silent => Reporters::silent(&context.term),
             _ if is_left && self.is_quiet() => Reporters::named(&context.term),
             true => Reporters::terse(self.output, &context.term),
             false => Reporters::live(self.output, &context.term),
@@ -257,10 +261,7 @@ fn end_of(run: &str, reader: &Reader) -> Result<Event> {
     let rows = reader.results(run)?;
     let last = reader.events_of(run, None, &["run_finished"])?.last().transpose()?;
     let duration_ms = past.duration_ms().unwrap_or(0);
-    let mut summary = Summary { hosts: rows.len() as u64, duration_ms, ..Summary::default() };
-    for row in &rows {
-        summary.add(row.result.as_ref().map_or(Outcome::Unknown, |result| result.outcome));
-    }
+    let mut summary = Summary { duration_ms, ..Summary::of(rows.iter().map(HostRow::outcome)) };
     if let Some(Event { kind: EventKind::RunFinished { summary: last }, .. }) = &last {
         (summary.stopped, summary.duration_ms) = (last.stopped, last.duration_ms);
     }
@@ -315,7 +316,7 @@ fn keeper(persist: Duration, term: &Term) -> Option<Keeper> {
     match begun {
         Ok(keeper) => Some(keeper),
         Err(error) => {
-            let why = [error.message].into_iter().chain(error.causes).collect::<Vec<_>>().join(": ");
+            let why = error.in_one_line();
             super::shell::warn(term, &format!("no connection is kept: {why}"));
             None
         }

@@ -34,7 +34,7 @@ impl Leave {
         }
         let run = self.run.clone();
         self.taken(ledger, context).unwrap_or_else(|error| {
-            let why = [error.message].into_iter().chain(error.causes).collect::<Vec<_>>().join(": ");
+            let why = error.in_one_line();
             shell::warn(&context.term, &format!("hosts of {run} go on keeping what is recorded: {why}"));
             false
         })

@@ -70,7 +70,7 @@ impl Order {
         match sealed() {
             Ok(sealed) => Some(sealed),
             Err(error) => {
-                let why = [error.message].into_iter().chain(error.causes).collect::<Vec<_>>().join(": ");
+                let why = error.in_one_line();
                 let what = "what this run was asked for is not kept, so that rerun will not know it";
                 super::shell::warn(&context.term, &format!("{what}: {why}"));
                 None

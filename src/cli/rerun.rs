@@ -5,7 +5,6 @@ use super::hooks::HookArgs;
 use super::launch::{self, Launch, Telling};
 use super::listing::Format;
 use super::order::{self, Order, Work};
-use super::resume::is_adopted;
 use super::rollout::RolloutArgs;
 use super::supervision::SupervisionArgs;
 use super::{Context, descriptors, hosts, shell};
@@ -107,7 +106,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
         shell::warn(&context.term, &format!("changed since run {}: {}", past.id, changed.join(", ")));
     }
     let run = Run { inputs, ..work.run(signed) };
-    let run = args.supervision.again(run, &strategy, &args.telling, &args.hooks)?;
+    let run = args.supervision.over(run, &strategy, &args.telling, &args.hooks)?;
     let targets = match args.rollout.check {
         true => targets,
         false => args.hosts.unlock(targets, &context.term)?,
@@ -132,18 +131,18 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
 
 /// What the run was asked for.
 fn ordered(reader: &Reader, past: &PastRun) -> Result<(Order, Work)> {
-    if past.plan.pointer("/task/deploy").is_some() {
+    if past.is_deploy() {
         let error = Error::usage(format!("run {} was a deploy", past.id));
         return Err(launch::type_again(error, &past.command));
     }
-    let order = Order::open(&past.id, reader)?;
+    let order = Order::open(&past.id, reader).map_err(|error| launch::type_again(error, &past.command))?;
     let work = order.as_ref().and_then(|order| order.work.clone());
     order.zip(work).ok_or_else(|| not_kept(past))
 }
 
 fn not_kept(past: &PastRun) -> Error {
     let error = Error::usage(format!("what run {} was asked for is not in the ledger", past.id));
-    if is_adopted(past) {
+    if past.is_adopted() {
         return error
             .cause("it was taken up from another ledger, which has it")
             .hint(format!("cronium-run rerun {}  where it was begun", past.id))

@@ -13,14 +13,14 @@ use super::order::{self, Order};
 use super::unlock::Typed;
 use super::{descriptors, shell};
 use crate::error::{Error, ExitCode, Result};
-use crate::event::{Outcome, StopReason, Summary};
+use crate::event::{StopReason, Summary};
 use crate::inventory::Target;
 use crate::ledger::{HostRow, Known, Ledger, Reader, Resumed, Run, SignedPayload};
 use crate::payload::Signed;
 use crate::plan::{self, Act, Plan, Resume, Standing, Task};
 
 /// Hosts at once where no order says so.
-const FORKS: usize = 100;
+pub const FORKS: usize = 100;
 
 /// Which hosts of a run are asked, and how.
 pub struct Asking<'a> {
@@ -58,23 +58,23 @@ impl Asking<'_> {
         // Nobody else settles hosts from here on.
         let mut resumed = ledger.resume_run(run)?;
         let past = reader.run(run)?;
-        if past.plan.pointer("/task/deploy").is_some() {
+        if past.is_deploy() {
             let message = format!("run {run} was a deploy: nothing of it goes on by itself");
             return Err(launch::type_again(Error::usage(message), &past.command));
         }
         let rows = reader.results(run)?;
         let open: Vec<String> = rows
             .iter()
-            .filter(|row| (is_open(row) || self.asks_gone && row.is_gone()) && chosen.contains(&row.host))
+            .filter(|row| (row.is_open() || self.asks_gone && row.is_gone()) && chosen.contains(&row.host))
             .map(|row| row.host.clone())
             .collect();
         // Their results are here; that is all they have not heard.
         let kept: Vec<(String, u64)> = rows
             .iter()
-            .filter(|row| !is_open(row) && chosen.contains(&row.host))
+            .filter(|row| !row.is_open() && chosen.contains(&row.host))
             .filter_map(|row| Some((row.host.clone(), row.kept?)))
             .collect();
-        let is_settled = open.is_empty() && (past.exit_code.is_some() || rows.iter().any(is_open));
+        let is_settled = open.is_empty() && (past.exit_code.is_some() || rows.iter().any(HostRow::is_open));
         let order = match is_settled && kept.is_empty() {
             true => None,
             false => self.order(run, &reader),
@@ -97,7 +97,7 @@ impl Asking<'_> {
             act: self.act,
             run: work.zip(signed).map(|(work, signed)| Box::new(work.run(signed))),
             standings: place.known.iter().map(standing).collect(),
-            settled: rows.iter().filter(|row| !open.contains(&row.host)).map(outcome).collect(),
+            settled: rows.iter().filter(|row| !open.contains(&row.host)).map(HostRow::outcome).collect(),
             stopped: place.stopped,
             next_seq: place.next_seq,
         };
@@ -121,7 +121,7 @@ impl Asking<'_> {
         match order::signed(kept, name) {
             Ok(signed) => Some(signed),
             Err(error) => {
-                let why = joined(error);
+                let why = error.in_one_line();
                 let what = format!("what the manifest of {run} lets its scripts do is not known");
                 shell::warn(&self.launch.context.term, &format!("{what}: {why}"));
                 None
@@ -154,7 +154,7 @@ impl Asking<'_> {
         let lost = match Order::open(run, reader) {
             Ok(Some(order)) => return Some(order),
             Ok(None) => "it is not in the ledger".to_owned(),
-            Err(error) => joined(error),
+            Err(error) => error.in_one_line(),
         };
         shell::warn(
             term,
@@ -175,8 +175,11 @@ impl Asking<'_> {
         order: Option<&Order>,
     ) -> Result<(Vec<Target>, Vec<Marked>)> {
         let term = &self.launch.context.term;
-        let left_out = |error| {
-            shell::warn(term, &format!("hosts of {run} go on keeping what is recorded: {}", joined(error)));
+        let left_out = |error: Error| {
+            shell::warn(
+                term,
+                &format!("hosts of {run} go on keeping what is recorded: {}", error.in_one_line()),
+            );
             Vec::new()
         };
         let mut targets = self.located(open, order)?;
@@ -211,30 +214,9 @@ impl Asking<'_> {
     }
 }
 
-fn joined(error: Error) -> String {
-    [error.message].into_iter().chain(error.causes).collect::<Vec<_>>().join(": ")
-}
-
-/// Whether the run was begun by another ledger.
-pub fn is_adopted(run: &Run) -> bool {
-    run.plan.pointer("/task/resume").is_some()
-}
-
-/// Whether the host may have more to tell.
-pub fn is_open(row: &HostRow) -> bool {
-    row.is_open()
-}
-
-/// How a host stands that is not asked. Nobody knows of one that never ended.
-fn outcome(row: &HostRow) -> Outcome {
-    row.result.as_ref().map_or(Outcome::Unknown, |result| result.outcome)
-}
-
 /// Of a run whose hosts nobody asks.
 fn code_of(run: &Run, rows: &[HostRow]) -> ExitCode {
-    let mut summary = Summary { hosts: rows.len() as u64, ..Summary::default() };
-    rows.iter().for_each(|row| summary.add(outcome(row)));
-    let code = summary.exit_code();
+    let code = Summary::of(rows.iter().map(HostRow::outcome)).exit_code();
     match run.exit_code {
         // What stopped it is not among the outcomes of its hosts.
         Some(known) => [ExitCode::Failure, ExitCode::Stopped, ExitCode::Interrupted]

@@ -107,7 +107,8 @@ fn hosts(run: &Run) -> String {
             None => open += count,
         }
     }
-    let parts = [(ok, "ok"), (failed, "failed"), (open, "open")];
+    // Nobody will ever know more of those.
+    let parts = [(ok, "ok"), (failed, "failed"), (run.gone, "unknown"), (open - run.gone, "open")];
     let parts: Vec<String> = parts
         .into_iter()
         .filter(|(count, _)| *count > 0)

@@ -54,7 +54,7 @@ impl<'a> Settled<'a> {
         let mut rows = reader.results(&run.id)?;
         rows.retain(|row| asked.hosts.contains(&row.host));
         for row in &rows {
-            let outcome = row.result.as_ref().map_or(Outcome::Unknown, |result| result.outcome);
+            let outcome = row.outcome();
             self.asked.add(outcome);
         }
         match self.format {

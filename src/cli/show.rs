@@ -1,5 +1,4 @@
 use super::listing::{self, Format, Table, plain};
-use super::resume::is_open;
 use super::{Context, left_open, runs};
 use crate::error::{ExitCode, OrFail as _, Result};
 use crate::event::{HostResult, Outcome, Stream};
@@ -117,10 +116,10 @@ fn head(run: &Run, rows: &[HostRow], term: &Term) -> String {
 
 /// What settles hosts whose end is not known.
 fn open(run: &Run, rows: &[HostRow]) -> Option<String> {
-    if run.status == RunStatus::Running || run.plan.pointer("/task/deploy").is_some() {
+    if run.status == RunStatus::Running || run.is_deploy() {
         return None;
     }
-    let count = rows.iter().filter(|row| is_open(row)).count();
+    let count = rows.iter().filter(|row| row.is_open()).count();
     (count > 0).then(|| format!("{}: cronium-run collect {}", units::hosts(count), run.id))
 }
 

@@ -48,8 +48,9 @@ impl SupervisionArgs {
         self.reconnect.unwrap_or(usual)
     }
 
-    /// A run of the past under the conditions that are said anew; all else is as it was.
-    pub fn again(&self, run: Run, strategy: &Strategy, telling: &Telling, hooks: &HookArgs) -> Result<Run> {
+    /// The run under the conditions that are said; all else is as it is. An error where `--detach` would
+    /// leave hosts that something else waits for.
+    pub fn over(&self, run: Run, strategy: &Strategy, telling: &Telling, hooks: &HookArgs) -> Result<Run> {
         if self.detach {
             leaves_nobody_waiting(strategy, telling, hooks)?;
         }
@@ -59,22 +60,6 @@ impl SupervisionArgs {
             lease: self.lease.unwrap_or(usual),
             idle_timeout: self.idle_timeout.or(run.idle_timeout),
             max_output: self.max_output.unwrap_or(run.max_output),
-            ..run
-        })
-    }
-
-    /// The run under these conditions. An error where `--detach` would leave hosts that something
-    /// else waits for.
-    pub fn over(&self, run: Run, strategy: &Strategy, telling: &Telling, hooks: &HookArgs) -> Result<Run> {
-        if self.detach {
-            leaves_nobody_waiting(strategy, telling, hooks)?;
-        }
-        let usual = if self.detach { plan::LEASE_DETACHED } else { plan::LEASE };
-        Ok(Run {
-            detach: self.detach,
-            lease: self.lease.unwrap_or(usual),
-            idle_timeout: self.idle_timeout,
-            max_output: self.max_output.unwrap_or(plan::MAX_OUTPUT),
             ..run
         })
     }

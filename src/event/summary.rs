@@ -18,6 +18,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Of hosts that have ended so.
+    pub fn of(outcomes: impl IntoIterator<Item = Outcome>) -> Self {
+        let mut summary = Self::default();
+        for outcome in outcomes {
+            summary.hosts += 1;
+            summary.add(outcome);
+        }
+        summary
+    }
+
     pub fn count(&self, outcome: Outcome) -> u64 {
         self.outcomes.get(&outcome).copied().unwrap_or(0)
     }

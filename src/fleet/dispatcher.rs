@@ -36,9 +36,8 @@ impl<'a> Dispatcher<'a> {
             Task::Resume(resume) => (resume.settled.as_slice(), resume.stopped, resume.next_seq),
             Task::Run(_) | Task::Deploy { .. } => (&[][..], None, 0),
         };
-        let mut summary = Summary { hosts: (open.len() + settled.len()) as u64, ..Summary::default() };
-        settled.iter().for_each(|outcome| summary.add(*outcome));
-        summary.stopped = stopped;
+        let mut summary = Summary { stopped, ..Summary::of(settled.iter().copied()) };
+        summary.hosts += open.len() as u64;
         Self {
             plan: Arc::clone(plan),
             stop,

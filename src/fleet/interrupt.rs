@@ -48,7 +48,7 @@ pub async fn watch(
     over: oneshot::Receiver<()>,
 ) {
     let Ok(mut signals) = Signals::new() else { return };
-    let interruption = Interruption {
+    let mut interruption = Interruption {
         stop,
         reports,
         operator: Arc::clone(&operator),
@@ -57,7 +57,6 @@ pub async fn watch(
         is_over: false,
     };
     let mut over = Some(over);
-    let mut interruption = interruption;
     loop {
         let word = tokio::select! {
             biased;

@@ -59,7 +59,8 @@ impl Reader {
         let cannot = || Error::failure(format!("cannot open what run {run} was asked for"));
         let keyring = Keyring::new(key_file);
         if !keyring.has_key()? {
-            return Err(cannot().cause(keyring.lost().message));
+            let lost = keyring.lost();
+            return Err(Error { hints: lost.hints, ..cannot().cause(lost.message) });
         }
         let broken = || cannot().cause("it was sealed with another key");
         let packed = keyring.reopen(Purpose::Order, [run, ""], &sealed)?.ok_or_else(broken)?;

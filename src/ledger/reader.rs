@@ -11,7 +11,6 @@ use super::fault::Fault;
 use super::replay::Events;
 use super::run::{HostRow, Run, RunFilter, RunStatus, SignedPayload};
 use super::run_lock::{self, is_abandoned};
-use super::settled::settled;
 use super::snapshot::Snapshot;
 use crate::error::{Error, OrFail as _, Result};
 use crate::event::{EventKind, HostResult, Outcome, Stream};
@@ -234,7 +233,7 @@ impl Reader {
             if let EventKind::HostFinished { host, result } = serde_json::from_str(row.get_ref(0)?.as_str()?)?
             {
                 let result = match ends.remove(&host) {
-                    Some(earlier) => settled(earlier, *result),
+                    Some(earlier) => earlier.settled_by(*result),
                     None => *result,
                 };
                 ends.insert(host, result);
@@ -246,12 +245,16 @@ impl Reader {
     fn run_of(&self, row: &Row) -> Result<Run, Fault> {
         let time = |text: Option<String>| text.map(|text| text.parse()).transpose();
         let id: String = row.get(0)?;
-        let mut counts = self
-            .connection
-            .prepare_cached("SELECT status, count(*) FROM results WHERE run_id = ?1 GROUP BY status")?;
-        let hosts = counts
-            .query_map([&id], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned())))?
-            .collect::<Result<BTreeMap<_, _>, _>>()?;
+        let mut counts = self.connection.prepare_cached(
+            "SELECT status, count(*), sum(is_gone) FROM results WHERE run_id = ?1 GROUP BY status",
+        )?;
+        let count = |row: &Row, column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+        let (mut hosts, mut gone) = (BTreeMap::new(), 0);
+        let mut rows = counts.query([&id])?;
+        while let Some(row) = rows.next()? {
+            hosts.insert(row.get(0)?, count(row, 1)?);
+            gone += count(row, 2)?;
+        }
         let mut reruns =
             self.connection.prepare_cached("SELECT id FROM runs WHERE rerun_of = ?1 ORDER BY rowid")?;
         let reruns = reruns.query_map([&id], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -273,6 +276,7 @@ impl Reader {
             rerun_of: row.get(15)?,
             reruns,
             hosts,
+            gone,
             id,
         };
         if run.status == RunStatus::Running && is_abandoned(&self.path, &run.id) {

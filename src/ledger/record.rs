@@ -8,7 +8,6 @@ use super::blob;
 use super::fault::Fault;
 use super::orders::SealedOrder;
 use super::run::{NewRun, RunStatus, SignedPayload};
-use super::settled::{is_gone, settled};
 use crate::event::{Event, EventKind, HostResult, HostState, PayloadInfo, Stream, Summary};
 
 /// What `events.data` keeps of a `host_output`: where in the stream its bytes are.
@@ -49,19 +48,35 @@ pub(super) fn begin(connection: &Connection, run: &NewRun) -> Result<(), Fault> 
             run.rerun_of,
         ],
     )?;
-    let mut host_row = connection
-        .prepare_cached("INSERT INTO results (run_id, host, attempt, status) VALUES (?1, ?2, 1, ?3)")?;
-    for host in &run.hosts {
-        host_row.execute(params![run.id, host, HostState::Queued.as_str()])?;
-    }
+    queue(connection, &run.id, &run.hosts)?;
     if let Some(payload) = payload {
         use_payload(connection, payload, &started_at)?;
         if let Some(signed) = &run.signed {
             keep_payload(connection, payload, signed)?;
         }
     }
-    if let Some(SealedOrder(sealed)) = &run.order {
-        connection.execute("INSERT INTO orders (run_id, sealed) VALUES (?1, ?2)", params![run.id, sealed])?;
+    keep_order(connection, &run.id, run.order.as_ref())
+}
+
+/// A row for each host, behind those that are there.
+pub(super) fn queue(connection: &Connection, run: &str, hosts: &[String]) -> Result<(), Fault> {
+    let mut row = connection
+        .prepare_cached("INSERT INTO results (run_id, host, attempt, status) VALUES (?1, ?2, 1, ?3)")?;
+    for host in hosts {
+        row.execute(params![run, host, HostState::Queued.as_str()])?;
+    }
+    Ok(())
+}
+
+/// In place of one that there is.
+pub(super) fn keep_order(
+    connection: &Connection,
+    run: &str,
+    order: Option<&SealedOrder>,
+) -> Result<(), Fault> {
+    if let Some(SealedOrder(sealed)) = order {
+        let keep = "INSERT OR REPLACE INTO orders (run_id, sealed) VALUES (?1, ?2)";
+        connection.execute(keep, params![run, sealed])?;
     }
     Ok(())
 }
@@ -190,7 +205,7 @@ fn host_finished(
     seq: i64,
 ) -> Result<(), Fault> {
     let result = &match earlier(connection, run, host, seq)? {
-        Some(earlier) => settled(earlier, result.clone()),
+        Some(earlier) => earlier.settled_by(result.clone()),
         None => result.clone(),
     };
     blob::seal(connection, run, host, Stream::Stdout, result.stdout_bytes)?;
@@ -244,7 +259,7 @@ fn host_finished(
             )?
             .execute(columns)?;
     }
-    if is_gone(result) {
+    if result.is_gone() {
         connection
             .prepare_cached("UPDATE results SET is_gone = 1, is_kept = 0 WHERE run_id = ?1 AND host = ?2")?
             .execute(params![run, host])?;
@@ -292,7 +307,7 @@ pub(super) fn earlier(
     while let Some(row) = rows.next()? {
         if let EventKind::HostFinished { result, .. } = serde_json::from_str(row.get_ref(0)?.as_str()?)? {
             known = Some(match known {
-                Some(known) => settled(known, *result),
+                Some(known) => known.settled_by(*result),
                 None => *result,
             });
         }

@@ -2,11 +2,11 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::fault::Fault;
 use super::orders::SealedOrder;
-use super::record::earlier;
+use super::record::{self, earlier};
 use super::run::Known;
 use super::run_recorder::RunRecorder;
 use crate::error::{Error, Result};
-use crate::event::{EventKind, HostState, StopReason, Stream};
+use crate::event::{EventKind, StopReason, Stream};
 
 /// A run that is taken up again: nobody else can, until the recorder is dropped.
 pub struct Resumed {
@@ -28,7 +28,10 @@ impl Resumed {
     /// Further hosts of a run that another ledger began, with the order that names them all.
     pub fn join(&self, hosts: Vec<String>, order: Option<SealedOrder>) -> Result<()> {
         let run = self.recorder.run().to_owned();
-        self.recorder.ledger().call(move |connection| join(connection, &run, &hosts, order.as_ref()))
+        self.recorder.ledger().call(move |connection| {
+            record::queue(connection, &run, &hosts)?;
+            record::keep_order(connection, &run, order.as_ref())
+        })
     }
 
     /// `hosts` are those that will be asked.
@@ -38,25 +41,6 @@ impl Resumed {
         self.recorder.go_on(&place.known);
         Ok(place)
     }
-}
-
-/// Rows behind those that are there.
-fn join(
-    connection: &Connection,
-    run: &str,
-    hosts: &[String],
-    order: Option<&SealedOrder>,
-) -> Result<(), Fault> {
-    let mut row = connection
-        .prepare_cached("INSERT INTO results (run_id, host, attempt, status) VALUES (?1, ?2, 1, ?3)")?;
-    for host in hosts {
-        row.execute(params![run, host, HostState::Queued.as_str()])?;
-    }
-    if let Some(SealedOrder(sealed)) = order {
-        let keep = "INSERT OR REPLACE INTO orders (run_id, sealed) VALUES (?1, ?2)";
-        connection.execute(keep, params![run, sealed])?;
-    }
-    Ok(())
 }
 
 fn place(connection: &Connection, run: &str, hosts: &[String]) -> Result<GoesOn, Fault> {

@@ -5,7 +5,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::orders::SealedOrder;
-use super::settled::is_gone;
 use crate::error::ExitCode;
 use crate::event::{HostResult, Outcome, PayloadInfo, Summary};
 
@@ -138,9 +137,22 @@ pub struct Run {
     pub reruns: Vec<String>,
     /// How many hosts have each `results.status`.
     pub hosts: BTreeMap<String, u64>,
+    /// How many of the unknown ones have nothing more to tell.
+    #[serde(skip)]
+    pub gone: u64,
 }
 
 impl Run {
+    /// Whether it put things in place and ran nothing.
+    pub fn is_deploy(&self) -> bool {
+        self.plan.pointer("/task/deploy").is_some()
+    }
+
+    /// Whether it was begun by another ledger.
+    pub fn is_adopted(&self) -> bool {
+        self.plan.pointer("/task/resume").is_some()
+    }
+
     /// Milliseconds from the start to the end, or to the last event where there is no end.
     pub fn duration_ms(&self) -> Option<u64> {
         if self.measured_ms.is_some() {
@@ -183,12 +195,17 @@ pub struct HostRow {
 impl HostRow {
     /// Whether the host may have more to tell.
     pub fn is_open(&self) -> bool {
-        self.result.as_ref().is_none_or(|result| result.outcome.is_open() && !is_gone(result))
+        self.result.as_ref().is_none_or(|result| result.outcome.is_open() && !result.is_gone())
+    }
+
+    /// How it stands. Nobody knows of one that never ended.
+    pub fn outcome(&self) -> Outcome {
+        self.result.as_ref().map_or(Outcome::Unknown, |result| result.outcome)
     }
 
     /// Whether it has answered that it has nothing of the run: who asks again will hear the same.
     pub fn is_gone(&self) -> bool {
-        self.result.as_ref().is_some_and(is_gone)
+        self.result.as_ref().is_some_and(HostResult::is_gone)
     }
 }
 

@@ -3,40 +3,37 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use crate::event::{Event, EventKind, Outcome};
+use crate::event::{Event, EventKind, HostResult};
 
 /// The events of a run that was left and attached to, for whoever tells it when it is over: the ends
 /// of earlier sittings, and that there were several, are left out. A reporter takes the last
 /// `host_finished` of each host, so that the run reads as if nobody had ever left it.
 ///
-/// An end that says less than is known (a host that was to be asked once more, and was not) is left
-/// out, too.
+/// An end is told as it settles what was known of the host, as the ledger has it; one that settles nothing
+/// is left out.
 #[derive(Default)]
 pub struct OneSitting {
     began: Option<Timestamp>,
     was_left: bool,
-    ends: HashMap<String, Outcome>,
+    ends: HashMap<String, HostResult>,
 }
 
 impl OneSitting {
-    /// Whether an event of an earlier sitting is told. In order, from the run's first.
-    pub fn recalls(&mut self, event: &Event) -> bool {
+    /// An event of an earlier sitting, as it is told; `None` where it is not. In order, from the run's
+    /// first.
+    pub fn recalls<'e>(&mut self, event: &'e Event) -> Option<Cow<'e, Event>> {
         match &event.kind {
-            EventKind::RunStopping { .. } | EventKind::RunFinished { .. } => false,
-            _ => self.is_told(event),
+            EventKind::RunStopping { .. } | EventKind::RunFinished { .. } => None,
+            _ => self.told(event),
         }
     }
 
-    /// An event of the last sitting, as it is told; `None` where it is not. A run that was left took
-    /// from its start to its end.
+    /// An event of the last sitting, likewise. A run that was left took from its start to its end.
     pub fn goes_on<'e>(&mut self, event: &'e Event) -> Option<Cow<'e, Event>> {
-        if !self.is_told(event) {
-            return None;
-        }
         let (EventKind::RunFinished { summary }, Some(began), true) =
             (&event.kind, self.began, self.was_left)
         else {
-            return Some(Cow::Borrowed(event));
+            return self.told(event);
         };
         let since = u64::try_from(event.at.duration_since(began).as_millis()).unwrap_or(0);
         let mut summary = summary.clone();
@@ -44,31 +41,30 @@ impl OneSitting {
         Some(Cow::Owned(Event { kind: EventKind::RunFinished { summary }, ..event.clone() }))
     }
 
-    fn is_told(&mut self, event: &Event) -> bool {
+    fn told<'e>(&mut self, event: &'e Event) -> Option<Cow<'e, Event>> {
         match &event.kind {
-            EventKind::RunStarted { .. } => {
-                self.began = Some(event.at);
-                true
-            }
+            EventKind::RunStarted { .. } => self.began = Some(event.at),
             EventKind::RunResumed { .. } => {
                 self.was_left = true;
-                false
+                return None;
             }
-            EventKind::HostFinished { host, result } => self.is_news(host, result.outcome),
-            _ => true,
+            EventKind::HostFinished { host, result } => return self.ended(event, host, result),
+            _ => {}
         }
+        Some(Cow::Borrowed(event))
     }
 
-    /// Whether it says more than is known of the host.
-    fn is_news(&mut self, host: &str, outcome: Outcome) -> bool {
-        let is_news = match self.ends.get(host) {
-            None => true,
-            Some(_) if outcome == Outcome::Skipped => false,
-            Some(known) => known.is_open() || !outcome.is_open(),
+    fn ended<'e>(&mut self, event: &'e Event, host: &str, result: &HostResult) -> Option<Cow<'e, Event>> {
+        let Some(known) = self.ends.get(host) else {
+            self.ends.insert(host.to_owned(), result.clone());
+            return Some(Cow::Borrowed(event));
         };
-        if is_news {
-            self.ends.insert(host.to_owned(), outcome);
+        let stands = known.clone().settled_by(result.clone());
+        if stands == *known {
+            return None;
         }
-        is_news
+        self.ends.insert(host.to_owned(), stands.clone());
+        let kind = EventKind::HostFinished { host: host.to_owned(), result: Box::new(stands) };
+        Some(Cow::Owned(Event { kind, ..event.clone() }))
     }
 }

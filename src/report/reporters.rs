@@ -69,6 +69,13 @@ impl Reporters {
         all
     }
 
+    /// What would be lost if nobody were told, and nothing else.
+    pub fn silent(term: &Term) -> Self {
+        let mut all = Self::default();
+        all.add("stderr", Box::new(Closing::new(term, Extent::Unkept)));
+        all
+    }
+
     /// For a run that is left at once: its id alone on stdout, and errors.
     pub fn named(term: &Term) -> Self {
         let mut all = Self::terse(Output::Quiet, term);
@@ -144,7 +151,7 @@ impl Reporters {
         let mut sitting = OneSitting::default();
         for event in past {
             let event = event?;
-            if sitting.recalls(&event) {
+            if let Some(event) = sitting.recalls(&event) {
                 self.say(&event, |tells| tells == Tells::All);
             }
         }

@@ -32,7 +32,7 @@ pub(super) struct Printer<'a> {
     /// The host's name, put before each line.
     name: Option<&'a str>,
     in_line: bool,
-    /// Whether what was printed last has ended its line.
+    /// Whether what was printed last has not ended its line.
     is_line_open: bool,
 }
 

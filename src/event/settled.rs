@@ -1,22 +1,24 @@
 //! What is known of a host that has been asked more than once.
 
-use crate::event::{HostResult, Outcome};
+use super::{HostResult, Outcome};
 
-/// Whether the host has answered that it has nothing of the run, or no more: how it ended stays unknown.
-pub fn is_gone(result: &HostResult) -> bool {
-    let has_nothing = |kind: &str| matches!(kind, "absent" | "dropped");
-    result.outcome == Outcome::Unknown
-        && result.failure.as_ref().is_some_and(|failure| has_nothing(&failure.kind))
-}
+impl HostResult {
+    /// Whether the host has answered that it has nothing of the run, or no more: how it ended stays unknown.
+    pub fn is_gone(&self) -> bool {
+        let has_nothing = |kind: &str| matches!(kind, "absent" | "dropped");
+        self.outcome == Outcome::Unknown
+            && self.failure.as_ref().is_some_and(|failure| has_nothing(&failure.kind))
+    }
 
-/// `later` is what was told last. What it says less of stays as it was known: a host that has ended
-/// has ended once, one that was not even asked stays as it was, and so does one that had nothing to tell and
-/// was not reached since.
-pub(super) fn settled(earlier: HostResult, later: HostResult) -> HostResult {
-    let says_less = later.outcome == Outcome::Unknown && is_gone(&earlier) && !is_gone(&later);
-    match !earlier.outcome.is_open() || later.outcome == Outcome::Skipped || says_less {
-        true => earlier,
-        false => filled(later, earlier),
+    /// How a host stands of whom this was known, and `later` was told. What that says less of stays as it
+    /// was known: a host that has ended has ended once, one that was not even asked stays as it was, and so
+    /// does one that had nothing to tell and was not reached since.
+    pub fn settled_by(self, later: Self) -> Self {
+        let says_less = later.outcome == Outcome::Unknown && self.is_gone() && !later.is_gone();
+        match !self.outcome.is_open() || later.outcome == Outcome::Skipped || says_less {
+            true => self,
+            false => filled(later, self),
+        }
     }
 }
 
@@ -73,7 +75,7 @@ mod tests {
             (Succeeded, Skipped, Succeeded),
             (Failed, Succeeded, Failed),
         ] {
-            assert_eq!(settled(result(earlier), result(later)).outcome, want, "{earlier:?} {later:?}");
+            assert_eq!(result(earlier).settled_by(result(later)).outcome, want, "{earlier:?} {later:?}");
         }
     }
 
@@ -97,9 +99,9 @@ mod tests {
             ("unasked", "absent", "absent"),
             ("unasked", "link", "link"),
         ] {
-            let stands = settled(unknown(earlier), unknown(later));
+            let stands = unknown(earlier).settled_by(unknown(later));
             assert_eq!(stands, unknown(want), "{earlier} {later}");
-            assert_eq!(is_gone(&stands), ["absent", "dropped"].contains(&want));
+            assert_eq!(stands.is_gone(), ["absent", "dropped"].contains(&want));
         }
     }
 
@@ -131,6 +133,6 @@ mod tests {
             conflicts: vec![conflict("a"), conflict("b"), conflict("c")],
             ..later.clone()
         };
-        assert_eq!(settled(earlier, later), want);
+        assert_eq!(earlier.settled_by(later), want);
     }
 }
