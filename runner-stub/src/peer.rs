@@ -10,11 +10,13 @@
 //! acknowledge it. Where `/proc` is closed to us (`hidepid`), whoever is hidden may do so, too, as one
 //! that asks for a run is hidden there. So its own result may be false, or that of another run of this
 //! user be lost; the tunnel's token it never gets: that goes only to the socket of the link that the job
-//! came over, and there only to one whose process we see outside of the script.
+//! came over, and there only to one whose process we see outside of the script, or that is hidden and
+//! another user's, as sshd is. (Over a port, to one of another user.)
 
 use std::ffi::CStr;
-use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
+
+use crate::process_tree::{name_and_parent, stat_of};
 
 /// More generations than there are.
 const DEEPEST: usize = 256;
@@ -71,6 +73,8 @@ fn seen(socket: impl AsFd, may_ask: bool) -> (Standing, u32) {
 pub fn is_supervisor(socket: impl AsFd) -> bool {
     let ours = line_of(std::process::id() as i32).unwrap_or_default();
     match line_of(credentials(socket).pid) {
+        // Outside of our world of processes, where no script is.
+        Ok(line) if line.is_empty() => true,
         Ok(line) => looks_after_a_run(&line, &ours),
         Err(standing) => standing == Standing::Hidden,
     }
@@ -84,7 +88,7 @@ fn looks_after_a_run(line: &[Above], ours: &[Above]) -> bool {
 }
 
 /// Not rustix's, whose processes are never 0.
-fn credentials(socket: impl AsFd) -> libc::ucred {
+pub fn credentials(socket: impl AsFd) -> libc::ucred {
     let mut peer = libc::ucred { pid: -1, uid: u32::MAX, gid: u32::MAX };
     let mut size = size_of_val(&peer) as libc::socklen_t;
     // SAFETY: the place is as large as we say.
@@ -152,7 +156,7 @@ impl Above {
 fn line_of(mut pid: i32) -> Result<Vec<Above>, Standing> {
     let mut line = Vec::new();
     while pid > 0 && line.len() < DEEPEST {
-        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        let Ok(stat) = stat_of(pid) else {
             // SAFETY: no signal is sent.
             let is_there = unsafe { libc::kill(pid, 0) } == 0
                 || std::io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH);
@@ -165,28 +169,12 @@ fn line_of(mut pid: i32) -> Result<Vec<Above>, Standing> {
     Ok(line)
 }
 
-/// From `pid (name) state parent …`; the name may hold anything, `)` too (proc(5)). `None` for a zombie.
-fn name_and_parent(stat: &str) -> Option<(&str, i32)> {
-    let (start, end) = (stat.find('(')?, stat.rfind(')')?);
-    let mut fields = stat[end + 1..].split_ascii_whitespace();
-    let is_alive = !matches!(fields.next()?, "Z" | "X");
-    let parent = fields.next()?.parse().ok()?;
-    is_alive.then_some((stat.get(start + 1..end)?, parent))
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixStream;
     use std::process::Command;
 
     use super::*;
-
-    #[test]
-    fn lines_of_stat() {
-        assert_eq!(name_and_parent("7 (a) b) S 3 7 7"), Some(("a) b", 3)));
-        assert_eq!(name_and_parent("7 (sh) Z 1 7"), None);
-        assert_eq!(name_and_parent("7"), None);
-    }
 
     #[test]
     fn where_processes_stand() {

@@ -4,6 +4,7 @@
 //! descendant, so a walk over `/proc` finds it all.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -110,29 +111,57 @@ fn all() -> Vec<(i32, i32)> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
-        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        if let Some((parent, false)) = parent_and_zombie(&stat) {
+        let Ok(stat) = stat_of(pid) else { continue };
+        if let Some((_, parent)) = name_and_parent(&stat) {
             all.push((parent, pid));
         }
     }
     all
 }
 
-/// From `pid (name) state parent …`; the name may hold anything, `)` too (proc(5)).
-fn parent_and_zombie(stat: &str) -> Option<(i32, bool)> {
-    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
-    let zombie = matches!(fields.next()?, "Z" | "X");
-    Some((fields.next()?.parse().ok()?, zombie))
+/// What the kernel says of a process. Its name may hold any bytes, those of no text among them.
+pub fn stat_of(pid: i32) -> io::Result<String> {
+    fs::read(format!("/proc/{pid}/stat")).map(|stat| String::from_utf8_lossy(&stat).into_owned())
+}
+
+/// From `pid (name) state parent …`; the name may hold anything, `)` too (proc(5)). `None` for a zombie.
+pub fn name_and_parent(stat: &str) -> Option<(&str, i32)> {
+    let (start, end) = (stat.find('(')?, stat.rfind(')')?);
+    let mut fields = stat[end + 1..].split_ascii_whitespace();
+    let is_alive = !matches!(fields.next()?, "Z" | "X");
+    let parent = fields.next()?.parse().ok()?;
+    is_alive.then_some((stat.get(start + 1..end)?, parent))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parent_and_zombie;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::process::Command;
+
+    use super::*;
 
     #[test]
-    fn names_may_hold_anything() {
-        assert_eq!(parent_and_zombie("7 (a) b) S 3 7 7"), Some((3, false)));
-        assert_eq!(parent_and_zombie("7 (sh) Z 1 7"), Some((1, true)));
-        assert_eq!(parent_and_zombie("7"), None);
+    fn lines_of_stat() {
+        assert_eq!(name_and_parent("7 (a) b) S 3 7 7"), Some(("a) b", 3)));
+        assert_eq!(name_and_parent("7 (sh) Z 1 7"), None);
+        assert_eq!(name_and_parent("7"), None);
+    }
+
+    /// A script may take any name, and is not hidden by it.
+    #[test]
+    fn a_name_that_is_no_text() {
+        let folder = std::env::temp_dir().join(crate::run_folder::random_word().unwrap());
+        fs::create_dir(&folder).unwrap();
+        let program = folder.join(OsStr::from_bytes(b"\xff x"));
+        fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = Command::new(&program).arg("100").spawn().unwrap();
+        let pid = child.id() as i32;
+        assert_eq!(descendants().into_iter().filter(|found| found.as_raw_nonzero().get() == pid).count(), 1);
+        let stat = stat_of(pid).unwrap();
+        assert_eq!(name_and_parent(&stat), Some(("\u{fffd} x", std::process::id() as i32)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

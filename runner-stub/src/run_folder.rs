@@ -14,8 +14,8 @@
 //! A folder is made as `.<run-id>.<word>` and gets its name when it has its lease. That is the gate:
 //! one name is had once, so that a job that comes twice starts once. The name is `<run-id>`, or
 //! `<run-id>.<hash of the host's name>` where another host that shares the home has that one. Only
-//! who holds the lease may remove anything; one that is `barred` or `dropped` (`about`) has none to
-//! hold. Where homes are read-only, folders lie in `/var/tmp` or `/tmp` under random names, and
+//! who holds the lease may remove anything; a `barred` one (`about`) has none until somebody makes it, to
+//! remove the folder. Where homes are read-only, folders lie in `/var/tmp` or `/tmp` under random names, and
 //! there is no gate.
 
 use std::fs::{self, DirBuilder, File};
@@ -104,8 +104,8 @@ pub fn is_ours_among_others(path: &Path) -> bool {
         && path.symlink_metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == ours)
 }
 
-/// Takes the name of a run that never came here, so that it starts nothing when it does. Whether that
-/// is so now; an error where something else has the name.
+/// Takes the name of a run that never came here, so that it starts nothing when it does. An error
+/// where something else has the name.
 pub fn bar(run: &str, host: &str) -> io::Result<()> {
     let draft = draft(run)?;
     let about = About::new(run, host, None).with(State::Barred);

@@ -5,8 +5,8 @@
 //! - The newest link counts. What comes over an older one is not heeded, and it is told
 //!   [`FromStub::Superseded`].
 //! - [`ToStub::Ack`] over the newest link, to which everything up to
-//!   [`FromStub::Finished`] was given: the run is forgotten. Nothing else removes it but age
-//!   ([`crate::stale`]).
+//!   [`FromStub::Finished`] was given: the run is forgotten. Nothing else removes it but age and
+//!   want of room ([`crate::stale`]).
 //! - A run that is over and has no link, or one that takes nothing for [`ACK_WITHIN`], is left to
 //!   who asks for it later. Where the disk has no room for all of it, its supervisor stays for that, but
 //!   not for ever ([`STAY`]).
@@ -122,7 +122,7 @@ pub fn until_acknowledged(events: &Events, uplink: &Uplink, until: Instant) -> P
             Some(Event::Down(number, ToStub::Ack)) if uplink.is_newest(number) && uplink.is_told() => {
                 return Parted::Acknowledged;
             }
-            Some(Event::Gone(number)) => _ = uplink.lose(number),
+            Some(Event::Gone(number)) => uplink.lose(number),
             Some(_) => {}
             None if is_linked && uplink.progress() != progress => progress = uplink.progress(),
             None if is_linked && !is_synced => {

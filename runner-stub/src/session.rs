@@ -285,7 +285,7 @@ impl Session {
             while let Some(event) = self.events.next(Duration::ZERO) {
                 match event {
                     Event::Down(number, ToStub::Cancel) => told |= self.uplink.is_newest(number),
-                    Event::Gone(number) => _ = self.uplink.lose(number),
+                    Event::Gone(number) => self.uplink.lose(number),
                     _ => {}
                 }
             }

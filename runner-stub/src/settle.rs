@@ -5,13 +5,12 @@ use std::path::Path;
 
 use cronium_wire::frame::HEADER;
 use cronium_wire::message::{End, FromStub, kind};
-use serde_json::Value;
 
 use crate::about::About;
 use crate::cgroup::Cgroup;
 use crate::run_folder::{self, SPOOL, WORK};
 use crate::session::finished;
-use crate::spool::Spool;
+use crate::spool::{Spool, gap};
 use crate::uplink::Uplink;
 use crate::{kept, process_tree};
 
@@ -70,9 +69,8 @@ impl Left {
                 kind::STDOUT => left.told[0] += place.length - HEADER as u64,
                 kind::STDERR => left.told[1] += place.length - HEADER as u64,
                 kind::CUT => {
-                    let cut: Value = serde_json::from_slice(&spool.body(place)?).unwrap_or_default();
-                    let told = &mut left.told[usize::from(cut["stderr"] == true)];
-                    *told = told.saturating_add(cut["bytes"].as_u64().unwrap_or(0));
+                    let (stream, bytes) = gap(&spool.body(place)?);
+                    left.told[stream] = left.told[stream].saturating_add(bytes);
                 }
                 kind::ARTIFACT => left.is_in_artifact = true,
                 kind::ARTIFACT_END => left.is_in_artifact = false,

@@ -3,10 +3,10 @@
 //! The file is the bytes of the run's numbered frames as they go over the wire
 //! ([`FromStub::is_numbered`]), one behind the other, in the order of their numbers, and nothing
 //! else. It is made just before the script starts, so that a folder without one is that of a script
-//! that never did. It only grows; the last frame of one that is over is `Finished`. Bytes of an
+//! that never did. While its supervisor lives it only grows; the last frame of one that is over is `Finished`. Bytes of an
 //! unfinished frame at its end were being written when the supervisor, or the host, went down.
-//! Numbers have no gap but one: behind a crash of the host they go on where the operator has seen
-//! them end. What such a crash left of the last writes may be anything, zeros mostly: frames end with
+//! Numbers have no gap but one, in front of `Finished`: where the disk had no room, and behind a crash of
+//! the host, where they go on as far as the operator has seen them. What such a crash left of the last writes may be anything, zeros mostly: frames end with
 //! the first that does not go on from the one before it.
 
 use std::fs::File;
@@ -163,9 +163,8 @@ impl Spool {
                     missing[usize::from(number - kind::STDOUT)] += body.len() as u64;
                 }
                 kind::CUT => {
-                    let gap: Value = serde_json::from_slice(body).unwrap_or_default();
-                    let stream = usize::from(gap["stderr"] == true);
-                    missing[stream] += gap["bytes"].as_u64().unwrap_or(0);
+                    let (stream, bytes) = gap(body);
+                    missing[stream] += bytes;
                 }
                 // The rest of a file whose beginning is on the disk.
                 kind::ARTIFACT..=kind::ARTIFACT_END => torn = torn.or(Some(number != kind::ARTIFACT)),
@@ -304,6 +303,12 @@ impl Spool {
             file.map_or(Ok(()), |file| file.sync_data())
         }
     }
+}
+
+/// Of a `Cut`: 1 for stderr, and how many bytes.
+pub fn gap(body: &[u8]) -> (usize, u64) {
+    let gap: Value = serde_json::from_slice(body).unwrap_or_default();
+    (usize::from(gap["stderr"] == true), gap["bytes"].as_u64().unwrap_or(0))
 }
 
 /// What may be told to be missing, where there is no room for it.

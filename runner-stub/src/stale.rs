@@ -58,9 +58,11 @@ fn warning_of(runs: &Path) -> Option<String> {
     let names: Vec<&str> = text.lines().collect();
     let shown = names[..names.len().min(10)].join(", ");
     Some(format!(
-        "{} results that nobody had fetched were dropped here, as they were older than 14 days or took more \
-         than 256 MiB: {shown}{}",
+        "{} results that nobody had fetched were dropped here, as they were older than {} days or took more \
+         than {} MiB: {shown}{}",
         names.len(),
+        KEEP.as_secs() / (24 * 3600),
+        MOST >> 20,
         if names.len() > 10 { " and others" } else { "" }
     ))
 }

@@ -245,17 +245,17 @@ impl Uplink {
         Ok(())
     }
 
-    /// The link is gone. Whether it was the one that there is.
-    pub fn lose(&self, number: u64) -> bool {
+    /// The link is gone: the one that there is, or none.
+    pub fn lose(&self, number: u64) {
         let mut state = self.state();
         if state.number != number {
-            return false;
+            return;
         }
         self.0.changed.notify_all();
-        let Some(link) = state.link.as_mut().filter(|link| link.is_open) else { return false };
-        link.is_open = false;
-        link.out.close();
-        true
+        if let Some(link) = state.link.as_mut().filter(|link| link.is_open) {
+            link.is_open = false;
+            link.out.close();
+        }
     }
 
     /// Takes no link any more, unless there is one: whether that is so.

@@ -45,7 +45,6 @@ pub(super) struct Limits<'a> {
 
 /// Why the script is killed before its own end, and when: a clock that does not run has no time.
 struct Clocks {
-    begun: Instant,
     wall: Option<Instant>,
     lease: Duration,
     /// Since when nobody is there to be told.
@@ -104,7 +103,6 @@ impl Session {
         reap(script.pid, self.events.clone())?;
 
         let mut clocks = Clocks {
-            begun,
             wall: timeout.and_then(|timeout| begun.checked_add(timeout)),
             lease: Duration::from_millis(job.lease_ms),
             alone: None,
@@ -186,7 +184,7 @@ impl Session {
                 }
                 Err(Due::Wall) => {
                     clocks.wall = None;
-                    kill = Some(End::TimedOut { after_ms: clocks.begun.elapsed().as_millis() as u64 });
+                    kill = Some(End::TimedOut { after_ms: begun.elapsed().as_millis() as u64 });
                 }
                 Err(Due::Idle) => {
                     let silent = clocks.pulse.last().elapsed();

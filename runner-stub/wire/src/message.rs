@@ -109,10 +109,11 @@ pub enum RunState {
     Running,
     /// It is over. Frames follow, [`FromStub::Finished`] the last of them.
     Ended,
-    /// The host has none of this name. `barred`: and never will; a job that is still on its way finds
-    /// its place taken and starts nothing.
+    /// The host has none of this name, and cannot say whether it had.
     #[default]
     Absent,
+    /// The host has had none of this name, and never will: a job that is still on its way finds its place
+    /// taken and starts nothing.
     Barred,
     /// It was over, and nobody came for its result in time: it was dropped.
     Dropped,

@@ -39,7 +39,7 @@ pub fn output(args: Vec<String>) -> Outcome<()> {
 /// One VALUE, or `k=v …` as an object.
 fn value_of(words: &[String]) -> Outcome<Value> {
     match words {
-        [one] if serde_json::from_str::<Value>(one).is_ok() => Ok(json_or_text(one.clone())),
+        [one] if serde_json::from_slice::<Value>(one.as_bytes()).is_ok() => Ok(json_or_text(one.clone())),
         fields if fields.iter().all(|field| is_field(field)) => Ok(object(fields)),
         [one] => Ok(Value::String(one.clone())),
         _ => Err(usage("several words are either all k=v, or one VALUE in quotes")),
